@@ -1,0 +1,122 @@
+"""Protocols through which flow meets the adapters."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from app.core.events import Event
+from app.core.signal import Advisory, ProbeResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """A wire body: the bytes and their media type."""
+
+    content: bytes
+    media_type: str
+
+
+class Render(Protocol):
+    """Makes the stored bytes of an event: the native v1 document, frozen when it is emitted."""
+
+    def __call__(self, event: Event) -> bytes:
+        """Render one event as UTF-8 JSON of at most 20 kB."""
+        ...
+
+
+class Format(Protocol):
+    """A wire format of events, made from the stored native v1 document alone."""
+
+    name: str
+
+    def encode(self, document: bytes, *, detail: str) -> Body:
+        """Encode a stored event; ``detail`` is ``full`` or ``thin``. Same input, same bytes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptOutcome:
+    """What one attempt met. ``status`` is absent when no answer came.
+
+    ``outcome`` is one of delivered, refused, timeout, connection_failed, tls_failure, dns_failure,
+    blocked, gone, unknown. ``retry_after`` is what the receiver asked for. ``excerpt`` is text of
+    at most 1 KiB. ``phases`` maps phase to milliseconds.
+    """
+
+    outcome: str
+    status: int | None = None
+    retry_after: timedelta | None = None
+    duration_ms: float = 0.0
+    excerpt: str = ""
+    detail: str = ""
+
+
+class Sender(Protocol):
+    """A sink that sends one event once and says what it met; it raises only for a bug."""
+
+    async def send(
+        self, url: str, body: Body, *, webhook_id: str, secrets: Sequence[str], now: datetime,
+        headers: dict[str, str],
+    ) -> AttemptOutcome:
+        """Make one attempt."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdvisoryRead:
+    """One complete read of an advisory source.
+
+    ``complete`` is True when every open advisory was listed, so that absence means something;
+    ``full`` when resolved ones were listed as well. ``raw`` maps vendor id to its JSON bytes.
+    ``unknown_values`` lists (field, value) pairs that we have no meaning for. ``unreadable`` counts
+    records that could not be translated.
+    """
+
+    advisories: tuple[Advisory, ...]
+    raw: dict[str, bytes]
+    complete: bool
+    full: bool
+    unknown_values: tuple[tuple[str, str], ...] = ()
+    unreadable: int = 0
+
+
+class AdvisorySource(Protocol):
+    """A source of advisories that is read on a period."""
+
+    name: str
+
+    async def read(
+        self, *, known_open: Sequence[str], full: bool, now: datetime
+    ) -> AdvisoryRead:
+        """Read once, completely or not at all.
+
+        Raises:
+            SourceUnreadable: the read did not complete.
+        """
+        ...
+
+
+class SourceUnreadable(Exception):  # noqa: N818 - a word of the field, like StopIteration
+    """A source could not be read; ``code`` is stable, ``remedy`` says what to do."""
+
+    def __init__(
+        self, code: str, text: str, *, remedy: str = "", retry_after: timedelta | None = None
+    ) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+        self.remedy = remedy
+        self.retry_after = retry_after
+
+
+class ProbeCheck(Protocol):
+    """One configured check that can be run."""
+
+    name: str
+    location: str
+    interval: timedelta
+
+    async def run(self, *, now: datetime, location_sound: bool | None) -> ProbeResult:
+        """Run the check once; a failure is a result, never an exception."""
+        ...

@@ -1,0 +1,191 @@
+"""The database: one writer with group commit on SQLite, a pool on PostgreSQL, one interface."""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import QueuePool
+
+from app.core.errors import StorageUnavailable
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+GROUP = 256  # most units of work in one SQLite commit
+READERS = 4  # reading threads of SQLite, connections of PostgreSQL
+BUSY_MILLISECONDS = 10_000  # how long SQLite waits for another process's write
+
+
+def normalize(url: str) -> str:
+    """Name the driver that we ship: ``postgresql://`` becomes psycopg 3, ``sqlite://`` stays."""
+    for prefix in ("postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    return url
+
+
+@dataclass(slots=True)
+class _Unit:
+    work: Callable[[Connection], Any]
+    future: Future[Any]
+
+
+class Database:
+    """Runs synchronous units of work; a unit is repeatable, because a group may be run again.
+
+    ``write`` returns after the commit is durable. On SQLite all writes go through one thread that
+    commits them in groups; a unit that raises is rolled back alone.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = normalize(url)
+        self.dialect = "sqlite" if self.url.startswith("sqlite") else "postgresql"
+        self._engine = self._create()
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
+        self._writers: ThreadPoolExecutor | None = None
+        self._queue: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        if self.dialect == "postgresql":
+            self._writers = ThreadPoolExecutor(READERS * 2, thread_name_prefix="write")
+
+    def _create(self) -> Engine:
+        if self.dialect == "postgresql":
+            return create_engine(
+                self.url, pool_size=READERS * 3, max_overflow=4, pool_pre_ping=True,
+                connect_args={"options": "-c idle_in_transaction_session_timeout=10000"},
+            )
+        engine = create_engine(
+            self.url, poolclass=QueuePool, pool_size=READERS + 1, max_overflow=2,
+            connect_args={"check_same_thread": False, "timeout": BUSY_MILLISECONDS / 1000},
+        )
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+
+    @property
+    def engine(self) -> Engine:
+        """The SQLAlchemy engine, for migrations and tests."""
+        return self._engine
+
+    async def read(self, work: Work[T]) -> T:
+        """Run a unit that only reads, on a consistent snapshot.
+
+        Raises:
+            StorageUnavailable: the database cannot be reached.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, self.read_now, work)
+
+    def read_now(self, work: Work[T]) -> T:
+        """Run a reading unit on this thread."""
+        try:
+            with self._engine.connect().execution_options(reading=True) as connection:
+                return work(connection)
+        except OperationalError as error:
+            raise StorageUnavailable from error
+
+    async def write(self, work: Work[T]) -> T:
+        """Run a unit in a transaction and return after its commit is durable.
+
+        Raises:
+            StorageUnavailable: the database cannot be reached; nothing was stored.
+        """
+        return await asyncio.wrap_future(self._submit(work))
+
+    def write_now(self, work: Work[T]) -> T:
+        """Run a writing unit from synchronous code."""
+        return self._submit(work).result()
+
+    def _submit(self, work: Work[T]) -> Future[T]:
+        if self._writers is not None:
+            return self._writers.submit(self._transact, work)
+        if self._thread is None:
+            self._start()
+        unit = _Unit(work, Future())
+        self._queue.put(unit)
+        return unit.future
+
+    def _transact(self, work: Work[T]) -> T:
+        try:
+            with self._engine.begin() as connection:
+                return work(connection)
+        except OperationalError as error:
+            raise StorageUnavailable from error
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            unit = self._queue.get()
+            if unit is None:
+                return
+            units, closing = [unit], False
+            while len(units) < GROUP and not self._queue.empty():
+                following = self._queue.get()
+                if following is None:
+                    closing = True
+                    break
+                units.append(following)
+            self._commit(units)
+            if closing:
+                return
+
+    def _commit(self, units: list[_Unit]) -> None:
+        if len(units) > 1:
+            try:
+                with self._engine.begin() as connection:
+                    results = [unit.work(connection) for unit in units]
+            except Exception:  # noqa: BLE001 - one bad unit must not fail its neighbours
+                results = None
+            if results is not None:
+                for unit, result in zip(units, results, strict=True):
+                    unit.future.set_result(result)
+                return
+        for unit in units:
+            try:
+                unit.future.set_result(self._transact(unit.work))
+            except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+                unit.future.set_exception(error)
+
+    def close(self) -> None:
+        """Finish what is queued and let go of the connections."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+        if self._writers is not None:
+            self._writers.shutdown()
+        self._readers.shutdown()
+        self._engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        f"busy_timeout={BUSY_MILLISECONDS}",
+        "foreign_keys=ON",
+        "temp_store=MEMORY",
+        "cache_size=-16000",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred BEGIN that reads and then writes collapses under concurrency.
+    reading = connection.get_execution_options().get("reading", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
