@@ -1,0 +1,74 @@
+"""The database keeps its word on both engines."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import Connection, func, insert, select
+
+from app.core.errors import StorageUnavailable
+from app.store.engine import Database, normalize
+from app.store.tables import InstanceRow
+
+T = InstanceRow.__table__
+
+
+def put(key: str) -> object:
+    def work(c: Connection) -> str:
+        c.execute(insert(T).values(key=key, value="x"))
+        return key
+
+    return work
+
+
+def total(c: Connection) -> int:
+    return c.execute(select(func.count()).select_from(T)).scalar_one()
+
+
+async def test_what_was_written_can_be_read(database: Database) -> None:
+    assert await database.write(put("a")) == "a"
+    assert await database.read(total) == 1
+
+
+async def test_many_writers_at_once_lose_nothing(database: Database) -> None:
+    await asyncio.gather(*(database.write(put(f"k{n}")) for n in range(300)))
+    assert await database.read(total) == 300
+
+
+async def test_one_bad_unit_is_rolled_back_alone(database: Database) -> None:
+    def bad(c: Connection) -> None:
+        put("half")(c)
+        raise KeyError("a bug")
+
+    units = [database.write(put(f"k{n}")) for n in range(20)]
+    results = await asyncio.gather(*units, database.write(bad), return_exceptions=True)
+    assert isinstance(results[-1], KeyError)
+    assert results[:-1] == [f"k{n}" for n in range(20)]
+    assert await database.read(total) == 20
+
+
+def test_synchronous_code_may_write_and_read(database: Database) -> None:
+    database.write_now(put("a"))
+    assert database.read_now(total) == 1
+
+
+def test_sqlite_is_durable_by_default(sqlite_database: Database) -> None:
+    def pragmas(c: Connection) -> tuple[object, object]:
+        return (
+            c.exec_driver_sql("PRAGMA journal_mode").scalar_one(),
+            c.exec_driver_sql("PRAGMA synchronous").scalar_one(),
+        )
+
+    assert sqlite_database.read_now(pragmas) == ("wal", 2)
+
+
+def test_an_unreachable_database_is_a_sentence_not_a_driver_error(tmp_path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/no/such/folder/x.db")
+    with pytest.raises(StorageUnavailable):
+        database.read_now(total)
+    database.close()
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
+def test_the_shipped_driver_is_named(scheme: str) -> None:
+    assert normalize(f"{scheme}://u@h/d") == "postgresql+psycopg://u@h/d"
+    assert normalize("sqlite:///x.db") == "sqlite:///x.db"
