@@ -1,0 +1,82 @@
+"""Authentication: a bearer API key becomes the stored key, remembered for a few seconds."""
+
+import time
+from datetime import timedelta
+
+from fastapi import Request
+
+from app.api.context import App
+from app.core.errors import StorageUnavailable, Unauthenticated
+from app.kit.keys import digest, is_wellformed
+from app.store import keys
+from app.store.keys import ApiKey
+
+KIND = "key"  # the typed part of an API key: sxt_key_…
+CACHE_SECONDS = 5.0  # a revoked key opens nothing after this time
+CACHE_KEYS = 10_000  # most digests remembered
+TOUCH_EVERY = timedelta(minutes=5)  # how exact ``last_used_at`` is
+
+
+class KeyRing:
+    """Finds API keys by their secret; remembers each answer for ``CACHE_SECONDS``."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._known: dict[str, tuple[float, ApiKey | None]] = {}
+
+    async def find(self, secret: str) -> ApiKey:
+        """The valid key with this secret.
+
+        Raises:
+            Unauthenticated: there is none, or it was revoked or has expired.
+        """
+        if not is_wellformed(secret, KIND):
+            raise Unauthenticated("The API key is malformed.")
+        found = await self._look_up(digest(secret))
+        if found is None or not found.is_valid(self._app.clock.now()):
+            raise Unauthenticated("The API key is unknown, revoked or expired.")
+        return found
+
+    def forget(self) -> None:
+        """Ask the database again for every key; called after a revocation in this process."""
+        self._known.clear()
+
+    async def _look_up(self, hashed: str) -> ApiKey | None:
+        moment = time.monotonic()
+        known = self._known.get(hashed)
+        if known is not None and moment - known[0] < CACHE_SECONDS:
+            return known[1]
+        found = await self._app.db.read(lambda c: keys.find(c, hashed))
+        if len(self._known) >= CACHE_KEYS:
+            self._known.clear()
+        self._known[hashed] = (moment, found)
+        if found is not None:
+            await self._touch(found)
+        return found
+
+    async def _touch(self, key: ApiKey) -> None:
+        now = self._app.clock.now()
+        if key.last_used_at is not None and now - key.last_used_at < TOUCH_EVERY:
+            return
+        try:
+            await self._app.db.write(lambda c: keys.touch(c, [key.id], now=now))
+        except StorageUnavailable:
+            return  # a reader is not turned away because its use cannot be noted
+
+
+async def authenticate(request: Request) -> ApiKey:
+    """The API key that came with the request, looked up once per request.
+
+    Raises:
+        Unauthenticated: none came, or it opens nothing.
+    """
+    known: ApiKey | None = getattr(request.state, "api_key", None)
+    if known is not None:
+        return known
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not secret:
+        raise Unauthenticated("Send the API key as: Authorization: Bearer <key>.")
+    ring: KeyRing = request.app.state.key_ring
+    key = await ring.find(secret.strip())
+    request.state.api_key = key
+    return key

@@ -1,0 +1,114 @@
+"""What the doors are given: the application context as protocols, wired in bootstrap alone."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from app.core.incident import Incident
+from app.core.signal import Command
+from app.core.types import TenantId
+from app.kit.clock import Clock
+from app.kit.wake import Bell
+from app.store.engine import Database
+
+
+class Limits(Protocol):
+    """The ``[limits]`` settings that the edge obeys; 0 means no limit."""
+
+    @property
+    def body_bytes(self) -> int:
+        """Largest body of an ordinary operation, in bytes."""
+
+    @property
+    def intake_body_bytes(self) -> int:
+        """Largest body of an intake operation, in bytes, on the wire or inflated."""
+
+    @property
+    def api_requests_per_second(self) -> float:
+        """Requests per second that one API key may send, outside intake."""
+
+
+class TenantSettings(Protocol):
+    """One ``[[tenants]]`` entry, as far as the edge reads it."""
+
+    @property
+    def id(self) -> str:
+        """The tenant's id."""
+
+    @property
+    def name(self) -> str:
+        """The tenant's display name."""
+
+
+class EdgeSettings(Protocol):
+    """The settings, as far as the edge reads them."""
+
+    @property
+    def limits(self) -> Limits:
+        """Limits on callers."""
+
+    @property
+    def tenants(self) -> Sequence[TenantSettings]:
+        """All tenants, in the order of the settings file."""
+
+
+class CommandFold(Protocol):
+    """The fold, as far as the edge uses it."""
+
+    async def command(
+        self, tenant: TenantId, command: Command, *, expected_revision: int | None = None
+    ) -> Incident:
+        """Store and fold one command in one transaction and return the incident after it.
+
+        Raises:
+            NotFound: no such incident.
+            IllegalTransition: the command may not follow the present status.
+            PreconditionFailed: ``expected_revision`` is not the incident's revision.
+        """
+
+
+class Bells(Protocol):
+    """The wake-ups that the edge waits for."""
+
+    @property
+    def feed(self) -> Bell:
+        """Rung after events were committed; only readers of the feed wait for it."""
+
+
+class App(Protocol):
+    """The application context, kept at ``request.app.state.context``."""
+
+    @property
+    def db(self) -> Database:
+        """The database."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the story (virtual in the demo)."""
+
+    @property
+    def settings(self) -> EdgeSettings:
+        """The settings."""
+
+    @property
+    def fold(self) -> CommandFold:
+        """The fold."""
+
+    @property
+    def intake(self) -> Any:
+        """``app.flow.ingest.Intake``."""
+
+    @property
+    def subscriptions(self) -> Any:
+        """The use cases of ``app.flow.subscriptions``."""
+
+    @property
+    def public_url(self) -> str:
+        """Where this installation is reached, without a trailing slash."""
+
+    @property
+    def secret(self) -> bytes:
+        """The instance's secret, from which cursors are signed."""
+
+    @property
+    def bells(self) -> Bells:
+        """Wake-ups between loops of this process."""

@@ -1,0 +1,185 @@
+"""What routes depend on: the context, the principal with its scopes, preconditions, routers."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from app.api.auth import authenticate
+from app.api.context import App
+from app.core.errors import Forbidden, PreconditionFailed, PreconditionRequired, TenantRequired
+from app.core.types import TenantId
+from app.store.keys import OPERATOR
+
+__all__ = [
+    "Admin",
+    "App",
+    "Context",
+    "IfMatch",
+    "Principal",
+    "Reader",
+    "Writer",
+    "check_match",
+    "context",
+    "etag",
+    "if_match",
+    "require",
+    "resource",
+    "tenants_of",
+]
+
+SCOPES = (
+    "reports:write",
+    "probes:write",
+    "intake:write",
+    "incidents:read",
+    "incidents:write",
+    "subscriptions:write",
+    "admin",
+)  # closed list of design section 7
+READING = frozenset({"GET", "HEAD"})
+BEARER = HTTPBearer(
+    auto_error=False,
+    scheme_name="apiKey",
+    bearerFormat="sxt_key_…",
+    description="An API key made with `sextant keys create`.",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who calls, and for which tenant.
+
+    ``tenant`` is ``*`` only for an operator's read that names no tenant; see ``tenants_of``.
+    """
+
+    tenant: TenantId
+    key_id: str
+    name: str
+    scopes: frozenset[str]
+    operator: bool
+
+    def may(self, scope: str) -> bool:
+        """Whether a scope is held; ``admin`` implies all, ``incidents:write`` implies read."""
+        if "admin" in self.scopes or scope in self.scopes:
+            return True
+        return scope == "incidents:read" and "incidents:write" in self.scopes
+
+
+def context(request: Request) -> App:
+    """The application context."""
+    return cast("App", request.app.state.context)
+
+
+Context = Annotated[App, Depends(context)]
+
+
+def require(*scopes: str) -> Callable[..., Awaitable[Principal]]:
+    """Make a dependency that lets only callers with all these scopes in."""
+
+    async def principal(
+        request: Request,
+        _credentials: Annotated[
+            HTTPAuthorizationCredentials | None, Security(BEARER, scopes=list(scopes))
+        ],
+        sextant_tenant: Annotated[
+            str | None, Header(description="The tenant that an operator's key writes for.")
+        ] = None,
+        tenant: Annotated[
+            str | None, Query(description="With an operator's key: only this tenant.")
+        ] = None,
+    ) -> Principal:
+        """Authenticate, check the scopes and settle the tenant."""
+        key = await authenticate(request)
+        operator = key.tenant == OPERATOR
+        reading = request.method in READING
+        named = tenant if reading else sextant_tenant
+        caller = Principal(
+            tenant=TenantId(named or key.tenant),
+            key_id=key.id,
+            name=key.name,
+            scopes=key.scopes,
+            operator=operator,
+        )
+        missing = [scope for scope in scopes if not caller.may(scope)]
+        if missing:
+            raise Forbidden(f"This operation needs the scope {missing[0]}.", scope=missing[0])
+        if not operator and caller.tenant != key.tenant:
+            raise Forbidden("The API key belongs to another tenant.")
+        if operator and caller.tenant == OPERATOR and not reading:
+            raise TenantRequired
+        if operator and named is not None and named not in _known_tenants(request):
+            raise TenantRequired("There is no tenant of that id.")
+        return caller
+
+    return principal
+
+
+def _known_tenants(request: Request) -> tuple[str, ...]:
+    return tuple(tenant.id for tenant in context(request).settings.tenants)
+
+
+def tenants_of(app: App, principal: Principal) -> tuple[TenantId, ...]:
+    """The tenants whose rows a read may show: one, or all for an operator who names none."""
+    if principal.tenant != OPERATOR:
+        return (principal.tenant,)
+    return tuple(TenantId(tenant.id) for tenant in app.settings.tenants)
+
+
+Reader = Annotated[Principal, Depends(require("incidents:read"))]
+Writer = Annotated[Principal, Depends(require("incidents:write"))]
+Admin = Annotated[Principal, Depends(require("admin"))]
+
+
+def etag(revision: int) -> str:
+    """The strong entity tag of a revision, with its quotes."""
+    return f'"r{revision}"'
+
+
+def if_match(
+    value: Annotated[
+        str | None,
+        Header(alias="If-Match", description='The ETag that was last read, such as `"r7"`.'),
+    ] = None,
+) -> str | None:
+    """The If-Match header as it came, or None."""
+    return value
+
+
+IfMatch = Annotated[str | None, Depends(if_match)]
+
+
+def expected_revision(value: str | None) -> int | None:
+    """The revision that an If-Match header names; None without one or for ``*``.
+
+    Raises:
+        PreconditionFailed: the header is no tag of ours, so it cannot be the present one.
+    """
+    if value is None or value.strip() == "*":
+        return None
+    tag = value.strip()
+    number = tag.removeprefix('"r').removesuffix('"')
+    if not number.isascii() or not number.isdigit() or tag != f'"r{int(number)}"':
+        raise PreconditionFailed
+    return int(number)
+
+
+def check_match(value: str | None, revision: int) -> None:
+    """Hold a required If-Match header against the present revision; for PUT, PATCH, DELETE.
+
+    Raises:
+        PreconditionRequired: there is no header.
+        PreconditionFailed: it names another revision.
+    """
+    if value is None:
+        raise PreconditionRequired
+    expected = expected_revision(value)
+    if expected is not None and expected != revision:
+        raise PreconditionFailed
+
+
+def resource(tag: str, **options: Any) -> APIRouter:
+    """Make the router of one resource; every router of ``/v1`` is made here."""
+    return APIRouter(tags=[tag], **options)

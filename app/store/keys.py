@@ -1,0 +1,103 @@
+"""API keys at rest: only the SHA-256 of a key is kept."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, or_, select, update
+
+from app.store.tables import ApiKeyRow
+
+T = ApiKeyRow.__table__  # type: ignore[attr-defined]  # set by SQLModel when it builds the class
+
+OPERATOR = "*"  # the tenant of a key over all tenants
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """What is known of a key; ``tenant`` is ``*`` for an operator's."""
+
+    id: str
+    tenant: str
+    name: str
+    scopes: frozenset[str]
+    last_four: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+    def is_valid(self, now: datetime) -> bool:
+        """Whether the key opens anything at this instant."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+def create(c: Connection, key: ApiKey, *, digest: str) -> None:
+    """Store a new key under the SHA-256 of its secret."""
+    c.execute(
+        insert(T).values(
+            id=key.id,
+            tenant=key.tenant,
+            name=key.name,
+            scopes=",".join(sorted(key.scopes)),
+            hash=digest,
+            last_four=key.last_four,
+            created_at=key.created_at,
+            expires_at=key.expires_at,
+        )
+    )
+
+
+def find(c: Connection, digest: str) -> ApiKey | None:
+    """The key with this SHA-256, valid or not."""
+    row = c.execute(select(T).where(T.c.hash == digest)).one_or_none()
+    return None if row is None else _key(row)
+
+
+def get(c: Connection, tenant: str | None, key_id: str) -> ApiKey | None:
+    """One key by id; ``tenant`` None looks at all tenants."""
+    statement = select(T).where(T.c.id == key_id)
+    if tenant is not None:
+        statement = statement.where(T.c.tenant == tenant)
+    row = c.execute(statement).one_or_none()
+    return None if row is None else _key(row)
+
+
+def page(c: Connection, tenant: str | None, *, after: str | None, limit: int) -> list[ApiKey]:
+    """Keys from the newest on, after the id ``after``; ``tenant`` None lists all tenants."""
+    statement = select(T).order_by(T.c.id.desc()).limit(limit)
+    if tenant is not None:
+        statement = statement.where(T.c.tenant == tenant)
+    if after is not None:
+        statement = statement.where(T.c.id < after)
+    return [_key(row) for row in c.execute(statement)]
+
+
+def revoke(c: Connection, tenant: str | None, key_id: str, *, now: datetime) -> ApiKey | None:
+    """Revoke a key for good and return it; the first revocation's time stands."""
+    statement = update(T).where(T.c.id == key_id, T.c.revoked_at.is_(None))
+    if tenant is not None:
+        statement = statement.where(T.c.tenant == tenant)
+    c.execute(statement.values(revoked_at=now))
+    return get(c, tenant, key_id)
+
+
+def touch(c: Connection, key_ids: Collection[str], *, now: datetime) -> None:
+    """Note that keys were used; never moves backwards."""
+    earlier = or_(T.c.last_used_at.is_(None), T.c.last_used_at < now)
+    c.execute(update(T).where(T.c.id.in_(sorted(key_ids)), earlier).values(last_used_at=now))
+
+
+def _key(row: Row[Any]) -> ApiKey:
+    return ApiKey(
+        id=row.id,
+        tenant=row.tenant,
+        name=row.name,
+        scopes=frozenset(filter(None, row.scopes.split(","))),
+        last_four=row.last_four,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        last_used_at=row.last_used_at,
+    )
