@@ -1,0 +1,217 @@
+"""Outgoing HTTP: the one place that builds clients and transports, guarded or for the operator."""
+
+import http.cookiejar
+import socket
+import ssl
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import aiohttp
+import httpx
+from aiohttp.abc import AbstractResolver, ResolveResult
+from httpx_aiohttp import AiohttpTransport
+
+from app.kit.egress import Allowed, Egress, Refused, Unresolvable, literal
+
+__all__ = [
+    "Allowed", "Dropped", "Egress", "GuardedTransport", "Refused", "TlsFailed", "Unresolvable", "client",
+    "tls_context",
+]  # fmt: skip
+
+KEEPALIVE_SECONDS = 30.0  # idle connections die, so that a withdrawn permission takes effect
+READ_BUFFER = 16_384  # bytes read ahead of whoever consumes the answer
+USER_AGENT: Final = "Sextant/1 (+webhooks)"
+
+AddressInfo: TypeAlias = tuple[Any, Any, int, str, tuple[Any, ...]]
+OpenSocket: TypeAlias = Callable[[AddressInfo], socket.socket]
+
+
+class TlsFailed(httpx.ConnectError):
+    """Raised when the TLS handshake failed or the certificate does not fit the host."""
+
+
+class Dropped(httpx.ReadError):
+    """Raised when the receiver closed the connection without an answer, as stale ones do."""
+
+
+class _NoCookies(http.cookiejar.CookieJar):
+    """Keeps nothing: what one answer sets must not travel with a later request."""
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Take nothing."""
+
+    def add_cookie_header(self, request: Any) -> None:
+        """Add nothing."""
+
+
+def tls_context(ca_file: Path | str | None = None) -> ssl.SSLContext:
+    """Verify against the bundled authorities, and those of ``ca_file`` (PEM) as well."""
+    context = httpx.create_ssl_context(trust_env=False)
+    if ca_file is not None:
+        context.load_verify_locations(cafile=str(ca_file))
+    return context
+
+
+def client(
+    *,
+    ca_file: Path | str | None = None,
+    timeout_seconds: float = 30.0,
+    base_url: str = "",
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> httpx.AsyncClient:
+    """Build a client for addresses from the operator's own file: verified, direct, no redirects.
+
+    ``transport`` replaces the network: a ``GuardedTransport``, or a mock in tests.
+    """
+    return httpx.AsyncClient(
+        verify=tls_context(ca_file) if transport is None else True,
+        transport=transport,
+        timeout=timeout_seconds,
+        base_url=base_url,
+        trust_env=False,
+        follow_redirects=False,
+        cookies=_NoCookies(),
+        headers={"user-agent": USER_AGENT},
+    )
+
+
+class GuardedTransport(httpx.AsyncBaseTransport):
+    """Dials only what the egress policy permits: one resolution, each answer judged, that dialled.
+
+    Host header, SNI and the certificate's name stay those of the URL. Proxies of the environment,
+    cookies, redirects and decompression play no part. aiohttp does the work beneath, because it
+    carries several times the requests of httpx's own transport (``bench/README.md``).
+    """
+
+    def __init__(
+        self,
+        egress: Egress,
+        *,
+        ca_file: Path | str | None = None,
+        open_socket: OpenSocket | None = None,
+    ) -> None:
+        self._egress = egress
+        self._open = open_socket or _open_socket
+        context = tls_context(ca_file)
+        self._by_scheme = {
+            scheme: AiohttpTransport(
+                verify=context,
+                trust_env=False,
+                client=partial(self._session, context, plain=scheme == "http"),
+            )
+            for scheme in ("https", "http")
+        }
+
+    def _session(self, context: ssl.SSLContext, *, plain: bool) -> aiohttp.ClientSession:
+        guard = _Guard(self._egress, plain=plain, open_socket=self._open)
+        connector = aiohttp.TCPConnector(
+            ssl=context,
+            limit=0,  # the deliverer bounds what is in flight
+            resolver=guard,
+            use_dns_cache=False,  # one resolution per connection, judged each time
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            socket_factory=guard.socket,
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            read_bufsize=READ_BUFFER,
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request.
+
+        Raises:
+            Refused: the policy does not permit the address.
+            Unresolvable: the name has no address.
+            TlsFailed: the certificate or the handshake failed.
+            httpx.TransportError: no answer came.
+        """
+        host, port, plain = self._egress.check_url(str(request.url))
+        address = literal(host)
+        if address is not None:  # literals never meet the resolver
+            self._egress.judge(address, port, plain=plain, host=None)
+        try:
+            return await self._by_scheme["http" if plain else "https"].handle_async_request(request)
+        except httpx.TransportError as error:
+            raise _translate(error) from error
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for transport in self._by_scheme.values():
+            await transport.aclose()
+
+
+class _Guard(AbstractResolver):
+    """Stands between a name and its socket; every address passes here before it is dialled."""
+
+    def __init__(self, egress: Egress, *, plain: bool, open_socket: OpenSocket) -> None:
+        self._egress = egress
+        self._plain = plain
+        self._open = open_socket
+        self._judged: dict[tuple[str, int], None] = {}
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Give the addresses of a name, all of them permitted."""
+        del family
+        answers = await self._egress.resolve(host, port, plain=self._plain)
+        for answer in answers:
+            self._remember(answer, port)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=answer,
+                port=port,
+                family=socket.AF_INET6 if ":" in answer else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for answer in answers
+        ]
+
+    def _remember(self, answer: str, port: int) -> None:
+        self._judged[(answer, port)] = None
+        if len(self._judged) > 4096:  # noqa: PLR2004 - far more than receivers
+            del self._judged[next(iter(self._judged))]
+
+    def socket(self, info: AddressInfo) -> socket.socket:
+        """Open the socket for an address: one that was judged under its name, or passes alone."""
+        host, port = str(info[4][0]), int(info[4][1])
+        if (host, port) not in self._judged:
+            address = literal(host)
+            if address is None:
+                raise Refused("address", "That address is not permitted.")
+            self._egress.judge(address, port, plain=self._plain, host=None)
+        return self._open(info)
+
+    async def close(self) -> None:
+        """Hold nothing."""
+
+
+def _open_socket(info: AddressInfo) -> socket.socket:
+    opened = socket.socket(info[0], info[1], info[2])
+    opened.setblocking(False)
+    return opened
+
+
+def _translate(error: httpx.TransportError) -> Exception:
+    """Name what really happened: the bridge calls most failures a connect timeout."""
+    cause = error.__cause__
+    match cause:
+        case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
+            return TlsFailed(str(cause))
+        case aiohttp.ServerTimeoutError() | TimeoutError():
+            return httpx.ReadTimeout(str(cause))
+        case aiohttp.ClientConnectorError():
+            return httpx.ConnectError(str(cause))
+        case aiohttp.ServerDisconnectedError():
+            return Dropped(str(cause))
+        case aiohttp.ClientConnectionError():
+            return httpx.ReadError(str(cause))
+        case _:
+            return error
