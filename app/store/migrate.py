@@ -1,0 +1,74 @@
+"""Migrations: whether the tables are those of this version, and bringing them there."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, String, column, inspect, select, table
+
+from app.core.errors import StorageUnavailable
+from app.store.engine import Database
+
+HEAD = "0001"  # the newest revision in alembic/versions; a test compares
+VERSION_TABLE = "alembic_version"
+LOCK = 0x5E87A47  # PostgreSQL advisory lock: one replica migrates at a time
+PROJECT = Path(__file__).resolve().parents[2]
+
+_VERSION = table(VERSION_TABLE, column("version_num", String(32)))
+
+
+def is_current(db: Database) -> bool:
+    """Say whether the database is at this version's revision; one query, without Alembic.
+
+    Raises:
+        StorageUnavailable: the database cannot be reached.
+    """
+    revision = db.read_now(_revision)
+    return revision == HEAD
+
+
+def upgrade(db: Database) -> None:
+    """Bring the tables to this version; does nothing when they are there.
+
+    Raises:
+        StorageUnavailable: the database cannot be reached, or the migration scripts are missing.
+    """
+    if is_current(db):
+        return
+    scripts = scripts_folder()
+    db.write_now(lambda connection: run(connection, scripts, "head"))
+
+
+def scripts_folder() -> Path:
+    """Find the migration scripts: the folder ``alembic`` beside the package ``app``.
+
+    Raises:
+        StorageUnavailable: they were not installed with the package.
+    """
+    folder = PROJECT / "alembic"
+    if not (folder / "env.py").exists():
+        raise StorageUnavailable(
+            "The migration scripts are missing: the folder alembic must lie beside the folder app "
+            "(run from a checkout, or from the container image)."
+        )
+    return folder
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.execute(select(_VERSION)).scalar_one_or_none()
+
+
+def run(connection: Connection, scripts: Path, revision: str) -> None:
+    """Move the tables up to ``head``, or down to an older revision, in this transaction."""
+    # Imported here: a start on a current database must not pay for it.
+    from alembic.config import Config  # noqa: PLC0415
+
+    from alembic import command  # noqa: PLC0415
+
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+    config = Config()
+    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    move = command.upgrade if revision == "head" else command.downgrade
+    move(config, revision)
