@@ -1,0 +1,199 @@
+"""The lexicon: which of the vendor's phrases stand for which of our words, as data."""
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from app.core.types import Client, Symptom
+
+LEXICON_VERSION = 1
+
+
+def _compile(table: Mapping[str, str]) -> Mapping[str, re.Pattern[str]]:
+    return MappingProxyType({key: re.compile(text, re.IGNORECASE) for key, text in table.items()})
+
+
+CLIENTS = _compile(
+    {
+        Client.OUTLOOK_WEB: r"\bOutlook (?:on the )?web\b|\bOutlook Web App\b|\bOWA\b",
+        Client.OUTLOOK_DESKTOP: (
+            r"\bOutlook desktop\b|\bdesktop (?:version of )?Outlook\b|\bclassic Outlook\b"
+            r"|\bOutlook (?:client|for Windows|for Mac)\b|\bnew Outlook for\b"
+        ),
+        Client.OUTLOOK_MOBILE: r"\bOutlook (?:mobile|for iOS|for Android)\b",
+        Client.ACTIVESYNC: r"\bActiveSync\b|\bEAS\b",
+        Client.IMAP_POP: r"\bIMAP4?\b|\bPOP3?\b",
+        Client.EWS: r"\bEWS\b|\bExchange Web Services\b",
+        Client.MAPI: r"\bMAPI\b",
+        Client.GRAPH_API: r"\bGraph API\b|\bMicrosoft Graph\b|\bREST (?:API|protocol)",
+        Client.TEAMS_DESKTOP: r"\bTeams (?:desktop|for Windows|for Mac)\b",
+        Client.TEAMS_WEB: r"\bTeams (?:on the )?web\b|\bTeams for the web\b",
+        Client.TEAMS_MOBILE: r"\bTeams (?:mobile|for iOS|for Android)\b",
+        Client.BROWSER: r"\b(?:web )?browsers?\b",
+    }
+)
+
+FEATURES = _compile(
+    {
+        "outlook-web": CLIENTS[Client.OUTLOOK_WEB].pattern,
+        "outlook-desktop": CLIENTS[Client.OUTLOOK_DESKTOP].pattern,
+        "outlook-mobile": CLIENTS[Client.OUTLOOK_MOBILE].pattern,
+        "activesync": CLIENTS[Client.ACTIVESYNC].pattern,
+        "imap-pop": CLIENTS[Client.IMAP_POP].pattern,
+        "ews": CLIENTS[Client.EWS].pattern,
+        "mapi": CLIENTS[Client.MAPI].pattern,
+        "mail-flow": (
+            r"\bmail ?flow\b|\be-?mail (?:message )?delivery\b|\bdelivery of e-?mail\b"
+            r"|\b(?:send|sending|receive|receiving)\b[^.]{0,30}\b(?:e-?mail|messages?)\b"
+        ),
+        "calendar": r"\bcalendars?\b|\bfree/busy\b|\bmeeting rooms?\b",
+        "search": r"\bsearch(?:es|ing)?\b",
+        "sign-in": r"\bsign(?:ing)?[- ]?in\b|\blog(?:ging)?[- ]?in\b|\bauthenticat(?:e|ion|ing)\b",
+        "administration": r"\badmin (?:cent(?:er|re)|portal)\b|\bPowerShell\b|\badmins\b",
+        "voice-mail": r"\bvoice ?mail\b",
+        "chat": r"\bchats?\b|\bchat messages\b",
+        "meetings": r"\bmeetings\b|\bjoin(?:ing)? (?:a |the )?meeting",
+        "calling": r"\bcalling\b|\bphone calls?\b|\bPSTN\b",
+        "presence": r"\bpresence\b",
+        "sync": r"\bsync(?:ing|hroniz\w+)?\b",
+        "sites": r"\bSharePoint (?:Online )?(?:[\w-]+ )?sites?\b",
+        "files": r"\bfiles?\b|\bdocuments?\b",
+        "multi-factor": r"\bMFA\b|\bmulti-?factor\b",
+    }
+)
+
+SYMPTOMS = _compile(
+    {
+        Symptom.HTTP_5XX: (
+            r"\b(?:HTTP )?50[0-4]\b|\bHTTP 5\d\d\b|\bservice (?:is |was )?unavailable\b"
+            r"|\b(?:internal )?server errors?\b"
+        ),
+        Symptom.TIMEOUT: r"\btim(?:ed?|ing)[- ]?outs?\b|\bunresponsive\b|\bhang(?:s|ing)?\b",
+        Symptom.CONNECTION_FAILED: (
+            r"\bconnection (?:errors?|failures?|issues?|problems?)\b"
+            r"|\b(?:unable to|can.?t|cannot|fail(?:s|ed)? to) connect\b|\bdisconnect"
+        ),
+        Symptom.DNS_FAILURE: r"\bDNS\b|\bname resolution\b",
+        Symptom.TLS_FAILURE: r"\b(?:TLS|SSL)\b|\b(?:expired|invalid) certificate\b",
+        Symptom.AUTH_LOOP: (
+            r"\b(?:authentication|sign-?in|login|redirect)[- ](?:\w+ )?loops?\b"
+            r"|\b(?:repeated(?:ly)?|continuous(?:ly)?|continual(?:ly)?|constant(?:ly)?|endless)\b"
+            r"[^.]{0,40}\b(?:prompt\w*|sign-?in|credentials?|authenticat\w+)\b"
+            r"|\bprompt\w*\b[^.]{0,40}\b(?:repeatedly|continuously|multiple times|again)\b"
+        ),
+        Symptom.AUTH_REJECTED: (
+            r"\b(?:unable to|can.?t|cannot) (?:sign|log)[- ]?in\b|\b401\b|\baccess denied\b"
+            r"|\b(?:sign-?in|log-?in|authentication) (?:failures?|errors?|issues?|problems?)\b"
+        ),
+        Symptom.THROTTLED: r"\bthrottl\w+\b|\b429\b|\btoo many requests\b",
+        Symptom.SLOW: r"\bslow(?:ness|ly|er)?\b|\blatency\b|\bdegraded performance\b",
+        Symptom.MAIL_DELAYED: (
+            r"\bdelay\w*\b[^.]{0,40}\b(?:e-?mails?|mail|messages?)\b"
+            r"|\b(?:e-?mails?|mail|messages?)\b[^.]{0,60}\bdelay"
+        ),
+        Symptom.MAIL_REJECTED: (
+            r"\bNDRs?\b|\bnon-?delivery\b|\bbounc\w+\b"
+            r"|\b(?:unable to|can.?t|cannot) (?:send|receive)\b[^.]{0,30}\b(?:e-?mail|mess)"
+        ),
+        Symptom.SYNC_FAILED: (
+            r"\b(?:not|unable to|fail\w*(?: to)?|can.?t|cannot|stop\w*) sync"
+            r"|\bsync(?:hronization)? (?:fail\w*|errors?|issues?|problems?)\b"
+        ),
+        Symptom.NOT_FOUND: r"\b404\b|\bnot found\b|\bgo(?:es|ne)? missing\b",
+        Symptom.DATA_STALE: (
+            r"\b(?:outdated|stale|out of date|not up to date)\b|\breports?\b[^.]{0,30}\bdelay"
+        ),
+        Symptom.CONTENT_ERROR: r"\bcorrupt\w*\b|\bgarbled\b|\bdisplay\w* incorrectly\b",
+    }
+)
+
+# Countries by ISO 3166-1 alpha-2 in lower case; larger areas by name, so that no code is ambiguous.
+REGIONS = _compile(
+    {
+        "north-america": r"\bNorth America(?:n)?\b",
+        "south-america": r"\bSouth America(?:n)?\b|\bLatin America(?:n)?\b",
+        "emea": r"\bEMEA\b|\bEurope, (?:the )?Middle East,? and Africa\b",
+        "europe": r"\bEurope(?:an)?\b(?!, (?:the )?Middle East)",
+        "middle-east": r"(?<!Europe, )(?<!Europe, the )\bMiddle East(?:ern)?\b(?!,? and Africa)",
+        "africa": r"(?<!East and )(?<!East, and )\bAfrica\b",
+        "asia-pacific": r"\bAsia[- ]Pacific\b|\bAPAC\b|\bAsia\b(?![- ]Pacific)",
+        "us": r"\bUnited States\b|\bU\.S\.|\bUSA\b",
+        "ca": r"\bCanad(?:a|ian)\b",
+        "gb": r"\bUnited Kingdom\b|\bUK\b",
+        "ie": r"\bIreland\b",
+        "de": r"\bGerman(?:y)?\b",
+        "fr": r"\bFrance\b|\bFrench\b",
+        "ch": r"\bSwitzerland\b|\bSwiss\b",
+        "at": r"\bAustria(?:n)?\b",
+        "nl": r"\bNetherlands\b",
+        "es": r"\bSpain\b",
+        "it": r"\bItaly\b",
+        "se": r"\bSweden\b",
+        "no": r"\bNorway\b",
+        "pl": r"\bPoland\b",
+        "br": r"\bBrazil\b",
+        "in": r"\bIndia\b",
+        "jp": r"\bJapan(?:ese)?\b",
+        "au": r"\bAustralia(?:n)?\b",
+        "nz": r"\bNew Zealand\b",
+        "sg": r"\bSingapore\b",
+        "za": r"\bSouth Africa(?:n)?\b",
+        "ae": r"\bUnited Arab Emirates\b|\bUAE\b",
+    }
+)
+
+# First match wins: the most specific blame stands first.
+CAUSES = _compile(
+    {
+        "third_party": (
+            r"\bthird[- ]party\b|\bpartner.s\b|\binternet service provider\b|\bISP\b"
+            r"|\bexternal provider\b|\btransit provider\b"
+        ),
+        "configuration_change": (
+            r"\b(?:re|mis)?configur(?:ation|ed)? (?:changes?|updates?|issues?|errors?)\b"
+            r"|\bmisconfigur\w+\b|\bincorrect(?:ly)? configur\w+\b|\bpolicy change\b"
+        ),
+        "deployment": (
+            r"\bdeploy(?:ment|ed|ing|s)?\b|\b(?:service|code|software|feature|build) (?:updates?|"
+            r"changes?|regressions?|issues?|defects?)\b|\bregression\b|\brollout\b|\bbug\b"
+        ),
+        "capacity": (
+            r"\bcapacity\b|\bincrease (?:of|in) (?:user |client )?(?:requests?|traffic|load)\b"
+            r"|\b(?:high|increased|elevated) (?:CPU|memory|resource|load|traffic|utili[sz]ation)"
+            r"|\btraffic (?:spike|surge)\b|\boverload\w*\b|\bauto-?scal\w+\b|\bresource content"
+        ),
+        "change": r"\brecent changes?\b|\bchanges? to (?:our|the|a)\b|\bchange (?:that|which)\b",
+        "infrastructure": (
+            r"\binfrastructure\b|\bnetwork\w*\b|\bhardware\b|\bpower (?:loss|outage|event)\b"
+            r"|\bdata ?cent(?:er|re)s?\b|\bstorage\b|\bdatabases?\b|\bservers?\b|\bcertificate\b"
+            r"|\bDNS\b|\brouting\b|\bcomponents?\b"
+        ),
+    }
+)
+# A change that is not called a deployment is one of configuration, as far as the closed list goes.
+CAUSE_CATEGORIES = MappingProxyType({"change": "configuration_change"})
+
+MITIGATION = re.compile(
+    r"\brevert\w*\b|\broll(?:ed|ing)?[- ]?back\b|\brerout\w+\b|\brestart\w*\b|\bdisabl\w+\b"
+    r"|\bfail(?:ed|ing)?[- ]?over\b|\bscal(?:ed|ing|e)[- ]?up\b|\bremediat\w+\b"
+    r"|\bmitigat(?:ed|es|ing)\b|\b(?:deploy|appl|implement)\w*\b[^.]{0,30}\bfix\b|\brebalanc\w+\b|\boptimi[sz]\w+\b",
+    re.IGNORECASE,
+)
+BLAME = re.compile(
+    r"\b(?:identified|determined|confirmed|found|isolated|believe)\b[^.]{0,160}"
+    r"\b(?:caus\w+|result\w+ in|led to|responsible|root cause|not processing)\b"
+    r"|\bcaused by\b|\bdue to\b|\bresulted in (?:the )?impact\b",
+    re.IGNORECASE,
+)
+# A sentence about what still works, or a way around, says nothing of what is broken.
+STILL_WORKS = re.compile(
+    r"\b(?:unaffected|not (?:affected|impacted)|isn.t (?:affected|impacted)|no effect)\b"
+    r"|\bable to\b|\bwork-?around\b|\balternativ\w+\b|\binstead\b|\bcan still\b",
+    re.IGNORECASE,
+)
+# "Most in Europe" does not say that others are spared.
+NOT_LIMITING = re.compile(
+    r"\bmost (?:significant\w*|severe\w*|of)\b|\bprimarily\b|\bmainly\b|\bespecially\b"
+    r"|\bparticularly\b|\bmore likely\b",
+    re.IGNORECASE,
+)
