@@ -141,6 +141,7 @@ class Incident:
     labels: dict[str, str] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
     by_person: bool = False
+    held: bool = False  # a person ended it while evidence was bad: wait for quiet before a relapse
 
 
 def confidence_label(confidence: float) -> str:

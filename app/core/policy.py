@@ -24,6 +24,7 @@ class Policy:
     low_evidence_minutes: int = 240  # without enough expected evidence, wait so long
     power_nats: float = 7.0  # information needed in the silence
     reopen_minutes: int = 120  # a relapse in this time reopens
+    update_seconds: int = 120  # figures alone are told at most so often
     close_hours: int = 72  # a resolved incident is closed after
     common_cause_minutes: int = 15  # onsets so close are one fault over several services
     attach_threshold: float = 0.25  # score needed to attach an advisory

@@ -56,7 +56,13 @@ class Sender(Protocol):
     """A sink that sends one event once and says what it met; it raises only for a bug."""
 
     async def send(
-        self, url: str, body: Body, *, webhook_id: str, secrets: Sequence[str], now: datetime,
+        self,
+        url: str,
+        body: Body,
+        *,
+        webhook_id: str,
+        secrets: Sequence[str],
+        now: datetime,
         headers: dict[str, str],
     ) -> AttemptOutcome:
         """Make one attempt."""
@@ -86,9 +92,7 @@ class AdvisorySource(Protocol):
 
     name: str
 
-    async def read(
-        self, *, known_open: Sequence[str], full: bool, now: datetime
-    ) -> AdvisoryRead:
+    async def read(self, *, known_open: Sequence[str], full: bool, now: datetime) -> AdvisoryRead:
         """Read once, completely or not at all.
 
         Raises:

@@ -1,0 +1,116 @@
+"""What is settled about a signal at the door: its time, its service, its ids, what it means."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Protocol
+
+from app.core.batch import KEY_BYTES
+from app.core.catalogue import OTHER, is_known, slug_of
+from app.core.policy import Policy
+from app.core.types import Client, SignalKind, Symptom, TenantId
+
+ACTOR_BYTES = 16  # of the keyed hash that stands for a reporter
+KEY_LIMIT = 64  # longest key of BLAKE2b
+NOBODY = "0" * ACTOR_BYTES * 2  # the one actor of all reports that name nobody
+HOW_TO_LIST = "GET /v1/services lists the known ones; `other` fits any"
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """What an error was read as.
+
+    ``fine`` is the finer word of the table, absent where nothing matched. ``weight`` says how
+    strongly this speaks for an outage, 0 to 1. ``code`` is the code that was given, or else the
+    one that was found in the text.
+    """
+
+    symptom: Symptom
+    fine: str | None
+    weight: float
+    outage_like: bool
+    layer: str | None = None
+    code: str | None = None
+
+
+class Classify(Protocol):
+    """Reads an error as a symptom."""
+
+    def __call__(
+        self,
+        code: str | None,
+        http_status: int | None,
+        message: str | None,
+        symptom: Symptom | None = None,
+        *,
+        client: Client | None = None,
+        service: str | None = None,
+    ) -> Classified:
+        """Read one error."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """The moment of arrival and how far from it a stated time is believed."""
+
+    now: datetime
+    newest: datetime
+    oldest: datetime
+
+    def settle(self, stated: datetime | None) -> tuple[datetime, bool, bool]:
+        """Settle when a signal happened: never after its arrival.
+
+        Returns:
+            The instant in UTC, whether it is late, and whether it was so far ahead that it was
+            taken as now.
+
+        Raises:
+            OverflowError: the instant lies before year 1 in UTC.
+        """
+        if stated is None:
+            return self.now, False, False
+        if stated > self.now:
+            return self.now, False, stated > self.newest
+        return stated.astimezone(UTC), stated < self.oldest, False
+
+
+def arrive(now: datetime, policy: Policy) -> Arrival:
+    """Make the time rules for what arrives now."""
+    return Arrival(
+        now,
+        now + timedelta(minutes=policy.future_minutes),
+        now - timedelta(minutes=policy.lateness_minutes),
+    )
+
+
+def known_service(word: str) -> str | None:
+    """The slug of a service that is named by slug, vendor id or display name; else None."""
+    if is_known(word):
+        return word
+    slug = slug_of(word)
+    return slug if slug != OTHER or word.strip().casefold() == OTHER else None
+
+
+class Digests:
+    """Keyed digests of one tenant: derived ids of its signals, and what stands for its people."""
+
+    def __init__(self, key: bytes, tenant: TenantId, kind: SignalKind) -> None:
+        key = key if len(key) <= KEY_LIMIT else blake2b(key).digest()
+        prefix = tenant.encode() + b"\0"
+        person = kind.value.encode()[:16]
+        self._id = blake2b(prefix, key=key, digest_size=KEY_BYTES, person=person)
+        self._actor = blake2b(prefix, key=key, digest_size=ACTOR_BYTES, person=b"actor")
+
+    def id_of(self, content: bytes) -> bytes:
+        """The derived id of a signal, as eight bytes."""
+        digest = self._id.copy()
+        digest.update(content)
+        return digest.digest()
+
+    def actor_of(self, role: bytes, name: str) -> str:
+        """What stands for a person, device or network; letter case does not matter."""
+        digest = self._actor.copy()
+        digest.update(role)
+        digest.update(name.strip().lower().encode())
+        return digest.hexdigest()

@@ -1,0 +1,180 @@
+"""Correlation: which incident a disturbance or an advisory belongs to, each with its reason."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import exp
+
+from app.core.disturbance import Disturbance, named
+from app.core.incident import Incident
+from app.core.policy import Policy
+from app.core.signal import Advisory
+from app.core.state import instant_of
+from app.core.types import OPEN_STATUSES, Origin, Status
+
+UMBRELLAS = frozenset({"microsoft-365-suite", "microsoft-365-admin"})
+SCALE = timedelta(hours=6)  # how fast distance in time costs fit (correlation notes, 4.5)
+GRACE = timedelta(minutes=30)  # distance in time that costs nothing
+ACCESS = frozenset(
+    {
+        "http_5xx",
+        "timeout",
+        "connection_failed",
+        "dns_failure",
+        "tls_failure",
+        "sync_failed",
+        "slow",
+        "throttled",
+        "not_found",
+    }
+)
+SIGN_IN = frozenset({"auth_loop", "auth_rejected"})
+MAIL_FLOW = frozenset({"mail_delayed", "mail_rejected"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attach:
+    """The disturbance belongs to an incident; ``absorbed`` turn out to be the same fault."""
+
+    incident: Incident
+    absorbed: tuple[Incident, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Nothing that is known holds it: a new incident."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """A person has dismissed just this, and it has not ended since."""
+
+
+def started_at(advisory: Advisory, first_post_at: datetime | None) -> datetime:
+    """The vendor's start: what the text states, else the earlier of field and first post."""
+    if advisory.stated_started_at is not None:
+        return advisory.stated_started_at
+    moments = [advisory.started_at, first_post_at or advisory.started_at]
+    return min(moments)
+
+
+def _symptom_fit(said: Sequence[str], seen: Sequence[str]) -> float:
+    if not said or not seen:
+        return 0.8
+    groups = (ACCESS, SIGN_IN, MAIL_FLOW)
+    ours = {i for i, group in enumerate(groups) if group & set(seen)}
+    theirs = {i for i, group in enumerate(groups) if group & set(said)}
+    if not ours or not theirs:
+        return 0.8
+    return 1.0 if ours & theirs else 0.15
+
+
+def score(
+    advisory: Advisory,
+    *,
+    start: datetime,
+    services: Iterable[str],
+    onset: datetime,
+    symptoms: Sequence[str],
+    regions: Sequence[str],
+) -> float:
+    """How well an advisory fits our own evidence, 0 to 1 (service, time, symptom, region)."""
+    known = set(services)
+    same = 1.0 if advisory.service in known else (0.8 if advisory.service in UMBRELLAS else 0.0)
+    if same == 0.0:
+        return 0.0
+    distance = max(timedelta(0), abs(onset - start) - GRACE)
+    near = exp(-distance / SCALE)
+    fit = _symptom_fit([str(s) for s in advisory.understood.symptoms], symptoms)
+    theirs = {region.lower() for region in advisory.understood.regions}
+    ours = {region.lower() for region in regions}
+    where = 1.0 if not theirs or not ours or theirs & ours else 0.2
+    return same * near * fit * where
+
+
+def fits_disturbance(advisory: Advisory, start: datetime, disturbance: Disturbance) -> float:
+    """The score of an advisory against a disturbance; a local one never fits."""
+    if disturbance.origin is Origin.LOCAL or disturbance.network is not None:
+        return 0.0
+    return score(
+        advisory,
+        start=start,
+        services=disturbance.services,
+        onset=instant_of(disturbance.onset),
+        symptoms=named(disturbance.size.symptoms),
+        regions=named(disturbance.size.regions),
+    )
+
+
+def fits_incident(advisory: Advisory, start: datetime, incident: Incident) -> float:
+    """The score of an advisory against an incident with evidence of our own."""
+    if incident.detected_at is None or incident.networks:
+        return 0.0
+    return score(
+        advisory,
+        start=start,
+        services=incident.services,
+        onset=incident.onset_at,
+        symptoms=[str(s) for s in incident.symptoms],
+        regions=incident.regions,
+    )
+
+
+def _meets(incident: Incident, disturbance: Disturbance, policy: Policy) -> bool:
+    """Whether the times of both touch, the reopen window included."""
+    end = incident.resolved_at
+    window = timedelta(minutes=policy.reopen_minutes)
+    if end is not None and instant_of(disturbance.onset) > end + window:
+        return False
+    return instant_of(disturbance.last_bad) + window >= incident.onset_at
+
+
+def _holds(
+    incident: Incident, disturbance: Disturbance, fits: dict[str, float], policy: Policy
+) -> bool:
+    if not _meets(incident, disturbance, policy):
+        return False
+    if disturbance.network is not None:
+        return disturbance.network in incident.networks
+    if incident.networks or not set(incident.services) & set(disturbance.services):
+        return bool(not incident.networks and _by_advisory(incident, fits, policy))
+    if incident.by_person or incident.detected_at is not None:
+        return True
+    return _by_advisory(incident, fits, policy)
+
+
+def _by_advisory(incident: Incident, fits: dict[str, float], policy: Policy) -> bool:
+    """An incident that only the vendor reported holds it when one of its advisories fits."""
+    if incident.detected_at is not None:
+        return False
+    return any(fits.get(a.id, 0.0) >= policy.attach_threshold for a in incident.advisories)
+
+
+def correlate(
+    disturbance: Disturbance,
+    incidents: Sequence[Incident],
+    *,
+    fits: dict[str, float],
+    policy: Policy,
+) -> Attach | Open | Ignore:
+    """Say which incident a disturbance belongs to; candidates are tried oldest first.
+
+    Args:
+        disturbance: the fault by our own evidence.
+        incidents: every incident that is not closed.
+        fits: vendor id → score of the advisory against this disturbance.
+        policy: thresholds.
+    """
+    held = [i for i in incidents if _holds(i, disturbance, fits, policy)]
+    held.sort(key=lambda i: (i.opened_at, i.id))
+    alive = [i for i in held if i.status in OPEN_STATUSES or i.status is Status.RESOLVED]
+    if alive:
+        first, *rest = sorted(alive, key=lambda i: (i.status is Status.RESOLVED, i.opened_at, i.id))
+        absorbed = [
+            i for i in rest if i.status in OPEN_STATUSES and not i.by_person and not first.by_person
+        ]
+        return Attach(incident=first, absorbed=tuple(absorbed))
+    dismissed = [i for i in held if i.status is Status.DISMISSED and i.resolved_at is not None]
+    if any(instant_of(disturbance.onset) <= (i.resolved_at or i.opened_at) for i in dismissed):
+        return Ignore()
+    return Open()

@@ -1,0 +1,142 @@
+"""Evidence: what supports an incident, as the document that people and programs read."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.core.disturbance import Disturbance
+from app.core.document import rfc3339
+from app.core.ids import derived
+from app.core.incident import Incident
+from app.core.state import Cell, EngineState, Exemplar, Track, instant_of
+
+LEAD_IN = 30  # minutes shown before the onset, so that the rise can be seen
+RUN_OUT = 15  # minutes shown after the last bad one
+
+
+def _exemplars(samples: Sequence[Exemplar]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": s.id,
+            "occurred_at": rfc3339(s.occurred_at),
+            "text": s.text,
+            "code": s.code,
+            "http_status": s.http_status,
+        }
+        for s in samples
+    ]
+
+
+def _cell(cell: Cell, start: int, end: int, expected: float) -> dict[str, Any] | None:
+    minutes = sorted(m for m in cell.minutes if start <= m <= end)
+    if not minutes:
+        return None
+    parts = (cell.service, cell.client, cell.symptom, cell.region or "", cell.location or "")
+    actors = {actor for m in minutes for actor in cell.minutes[m].actors}
+    return {
+        "id": f"cell_{derived('report', *parts)}",
+        "source": "client_report",
+        "service": cell.service,
+        "feature": None,
+        "client": cell.client,
+        "symptom": cell.symptom,
+        "region": cell.region,
+        "location": cell.location,
+        "first_at": rfc3339(min(cell.minutes[m].first_at for m in minutes)),
+        "last_at": rfc3339(max(cell.minutes[m].last_at for m in minutes)),
+        "count": sum(cell.minutes[m].count for m in minutes),
+        "reporters": len(actors),
+        "series": [
+            {
+                "minute": rfc3339(instant_of(m)),
+                "count": cell.minutes[m].count,
+                "reporters": len(cell.minutes[m].actors),
+                "expected": round(expected, 4),
+            }
+            for m in minutes
+        ],
+        "exemplars": _exemplars(cell.exemplars),
+    }
+
+
+def _track(track: Track, start: int, end: int) -> dict[str, Any] | None:
+    minutes = sorted(m for m in track.minutes if start <= m <= end)
+    if not minutes:
+        return None
+    spoken = [track.minutes[m] for m in minutes]
+    failed = [p for p in spoken if p.failed]
+    return {
+        "id": f"cell_{derived('probe', track.probe, track.location)}",
+        "source": "probe",
+        "probe": track.probe,
+        "service": track.service,
+        "feature": track.feature,
+        "client": track.client,
+        "symptom": failed[0].symptom if failed else None,
+        "region": track.region,
+        "location": track.location,
+        "first_at": rfc3339(min((p.first_at for p in spoken if p.first_at), default=None)),
+        "last_at": rfc3339(max((p.last_at for p in spoken if p.last_at), default=None)),
+        "count": sum(p.failed for p in spoken),
+        "reporters": 0,
+        "series": [
+            {
+                "minute": rfc3339(instant_of(m)),
+                "count": track.minutes[m].failed,
+                "reporters": 0,
+                "expected": 0.0,
+                "state": _state(track, m),
+            }
+            for m in minutes
+        ],
+        "exemplars": _exemplars(track.exemplars),
+    }
+
+
+def _state(track: Track, minute: int) -> str:
+    result = track.minutes[minute]
+    if not result.speaks:
+        return "abstains"
+    return "failing" if result.is_bad else "healthy"
+
+
+def evidence_document(
+    incident: Incident,
+    disturbance: Disturbance | None,
+    state: EngineState,
+    *,
+    baselines: dict[str, float],
+) -> dict[str, Any]:
+    """Lay out the evidence of one incident.
+
+    Args:
+        incident: whose evidence.
+        disturbance: what our own evidence holds of it, or None.
+        state: for the probes that watch the same services and are well.
+        baselines: service → expected distinct users per minute.
+    """
+    cells: list[dict[str, Any]] = []
+    if disturbance is not None:
+        start, end = disturbance.onset - LEAD_IN, disturbance.last_bad + RUN_OUT
+        for cell in disturbance.cells:
+            made = _cell(cell, start, end, baselines.get(cell.service, 0.0))
+            cells += [made] if made else []
+        for key in sorted(state.tracks):
+            track = state.tracks[key]
+            if track.service in disturbance.services:
+                made = _track(track, start, end)
+                cells += [made] if made else []
+    return {
+        "advisories": [
+            {
+                "id": a.id,
+                "title": a.title,
+                "status": a.status,
+                "score": round(a.score, 3),
+                "linked_at": rfc3339(a.linked_at),
+                "published_at": rfc3339(a.published_at),
+                "is_resolved": a.is_resolved,
+            }
+            for a in incident.advisories
+        ],
+        "cells": cells,
+    }
