@@ -9,6 +9,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.api.auth import authenticate
 from app.api.context import App
+from app.api.operation import Operation
 from app.core.errors import Forbidden, PreconditionFailed, PreconditionRequired, TenantRequired
 from app.core.types import TenantId
 from app.store.keys import OPERATOR
@@ -182,4 +183,4 @@ def check_match(value: str | None, revision: int) -> None:
 
 def resource(tag: str, **options: Any) -> APIRouter:
     """Make the router of one resource; every router of ``/v1`` is made here."""
-    return APIRouter(tags=[tag], **options)
+    return APIRouter(tags=[tag], route_class=Operation, **options)
