@@ -1,0 +1,190 @@
+"""The settings as classes: every key with its type, default and bounds."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import fields
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Any, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from app.core.policy import Policy
+from app.sources.graph import GraphSettings
+from app.sources.probe import ProbeSettings
+
+_Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatabaseSettings(_Table):
+    """``[database]``: where everything is kept."""
+
+    url: str = Field(
+        default="sqlite:///sextant.db",
+        pattern=r"^(sqlite|postgres|postgresql(\+psycopg)?)://",
+        repr=False,
+    )
+
+
+class ServerSettings(_Table):
+    """``[server]``: where we listen and how we are reached."""
+
+    host: str = "127.0.0.1"
+    port: _Port = 8000
+    public_url: str = Field(default="http://127.0.0.1:8000", pattern=r"^https?://[^/]+")
+    secret_key: SecretStr | None = None
+
+    @field_validator("public_url")
+    @classmethod
+    def _without_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
+
+class EgressRule(_Table):
+    """One entry of ``[egress] allow``: a private network or host; no ports means every port."""
+
+    cidr: IPv4Network | IPv6Network | None = None
+    host: str | None = None
+    ports: tuple[_Port, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.cidr is None) == (self.host is None):
+            msg = "an entry names either a cidr or a host"
+            raise ValueError(msg)
+        return self
+
+
+class EgressSettings(_Table):
+    """``[egress]``: private receivers that API callers may name."""
+
+    allow: tuple[EgressRule, ...] = ()
+
+
+class TenantSettings(_Table):
+    """``[[tenants]]``: one whose services are watched."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
+    name: str = ""
+    users: PositiveInt | None = None
+    timezone: str = "UTC"
+    graph: GraphSettings | None = None
+    probes: tuple[ProbeSettings, ...] = ()
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as error:
+            msg = "not the name of a time zone; use one like Europe/Berlin"
+            raise ValueError(msg) from error
+        return value
+
+    @field_validator("probes")
+    @classmethod
+    def _each_name_once(cls, value: tuple[ProbeSettings, ...]) -> tuple[ProbeSettings, ...]:
+        twice = _repeated((probe.name, probe.location) for probe in value)
+        if twice:
+            name, location = twice
+            msg = f'two probes are named "{name}" at location "{location}"; rename one of them'
+            raise ValueError(msg)
+        return value
+
+    @property
+    def label(self) -> str:
+        """The name to show."""
+        return self.name or self.id
+
+
+class DeliverySettings(_Table):
+    """``[delivery]``: how often and how long a webhook is tried."""
+
+    schedule_seconds: tuple[Annotated[float, Field(ge=0)], ...] = (
+        0, 5, 30, 120, 600, 1800, 7200, 18000, 36000, 50400, 72000, 86400,
+    )  # fmt: skip
+    deadline_seconds: PositiveFloat = 15.0
+
+
+class RetentionSettings(_Table):
+    """``[retention]``: how long things are kept, in days."""
+
+    intake_days: PositiveInt = 30
+    probe_days: PositiveInt = 30
+    events_days: PositiveInt = 400
+
+
+class LimitsSettings(_Table):
+    """``[limits]``: what one caller may ask of us; 0 is no limit."""
+
+    body_bytes: NonNegativeInt = 1024 * 1024
+    intake_body_bytes: NonNegativeInt = 16 * 1024 * 1024
+    api_requests_per_second: Annotated[float, Field(ge=0)] = 50.0
+    intake_requests_per_second: Annotated[float, Field(ge=0)] = 0.0
+
+
+class ClockSettings(_Table):
+    """``[clock]``: virtual time, for the demo only; without ``start`` the clock is the wall's."""
+
+    start: AwareDatetime | None = None
+    speed: PositiveFloat = 1.0
+    mark: float | None = None
+
+    @model_validator(mode="after")
+    def _speed_needs_a_start(self) -> Self:
+        if self.start is None and (self.speed != 1.0 or self.mark is not None):
+            msg = "speed and mark mean nothing without start"
+            raise ValueError(msg)
+        return self
+
+
+class Settings(_Table):
+    """Everything the operator decides."""
+
+    database: DatabaseSettings = DatabaseSettings()
+    server: ServerSettings = ServerSettings()
+    egress: EgressSettings = EgressSettings()
+    tenants: tuple[TenantSettings, ...] = ()
+    delivery: DeliverySettings = DeliverySettings()
+    policy: Policy = Policy()
+    retention: RetentionSettings = RetentionSettings()
+    limits: LimitsSettings = LimitsSettings()
+    clock: ClockSettings = ClockSettings()
+    allow_inline_secrets: bool = False
+
+    @field_validator("tenants")
+    @classmethod
+    def _each_id_once(cls, value: tuple[TenantSettings, ...]) -> tuple[TenantSettings, ...]:
+        twice = _repeated(tenant.id for tenant in value)
+        if twice:
+            msg = f'two tenants have the id "{twice}"; an id names one tenant'
+            raise ValueError(msg)
+        return value
+
+    @field_validator("policy")
+    @classmethod
+    def _positive(cls, value: Policy) -> Policy:
+        for part in fields(value):
+            if getattr(value, part.name) < 0:
+                msg = f"{part.name} must not be negative"
+                raise ValueError(msg)
+        return value
+
+
+def _repeated(values: Iterator[Any]) -> Any:
+    return next((value for value, number in Counter(values).items() if number > 1), None)
