@@ -84,7 +84,7 @@ class _Step:
         self.now = now
         self.policy = policy
         self.state = snapshot.state
-        self.incidents = {i.id: i for i in snapshot.incidents}
+        self.incidents: dict[str, Incident] = {i.id: i for i in snapshot.incidents}
         self.before = dict(self.incidents)
         self.number = snapshot.number
         self.log = Log(tenant=snapshot.profile.id, sequence=snapshot.sequence, now=now)

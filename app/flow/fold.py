@@ -1,0 +1,285 @@
+"""The fold: intake log in, state and events out, one transaction per step."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from app.core.decide import Decision, decide
+from app.core.errors import IllegalTransition, NotFound, PreconditionFailed, StorageUnavailable
+from app.core.events import Event, EventType
+from app.core.ids import derived
+from app.core.incident import Incident
+from app.core.policy import Policy
+from app.core.ports import Render
+from app.core.route import PlannedEvent, planned
+from app.core.signal import Command, Signal
+from app.core.state import EngineState, Snapshot, TenantProfile
+from app.core.types import ActorKind, SignalId, TenantId
+from app.kit.clock import Clock
+from app.kit.ids import new_id
+from app.store import advisories, events, evidence, incidents, intake, states
+from app.store.engine import Database
+from app.store.intake import IntakeRecord
+from app.store.states import Checkpoint
+
+BATCH = 200  # rows of the intake log that one step takes
+TRIES = 50  # times that a command is tried against steps that come between
+QUIET_WRITE = timedelta(seconds=60)  # a step of time alone is stored at least so often
+
+Plan = Callable[[Connection, TenantId, Sequence[PlannedEvent], datetime], int]
+
+
+@dataclass(slots=True)
+class _Loaded:
+    """What one step started from."""
+
+    checkpoint: Checkpoint
+    snapshot: Snapshot
+    records: list[IntakeRecord]
+
+
+class Overtaken(Exception):  # noqa: N818 - not an error: another step came first
+    """Another step of the same tenant was stored first."""
+
+
+class Fold:
+    """Folds the intake log of each tenant; steps are serial per tenant by compare-and-swap.
+
+    ``committed`` is called on the event loop after events were stored.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        *,
+        render: Render,
+        plan: Plan,
+        policy: Policy,
+        profiles: Mapping[TenantId, TenantProfile],
+        committed: Callable[[], None],
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._render = render
+        self._plan = plan
+        self._policy = policy
+        self._profiles = profiles
+        self._committed = committed
+        self._cache: dict[TenantId, tuple[int, EngineState]] = {}
+        self._stored_at: dict[TenantId, datetime] = {}
+        self._locks: dict[TenantId, asyncio.Lock] = {}
+
+    @property
+    def tenants(self) -> tuple[TenantId, ...]:
+        """All tenants, sorted."""
+        return tuple(sorted(self._profiles))
+
+    def _profile(self, tenant: TenantId) -> TenantProfile:
+        known = self._profiles.get(tenant)
+        return known or TenantProfile(id=tenant, users=self._policy.default_users)
+
+    def _load(self, c: Connection, tenant: TenantId) -> _Loaded:
+        checkpoint = states.checkpoint(c, tenant)
+        cached = self._cache.get(tenant)
+        if cached is not None and cached[0] == checkpoint.revision:
+            state = cached[1]
+        else:
+            checkpoint, state = states.load(c, tenant)
+        return _Loaded(
+            checkpoint=checkpoint,
+            snapshot=Snapshot(
+                profile=self._profile(tenant),
+                state=state,
+                incidents=incidents.living(c, tenant),
+                sequence=checkpoint.sequence,
+                number=checkpoint.number,
+            ),
+            records=intake.after(c, tenant, checkpoint.tx, checkpoint.seq, BATCH),
+        )
+
+    async def step(self, tenant: TenantId) -> bool:
+        """Fold what waits, or time alone; True when there may be more.
+
+        Raises:
+            StorageUnavailable: the database cannot be reached; nothing was folded.
+        """
+        async with self._locks.setdefault(tenant, asyncio.Lock()):
+            now = self._clock.now()
+            loaded = await self._db.read(lambda c: self._load(c, tenant))
+            records = loaded.records
+            decision = await asyncio.to_thread(self._decide_records, loaded, now)
+            if not records and not decision.events and not self._is_due(tenant, now):
+                return False
+            last = records[-1] if records else None
+            after = replace(
+                loaded.checkpoint,
+                revision=loaded.checkpoint.revision + 1,
+                tx=last.tx if last else loaded.checkpoint.tx,
+                seq=last.seq if last else loaded.checkpoint.seq,
+                sequence=decision.sequence,
+                number=decision.number,
+            )
+            raw: dict[str, bytes] = {}
+            for record in records:
+                raw |= intake.raw_of(record.codec, record.body)
+            try:
+                await self._store(tenant, loaded.checkpoint, after, decision, now, raw=raw)
+            except Overtaken:
+                return True
+            return len(records) == BATCH
+
+    def _decide_records(self, loaded: _Loaded, now: datetime) -> Decision:
+        signals: list[Signal] = []
+        for record in loaded.records:
+            signals.extend(record.signals)
+        return decide(loaded.snapshot, signals, now=now, policy=self._policy)
+
+    def _is_due(self, tenant: TenantId, now: datetime) -> bool:
+        stored = self._stored_at.get(tenant)
+        return stored is None or now - stored >= QUIET_WRITE
+
+    async def _store(
+        self,
+        tenant: TenantId,
+        before: Checkpoint,
+        after: Checkpoint,
+        decision: Decision,
+        now: datetime,
+        *,
+        raw: Mapping[str, bytes],
+        also: Callable[[Connection], Any] | None = None,
+    ) -> None:
+        body, rendered = await asyncio.to_thread(self._pack, decision)
+
+        def unit(c: Connection) -> None:
+            swapped = states.swap(
+                c, tenant, before, after, body=body, policy=self._policy.digest, now=now
+            )
+            if not swapped:
+                raise Overtaken
+            if also is not None:
+                also(c)
+            incidents.put(c, decision.incidents)
+            evidence.put(c, tenant, decision.evidence)
+            for known in decision.advisories:
+                vendor_id = known.advisory.vendor_id
+                advisories.upsert(c, tenant, known.advisory, raw.get(vendor_id), known.revision)
+            for vendor_id, incident in decision.links.items():
+                advisories.set_incidents(c, tenant, vendor_id, [incident])
+            events.append(c, rendered)
+            self._plan(c, tenant, [planned(event) for event, _ in rendered], now)
+
+        await self._db.write(unit)
+        self._cache[tenant] = (after.revision, decision.state)
+        self._stored_at[tenant] = now
+        if rendered:
+            self._committed()
+
+    def _pack(self, decision: Decision) -> tuple[bytes, list[tuple[Event, bytes]]]:
+        rendered = [(event, self._render(event)) for event in decision.events]
+        return states.encode(decision.state), rendered
+
+    async def command(
+        self, tenant: TenantId, command: Command, *, expected_revision: int | None = None
+    ) -> Incident:
+        """Store and fold one command in one transaction; gives the incident after it.
+
+        Raises:
+            NotFound: no such incident.
+            IllegalTransition: the command may not follow the present status.
+            PreconditionFailed: ``expected_revision`` is not the incident's revision.
+            StorageUnavailable: the database cannot be reached; nothing was stored.
+        """
+        decision = await self._fold_command(tenant, command, expected_revision)
+        if command.incident is None:
+            opened = [e.incident for e in decision.events if e.type is EventType.OPENED]
+            made = [i for i in opened if i is not None and i.key == f"person:{command.id}"]
+            return next(i for i in decision.incidents if i.id == made[0].id)
+        return next(i for i in decision.incidents if i.id == command.incident)
+
+    async def news(
+        self,
+        tenant: TenantId,
+        kind: EventType,
+        facts: dict[str, Any],
+        *,
+        actor: str,
+        reason: str,
+    ) -> None:
+        """Emit an event that is about no incident, such as ``source.stale``."""
+        now = self._clock.now()
+        command = Command(
+            id=SignalId(derived(tenant, kind, new_id("news"), size=16)),
+            name=kind.value.replace(".", "_"),
+            actor_kind=ActorKind.SOURCE.value,
+            actor=actor,
+            received_at=now,
+            body={**facts, "reason": reason},
+        )
+        await self._fold_command(tenant, command, None)
+
+    async def _fold_command(
+        self, tenant: TenantId, command: Command, expected_revision: int | None
+    ) -> Decision:
+        async with self._locks.setdefault(tenant, asyncio.Lock()):
+            for _ in range(TRIES):
+                loaded = await self._db.read(lambda c: self._load(c, tenant))
+                if command.incident is not None:
+                    await self._check(tenant, command, loaded, expected_revision)
+                now = self._clock.now()
+                decision = await asyncio.to_thread(
+                    decide, loaded.snapshot, [command], now=now, policy=self._policy
+                )
+                after = replace(
+                    loaded.checkpoint,
+                    revision=loaded.checkpoint.revision + 1,
+                    sequence=decision.sequence,
+                    number=decision.number,
+                )
+
+                def append(c: Connection, now: datetime = now) -> None:
+                    intake.append_signals(
+                        c,
+                        tenant,
+                        [command],
+                        source=command.actor,
+                        intake_id=new_id("int"),
+                        received_at=now,
+                        folded=True,
+                    )
+
+                try:
+                    await self._store(
+                        tenant, loaded.checkpoint, after, decision, now, raw={}, also=append
+                    )
+                except Overtaken:
+                    continue
+                return decision
+        raise StorageUnavailable
+
+    async def _check(
+        self,
+        tenant: TenantId,
+        command: Command,
+        loaded: _Loaded,
+        expected_revision: int | None,
+    ) -> None:
+        wanted = command.incident or ""
+        known = {i.id: i for i in loaded.snapshot.incidents}
+        incident = known.get(wanted)  # type: ignore[call-overload]  # ids are strings
+        if incident is None:
+            ended = await self._db.read(lambda c: incidents.get(c, tenant, wanted))
+            if ended is None:
+                raise NotFound(id=wanted)
+            raise IllegalTransition(
+                f"An incident that is {ended.status} takes no more commands.",
+                status_now=ended.status.value,
+                merged_into=ended.merged_into,
+            )
+        if expected_revision is not None and incident.revision != expected_revision:
+            raise PreconditionFailed(revision=incident.revision)

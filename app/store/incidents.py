@@ -1,0 +1,118 @@
+"""Incidents: rows to filter by, and the whole state as the core knows it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, delete, func, insert, select, tuple_
+from sqlalchemy.sql import Select
+
+from app.core.incident import Incident
+from app.core.types import OPEN_STATUSES, Severity, Status, TenantId
+from app.store.tables import IncidentRow
+
+T = IncidentRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(Incident)
+ENDED = (Status.CLOSED.value, Status.MERGED.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What a list of incidents is narrowed to; None or an empty tuple narrows nothing."""
+
+    statuses: tuple[Status, ...] = ()
+    services: tuple[str, ...] = ()
+    severity: Severity | None = None
+    symptom: str | None = None
+    region: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    q: str | None = None
+    open: bool | None = None
+
+
+def _row(incident: Incident) -> dict[str, Any]:
+    def flat(names: Sequence[str]) -> str:
+        return f",{','.join(names)}," if names else ""
+
+    return {
+        "tenant": incident.tenant,
+        "id": incident.id,
+        "number": incident.number,
+        "revision": incident.revision,
+        "status": incident.status.value,
+        "is_open": incident.status in OPEN_STATUSES,
+        "severity": int(incident.severity),
+        "services": flat(incident.services),
+        "symptoms": flat([s.value for s in incident.symptoms]),
+        "regions": flat(incident.regions),
+        "title": incident.title,
+        "opened_at": incident.opened_at,
+        "updated_at": incident.updated_at,
+        "closed_at": incident.closed_at,
+        "merged_into": incident.merged_into,
+        "state": _ENCODER.encode(incident),
+    }
+
+
+def put(c: Connection, incidents: Sequence[Incident]) -> None:
+    """Store the state of incidents, in place of what was known of them."""
+    for incident in incidents:
+        c.execute(delete(T).where(T.c.tenant == incident.tenant, T.c.id == incident.id))
+        c.execute(insert(T).values(_row(incident)))
+
+
+def get(c: Connection, tenant: TenantId, incident: str) -> Incident | None:
+    """One incident, or None."""
+    query = select(T.c.state).where(T.c.tenant == tenant, T.c.id == incident)
+    state = c.execute(query).scalar_one_or_none()
+    return None if state is None else _DECODER.decode(state)
+
+
+def living(c: Connection, tenant: TenantId) -> tuple[Incident, ...]:
+    """Every incident that is neither closed nor merged, oldest first."""
+    query = select(T.c.state).where(T.c.tenant == tenant, T.c.status.not_in(ENDED))
+    rows = c.execute(query.order_by(T.c.opened_at, T.c.id)).scalars()
+    return tuple(_DECODER.decode(state) for state in rows)
+
+
+def page(
+    c: Connection,
+    tenant: TenantId,
+    filters: Filters,
+    after: tuple[datetime, str] | None,
+    limit: int,
+) -> list[Incident]:
+    """A page of incidents, newest first; ``after`` is (opened_at, id) of the last one had."""
+    query = _filtered(select(T.c.state).where(T.c.tenant == tenant), filters)
+    if after is not None:
+        query = query.where(tuple_(T.c.opened_at, T.c.id) < tuple_(*after))
+    query = query.order_by(T.c.opened_at.desc(), T.c.id.desc()).limit(limit)
+    return [_DECODER.decode(state) for state in c.execute(query).scalars()]
+
+
+def _filtered(query: Select[Any], filters: Filters) -> Select[Any]:
+    if filters.statuses:
+        query = query.where(T.c.status.in_([s.value for s in filters.statuses]))
+    for service in filters.services:
+        query = query.where(T.c.services.contains(f",{service},", autoescape=True))
+    if filters.severity is not None:
+        query = query.where(T.c.severity == int(filters.severity))
+    if filters.symptom:
+        query = query.where(T.c.symptoms.contains(f",{filters.symptom},", autoescape=True))
+    if filters.region:
+        query = query.where(T.c.regions.contains(f",{filters.region},", autoescape=True))
+    if filters.since is not None:
+        query = query.where(T.c.opened_at >= filters.since)
+    if filters.until is not None:
+        query = query.where(T.c.opened_at < filters.until)
+    if filters.q:
+        words = func.lower(T.c.title + " " + T.c.number)
+        query = query.where(words.contains(filters.q.lower(), autoescape=True))
+    if filters.open is not None:
+        query = query.where(T.c.is_open == filters.open)
+    return query
