@@ -35,6 +35,7 @@ class Why(StrEnum):
     BLOCKED = "blocked"
     EXHAUSTED = "exhausted"
     SUPERSEDED = "superseded"
+    EXPIRED = "event_expired"
     DISABLED = "subscription_disabled"
     DELETED = "subscription_deleted"
 

@@ -16,8 +16,8 @@ from httpx_aiohttp import AiohttpTransport
 from app.kit.egress import Allowed, Egress, Refused, Unresolvable, literal
 
 __all__ = [
-    "Allowed", "Dropped", "Egress", "GuardedTransport", "Refused", "TlsFailed", "Unresolvable", "client",
-    "tls_context",
+    "Allowed", "Dropped", "Egress", "GuardedTransport", "Refused", "TlsFailed", "Unresolvable",
+    "client", "tls_context",
 ]  # fmt: skip
 
 KEEPALIVE_SECONDS = 30.0  # idle connections die, so that a withdrawn permission takes effect
@@ -138,6 +138,8 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             return await self._by_scheme["http" if plain else "https"].handle_async_request(request)
         except httpx.TransportError as error:
             raise _translate(error) from error
+        except aiohttp.ClientError as error:  # an answer that is not HTTP
+            raise httpx.RemoteProtocolError(type(error).__name__) from error
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -62,7 +62,8 @@ HOSTILE = [
     "ftp://public.example/", "file:///etc/passwd", "gopher://public.example/", "unix:///run/x.sock",
     "https://user:pw@public.example/", "https://public.example@127.0.0.1/",
     "https://127.0.0.1#@public.example/", "https://127.0.0.1\\@public.example/", "https:///x",
-    "//x", "", "https://", "https://[::1", "https://public.example:99999/", "https://pub lic.example/",
+    "//x", "", "https://", "https://[::1", "https://public.example:99999/",
+    "https://pub lic.example/",
     "https://public.example/\r\nx: y", "https://" + "a" * 3000,
 ]  # fmt: skip
 
@@ -202,7 +203,8 @@ async def test_a_wide_entry_does_not_permit_the_metadata_address() -> None:
 @pytest.mark.parametrize(
     "entry",
     [{}, {"cidr": "10.0.0.0/8", "host": "x"}, {"cidr": "nonsense"},
-     {"cidr": "10.0.0.0/8", "port": 1}, {"host": "x", "ports": [0]}, {"host": "x", "ports": ["a"]}, {"host": "x", "ports": ["9-1"]}],
+     {"cidr": "10.0.0.0/8", "port": 1}, {"host": "x", "ports": [0]}, {"host": "x", "ports": ["a"]},
+     {"host": "x", "ports": ["9-1"]}],
 )  # fmt: skip
 def test_an_entry_that_cannot_be_used_stops_the_start(entry: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"egress|port|appear"):

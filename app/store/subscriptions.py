@@ -1,0 +1,229 @@
+"""Subscriptions as rows: standing wishes, their secrets sealed, their standing kept in step."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    case,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+
+from app.core.retry import Standing
+from app.core.route import Filter, Subscription
+from app.core.types import Status, TenantId, severity_of
+from app.store.tables import SubscriptionRow
+
+T = SubscriptionRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it
+
+_SENDING = (Standing.ACTIVE, Standing.FAILING)
+
+
+def add(c: Connection, subscription: Subscription) -> None:
+    """Store a new subscription."""
+    c.execute(insert(T).values(**_values(subscription)))
+
+
+def get(c: Connection, tenant: TenantId, identity: str) -> Subscription | None:
+    """Read one, unless it was deleted."""
+    row = c.execute(
+        select(T).where(T.c.tenant == tenant, T.c.id == identity, T.c.deleted_at.is_(None))
+    ).first()
+    return None if row is None else _subscription(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+
+
+def page(
+    c: Connection, tenant: TenantId | None, *, after: str | None, limit: int
+) -> list[Subscription]:
+    """List by id from after one on; ids sort by time. Without a tenant: all of them."""
+    statement = select(T).where(T.c.deleted_at.is_(None)).order_by(T.c.id).limit(limit)
+    if tenant is not None:
+        statement = statement.where(T.c.tenant == tenant)
+    if after is not None:
+        statement = statement.where(T.c.id > after)
+    return [_subscription(row) for row in c.execute(statement).mappings()]
+
+
+def receiving(c: Connection, tenant: TenantId) -> list[Subscription]:
+    """List those that new events are planned for.
+
+    A subscription that was verified once and waits for a ping at its new address is among them:
+    its deliveries wait with it.
+    """
+    verified = and_(T.c.state == Standing.UNVERIFIED, T.c.verified_at.is_not(None))
+    statement = select(T).where(
+        T.c.tenant == tenant,
+        T.c.deleted_at.is_(None),
+        or_(T.c.state.in_(_SENDING), verified),
+    )
+    return [_subscription(row) for row in c.execute(statement.order_by(T.c.id)).mappings()]
+
+
+def of_ids(c: Connection, identities: Collection[str]) -> dict[str, Subscription]:
+    """Read several, of any tenant, by id."""
+    statement = select(T).where(T.c.id.in_(identities), T.c.deleted_at.is_(None))
+    return {row["id"]: _subscription(row) for row in c.execute(statement).mappings()}
+
+
+def sending() -> ColumnElement[bool]:
+    """Condition on a subscription's row: something else than a ping may be sent to it."""
+    return and_(T.c.deleted_at.is_(None), T.c.state.in_(_SENDING))
+
+
+def replace(c: Connection, subscription: Subscription, *, revision: int) -> bool:
+    """Store changed settings over ``revision``; False when it has changed meanwhile.
+
+    The standing and the count of failures are not settings: they change without a new revision.
+    """
+    values = _values(subscription)
+    for name in ("id", "tenant", "created_by", "created_at", "failing_since"):
+        del values[name]
+    del values["consecutive_failures"]
+    done = c.execute(
+        update(T)
+        .where(T.c.id == subscription.id, T.c.tenant == subscription.tenant)
+        .where(T.c.revision == revision, T.c.deleted_at.is_(None))
+        .values(**values)
+    )
+    return done.rowcount == 1
+
+
+def delete(c: Connection, tenant: TenantId, identity: str, *, revision: int, now: datetime) -> bool:
+    """Mark one as deleted; False when it has changed meanwhile."""
+    done = c.execute(
+        update(T)
+        .where(T.c.id == identity, T.c.tenant == tenant)
+        .where(T.c.revision == revision, T.c.deleted_at.is_(None))
+        .values(deleted_at=now, updated_at=now, state=Standing.DISABLED, revision=revision + 1)
+    )
+    return done.rowcount == 1
+
+
+def succeeded(c: Connection, identities: Sequence[str]) -> list[str]:
+    """Take note of deliveries that arrived; gives those that were failing and now are active."""
+    if not identities:
+        return []
+    before = select(T.c.id, T.c.state).where(T.c.id.in_(identities), T.c.consecutive_failures > 0)
+    troubled = {row.id: row.state for row in c.execute(before)}
+    if not troubled:
+        return []
+    failing = T.c.state == Standing.FAILING
+    c.execute(
+        update(T)
+        .where(T.c.id.in_(sorted(troubled)))
+        .values(
+            consecutive_failures=0,
+            failing_since=None,
+            state=case((failing, Standing.ACTIVE.value), else_=T.c.state),
+        )
+    )
+    return sorted(name for name, state in troubled.items() if state == Standing.FAILING)
+
+
+def verified(c: Connection, identity: str, *, now: datetime) -> bool:
+    """A ping was answered: make an unverified subscription active; True when it was not."""
+    done = c.execute(
+        update(T)
+        .where(T.c.id == identity, T.c.deleted_at.is_(None))
+        .where(T.c.state.in_((Standing.UNVERIFIED, Standing.DISABLED)))
+        .values(state=Standing.ACTIVE, verified_at=now, consecutive_failures=0, failing_since=None)
+    )
+    return done.rowcount == 1
+
+
+def failed(c: Connection, identity: str, *, now: datetime) -> tuple[Standing, datetime] | None:
+    """Count a failed attempt; gives the standing and when the row of failures began."""
+    row = c.execute(
+        update(T)
+        .where(T.c.id == identity, T.c.deleted_at.is_(None))
+        .values(
+            consecutive_failures=T.c.consecutive_failures + 1,
+            failing_since=func.coalesce(T.c.failing_since, literal(now, T.c.failing_since.type)),
+        )
+        .returning(T.c.state, T.c.failing_since)
+    ).first()
+    return None if row is None else (Standing(row.state), row.failing_since)
+
+
+def stand(c: Connection, identity: str, standing: Standing) -> bool:
+    """Set how a subscription stands; False when it stands so already."""
+    done = c.execute(
+        update(T)
+        .where(T.c.id == identity, T.c.state != standing, T.c.deleted_at.is_(None))
+        .values(state=standing)
+    )
+    return done.rowcount == 1
+
+
+def _values(subscription: Subscription) -> dict[str, Any]:
+    wanted = subscription.filter
+    return {
+        "id": subscription.id,
+        "tenant": subscription.tenant,
+        "revision": subscription.revision,
+        "url": subscription.url,
+        "event_types": json.dumps(subscription.event_types),
+        "filter": json.dumps(
+            {
+                "services": wanted.services,
+                "min_severity": None if wanted.min_severity is None else wanted.min_severity.word,
+                "statuses": wanted.statuses,
+                "regions": wanted.regions,
+            }
+        ),
+        "format": subscription.format,
+        "detail": subscription.detail,
+        "signing": subscription.signing,
+        "description": subscription.description,
+        "state": subscription.state.value,
+        "secret": subscription.secret,
+        "secret_previous": subscription.secret_previous,
+        "previous_until": subscription.previous_until,
+        "created_by": subscription.created_by,
+        "created_at": subscription.created_at,
+        "updated_at": subscription.updated_at,
+        "verified_at": subscription.verified_at,
+        "failing_since": subscription.failing_since,
+        "consecutive_failures": subscription.consecutive_failures,
+    }
+
+
+def _subscription(row: Mapping[str, Any] | Any) -> Subscription:
+    wanted = json.loads(row["filter"])
+    least = wanted["min_severity"]
+    return Subscription(
+        id=row["id"],
+        tenant=TenantId(row["tenant"]),
+        revision=row["revision"],
+        url=row["url"],
+        event_types=tuple(json.loads(row["event_types"])),
+        filter=Filter(
+            services=tuple(wanted["services"]),
+            min_severity=None if least is None else severity_of(least),
+            statuses=tuple(Status(word) for word in wanted["statuses"]),
+            regions=tuple(wanted["regions"]),
+        ),
+        format=row["format"],
+        detail=row["detail"],
+        signing=row["signing"],
+        description=row["description"],
+        state=Standing(row["state"]),
+        secret=row["secret"],
+        secret_previous=row["secret_previous"],
+        previous_until=row["previous_until"],
+        created_by=row["created_by"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        verified_at=row["verified_at"],
+        failing_since=row["failing_since"],
+        consecutive_failures=row["consecutive_failures"],
+    )
