@@ -1,0 +1,31 @@
+"""Intake of probe results."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request, Response
+
+from app.api.deps import Principal, require, resource
+from app.api.v1.client_reports import take_in
+from app.api.v1.intake_schemas import IntakeReceipt, ProbeResultIn, request_body
+
+router = resource("Intake")
+
+
+@router.post(
+    "/probe-results",
+    status_code=202,
+    response_model=IntakeReceipt,
+    openapi_extra=request_body(ProbeResultIn),
+    summary="Take in probe results",
+)
+async def post_probe_results(
+    request: Request, caller: Annotated[Principal, Depends(require("probes:write"))]
+) -> Response:
+    """Take in one result, an array of at most 1,000, or NDJSON of at most 10,000 lines.
+
+    The answer comes after the commit. Bad records are named in `rejected` and the good ones are
+    kept; a body without any good record is refused as a whole.
+    """
+    return await take_in(
+        request, caller.tenant, source="probe-results", pick=lambda app: app.result_reader
+    )

@@ -1,0 +1,313 @@
+"""Intake: what was accepted becomes durable in the log before anybody is told that it was.
+
+Requests that come while a commit runs share the next one: one row per tenant, kind and source. A
+group is filtered against the dedup memory in the transaction that stores it, and the memory grows
+only after the commit; so a repetition is counted as one only when its first copy is durable.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import compress
+
+from sqlalchemy import Connection
+
+from app.core.batch import Batch, batch_of_reports, batch_of_results
+from app.core.errors import Overloaded
+from app.core.signal import Advisory, ClientReport, Command, ProbeResult
+from app.core.types import SignalKind, TenantId
+from app.flow.seen import Seen
+from app.kit.ids import new_id
+from app.kit.wake import Bell
+from app.store import intake as store
+from app.store.engine import Database
+
+WINDOW = timedelta(hours=24)  # how long a repetition is known as one; Policy.dedup_hours
+WAITING_LIMIT = 200_000  # signals that may wait for their commit in this process
+GROUP_LIMIT = 20_000  # most signals of one group: one row of about 1 MB
+RETRY_AFTER_SECONDS = 2  # what a shed caller is told
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became durable: how many were new, and how many had been stored before."""
+
+    intake_id: str
+    accepted: int
+    duplicates: int
+
+
+@dataclass(slots=True)
+class _Waiting:
+    batch: Batch
+    source: str
+    now: datetime
+    receipt: asyncio.Future[Receipt]
+
+
+@dataclass(slots=True)
+class _Group:
+    """Batches of one kind and source that become one row."""
+
+    intake_id: str
+    source: str
+    kind: SignalKind
+    waiting: list[_Waiting]
+
+
+@dataclass(slots=True)
+class _Stored:
+    """What one transaction did: new ids, (new, old) per batch, the last row it knows of."""
+
+    ids: list[bytes] = field(default_factory=list)
+    counts: list[tuple[int, int]] = field(default_factory=list)
+    position: int = 0
+
+
+@dataclass(slots=True)
+class _Lane:
+    """The queue of one tenant; one group at a time is being committed."""
+
+    tenant: TenantId
+    seen: Seen
+    queue: list[_Waiting] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
+    loaded: bool = False
+
+
+class Intake:
+    """Appends to the intake log; every method returns after the commit is durable."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        bell: Bell | None = None,
+        window: timedelta = WINDOW,
+        waiting_limit: int = WAITING_LIMIT,
+    ) -> None:
+        self._database = database
+        self._bell = bell
+        self._window = window
+        self._limit = waiting_limit
+        self._lanes: dict[TenantId, _Lane] = {}
+        self._waiting = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many signals wait for their commit now."""
+        return self._waiting
+
+    async def append_batch(
+        self, tenant: TenantId, batch: Batch, *, source: str, now: datetime
+    ) -> Receipt:
+        """Store client reports or probe results that are not stored yet.
+
+        Raises:
+            Overloaded: too many wait already; nothing was stored.
+            StorageUnavailable: the database cannot take them; nothing was stored.
+        """
+        if not batch.ids:
+            return Receipt(new_id("int"), 0, 0)
+        if self._waiting and self._waiting + len(batch.ids) > self._limit:
+            raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS)
+        lane = self._lanes.get(tenant)
+        if lane is None:
+            lane = self._lanes[tenant] = _Lane(tenant, Seen(self._window))
+        receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        lane.queue.append(_Waiting(batch, source, now, receipt))
+        self._waiting += len(batch.ids)
+        if lane.task is None:
+            lane.task = asyncio.create_task(self._drain(lane))
+        return await receipt
+
+    async def append_reports(
+        self, tenant: TenantId, signals: Sequence[ClientReport], *, source: str, now: datetime
+    ) -> Receipt:
+        """Store client reports that exist as objects; see ``append_batch``."""
+        return await self.append_batch(tenant, batch_of_reports(signals), source=source, now=now)
+
+    async def append_probe_results(
+        self, tenant: TenantId, signals: Sequence[ProbeResult], *, source: str, now: datetime
+    ) -> Receipt:
+        """Store probe results that exist as objects; see ``append_batch``."""
+        return await self.append_batch(tenant, batch_of_results(signals), source=source, now=now)
+
+    async def append_advisories(
+        self,
+        tenant: TenantId,
+        advisories: Sequence[Advisory],
+        raw: Mapping[str, bytes] | None = None,
+        *,
+        source: str,
+        now: datetime,
+    ) -> Receipt:
+        """Store advisory revisions with the vendor's JSON per vendor id.
+
+        They are not deduplicated here: the poller brings what changed, a return to an earlier text
+        is news, and the fold ignores what it knows.
+
+        Raises:
+            StorageUnavailable: the database cannot take them; nothing was stored.
+        """
+        intake_id = new_id("int")
+        if not advisories:
+            return Receipt(intake_id, 0, 0)
+        kept = dict(raw or {})
+
+        def work(c: Connection) -> None:
+            store.append_signals(
+                c, tenant, advisories, source=source, intake_id=intake_id, received_at=now, raw=kept
+            )
+
+        await self._database.write(work)
+        self._ring()
+        return Receipt(intake_id, len(advisories), 0)
+
+    async def append_command(
+        self, tenant: TenantId, command: Command, *, source: str, now: datetime
+    ) -> Receipt:
+        """Store a command that the next fold step carries out, such as an ITSM's news.
+
+        Raises:
+            StorageUnavailable: the database cannot take it; nothing was stored.
+        """
+        intake_id = new_id("int")
+
+        def work(c: Connection) -> None:
+            store.append_signals(
+                c, tenant, (command,), source=source, intake_id=intake_id, received_at=now
+            )
+
+        await self._database.write(work)
+        self._ring()
+        return Receipt(intake_id, 1, 0)
+
+    async def _drain(self, lane: _Lane) -> None:
+        await asyncio.sleep(0)  # let the requests of this turn of the loop join
+        try:
+            while lane.queue:
+                taken, lane.queue = _take(lane.queue)
+                try:
+                    await self._commit(lane, taken)
+                except Exception as error:  # noqa: BLE001 - handed to whoever waits
+                    for one in taken:
+                        if not one.receipt.done():
+                            one.receipt.set_exception(error)
+                finally:
+                    self._waiting -= sum(len(one.batch.ids) for one in taken)
+        finally:
+            lane.task = None
+
+    async def _commit(self, lane: _Lane, taken: list[_Waiting]) -> None:
+        now = max(one.now for one in taken)
+        if not lane.loaded:
+            since = now - self._window
+            rows = await self._database.read(lambda c: store.ids_since(c, lane.tenant, since))
+            lane.seen.learn(rows)
+            lane.loaded = True
+        groups = _group(taken)
+        seen = lane.seen
+
+        def work(c: Connection) -> tuple[_Stored, list[tuple[int, datetime, bytes]]]:
+            others: list[tuple[int, datetime, bytes]] = []
+            if c.dialect.name == "postgresql":
+                store.lock_tenant(c, lane.tenant)
+                others = store.ids_after(c, lane.tenant, seen.position)
+            foreign = Seen(self._window)
+            foreign.learn(others)
+            return _store(c, lane.tenant, groups, seen=seen, foreign=foreign), others
+
+        stored, others = await self._database.write(work)
+        seen.learn(others)
+        seen.add(stored.ids, now)
+        seen.position = max(seen.position, stored.position)
+        seen.forget(now)
+        if stored.ids:
+            self._ring()
+        waiting = (pair for group in groups for pair in ((group, one) for one in group.waiting))
+        for (group, one), (new, old) in zip(waiting, stored.counts, strict=True):
+            if not one.receipt.done():
+                one.receipt.set_result(Receipt(group.intake_id, new, old))
+
+    def _ring(self) -> None:
+        if self._bell is not None:
+            self._bell.ring()
+
+
+def append_command_row(
+    c: Connection, tenant: TenantId, command: Command, *, source: str = "api"
+) -> str:
+    """Store the record of a command that is folded in this same transaction; return its id."""
+    intake_id = new_id("int")
+    store.append_signals(
+        c,
+        tenant,
+        (command,),
+        source=source,
+        intake_id=intake_id,
+        received_at=command.received_at,
+        folded=True,
+    )
+    return intake_id
+
+
+def _take(queue: list[_Waiting]) -> tuple[list[_Waiting], list[_Waiting]]:
+    total = 0
+    for position, one in enumerate(queue):
+        total += len(one.batch.ids)
+        if total > GROUP_LIMIT and position:
+            return queue[:position], queue[position:]
+    return queue, []
+
+
+def _group(taken: Sequence[_Waiting]) -> list[_Group]:
+    groups: dict[tuple[SignalKind, str], _Group] = {}
+    for one in taken:
+        key = (one.batch.kind, one.source)
+        group = groups.get(key)
+        if group is None:
+            group = groups[key] = _Group(new_id("int"), one.source, one.batch.kind, [])
+        group.waiting.append(one)
+    return list(groups.values())
+
+
+def _store(
+    c: Connection, tenant: TenantId, groups: Sequence[_Group], *, seen: Seen, foreign: Seen
+) -> _Stored:
+    stored = _Stored()
+    present: set[bytes] = set()
+    for group in groups:
+        kept = Batch(group.kind, [], [])
+        for one in group.waiting:
+            fresh = _fresh(one.batch, seen, foreign, present)
+            kept.ids.extend(fresh.ids)
+            kept.rows.extend(fresh.rows)
+            stored.counts.append((len(fresh.ids), len(one.batch.ids) - len(fresh.ids)))
+        if kept.ids:
+            stored.position = store.append_batch(
+                c,
+                tenant,
+                kept,
+                source=group.source,
+                intake_id=group.intake_id,
+                received_at=max(one.now for one in group.waiting),
+            )
+            stored.ids.extend(kept.ids)
+    return stored
+
+
+def _fresh(batch: Batch, seen: Seen, foreign: Seen, present: set[bytes]) -> Batch:
+    keys = set(batch.ids)
+    known = not (seen.has_none_of(keys) and foreign.has_none_of(keys) and present.isdisjoint(keys))
+    if not known and len(keys) == len(batch.ids):
+        present |= keys
+        return batch
+    chosen = []
+    for key in batch.ids:
+        new = key not in seen and key not in foreign and key not in present
+        chosen.append(new)
+        if new:
+            present.add(key)
+    return Batch(batch.kind, list(compress(batch.ids, chosen)), list(compress(batch.rows, chosen)))

@@ -1,0 +1,163 @@
+"""Probe results as they come over the wire: read, judged one by one and normalized."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from app.core.arrival import HOW_TO_LIST, Arrival, Classify, Digests, arrive, known_service
+from app.core.batch import RESULT_FIELDS, Batch, signal_id
+from app.core.catalogue import OTHER
+from app.core.errors import InvalidInput, UnsupportedMediaType
+from app.core.policy import DEFAULT_POLICY, Policy
+from app.core.signal import ProbeResult
+from app.core.types import Client, Outcome, SelfCheck, SignalKind, Symptom, TenantId
+from app.kit.scrub import scrub
+from app.kit.wire import BodyRefused, Fault, MediaRefused, RecordReader, Records
+
+ERROR_KEPT = 500  # characters of an error text that are stored
+NOWHERE = "default"  # the location of a result that names none
+
+Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=86_400_000)]
+Word = Annotated[str, msgspec.Meta(max_length=100)]
+
+
+class PhasesWire(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """How long each phase of a check took, in milliseconds."""
+
+    dns_ms: Milliseconds | None = None
+    connect_ms: Milliseconds | None = None
+    tls_ms: Milliseconds | None = None
+    first_byte_ms: Milliseconds | None = None
+
+
+class ProbeResultWire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """One probe result on the wire, with every constraint of the documented schema."""
+
+    probe: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    outcome: Outcome
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+    occurred_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    location: Word | None = None
+    service: Word | None = None
+    feature: Word | None = None
+    client: Client | None = None
+    symptom: Symptom | None = None
+    http_status: Annotated[int, msgspec.Meta(ge=100, le=599)] | None = None
+    error: Annotated[str, msgspec.Meta(max_length=16_384)] | None = None
+    latency_ms: Milliseconds | None = None
+    phases: PhasesWire | None = None
+    self_check: SelfCheck | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a body held: the good results as a batch, and the refused ones."""
+
+    batch: Batch
+    rejected: list[Fault]
+
+    @property
+    def good(self) -> list[ProbeResult]:
+        """The good results as objects; for readers of few."""
+        return [
+            ProbeResult(id=signal_id(key), **dict(zip(RESULT_FIELDS, row, strict=False)))
+            for key, row in zip(self.batch.ids, self.batch.rows, strict=True)
+        ]
+
+
+class ProbeResultReader:
+    """Reads bodies of probe results; ``key`` makes the derived ids this installation's own."""
+
+    def __init__(self, classify: Classify, *, key: bytes, policy: Policy = DEFAULT_POLICY) -> None:
+        self._classify = classify
+        self._key = key
+        self._policy = policy
+        self._records = RecordReader(ProbeResultWire)
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._digests: dict[TenantId, Digests] = {}
+
+    def parse(
+        self, tenant: TenantId, body: bytes, content_type: str | None, *, now: datetime
+    ) -> Parsed:
+        """Read an object, an array or NDJSON that arrived now; bad records are told apart.
+
+        Raises:
+            UnsupportedMediaType: the content type is neither JSON nor NDJSON.
+            InvalidInput: the body cannot be read as a whole.
+        """
+        try:
+            records = self._records.read(body, content_type)
+        except MediaRefused as error:
+            raise UnsupportedMediaType(str(error)) from error
+        except BodyRefused as error:
+            errors = [{"pointer": "", "detail": str(error)}]
+            raise InvalidInput(str(error), errors=errors) from error
+        return self._translate(tenant, records, arrive(now, self._policy))
+
+    def _translate(
+        self, tenant: TenantId, records: Records[ProbeResultWire], arrival: Arrival
+    ) -> Parsed:
+        digests = self._digests.get(tenant)
+        if digests is None:
+            digests = Digests(self._key, tenant, SignalKind.PROBE_RESULT)
+            self._digests[tenant] = digests
+        ids: list[bytes] = []
+        rows: list[tuple[Any, ...]] = []
+        rejected = records.faults
+        for index, result in zip(records.indexes, records.items, strict=True):
+            fault = _judge(result)
+            if fault is None:
+                try:
+                    rows.append(self._row(result, arrival))
+                except OverflowError:
+                    fault = ("The instant is before year 1.", "/occurred_at")
+            if fault is not None:
+                rejected.append(Fault(index, *fault))
+                continue
+            named = b"" if result.id is None else b"i" + result.id.encode()
+            ids.append(digests.id_of(named or self._encode(result)))
+        rejected.sort(key=lambda one: one.index)
+        return Parsed(Batch(SignalKind.PROBE_RESULT, ids, rows), rejected)
+
+    def _row(self, result: ProbeResultWire, arrival: Arrival) -> tuple[Any, ...]:
+        at, late, clamped = arrival.settle(result.occurred_at)
+        service = known_service(result.service or OTHER) or OTHER
+        symptom = result.symptom
+        if result.outcome is Outcome.OK:
+            symptom = None
+        elif symptom is None and (result.http_status or result.error):
+            symptom = self._classify(
+                None, result.http_status, result.error, client=result.client, service=service
+            ).symptom
+        phases = None if result.phases is None else msgspec.to_builtins(result.phases)
+        return (
+            result.probe,
+            result.location or NOWHERE,
+            result.outcome,
+            at,
+            arrival.now,
+            service,
+            result.feature or None,
+            result.client,
+            symptom,
+            result.http_status,
+            (scrub(result.error, ERROR_KEPT) or None) if result.error else None,
+            result.latency_ms,
+            phases or None,
+            result.self_check or SelfCheck.NONE,
+            None,
+            late,
+            clamped,
+        )
+
+
+def _judge(result: ProbeResultWire) -> tuple[str, str] | None:
+    if result.service and known_service(result.service) is None:
+        return f"Unknown service {result.service!r}: {HOW_TO_LIST}.", "/service"
+    for name in ("probe", "location", "feature"):
+        word = getattr(result, name)
+        if word is not None and not word.isprintable():
+            return "Control characters are not taken here.", f"/{name}"
+    return None

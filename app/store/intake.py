@@ -1,0 +1,316 @@
+"""The intake log: one row per group of accepted signals, and the encoding of its body."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import zstandard
+from sqlalchemy import BigInteger, Connection, Text, cast, func, insert, select, tuple_
+from sqlalchemy.sql import ColumnElement
+
+from app.core.batch import KEY_BYTES, REPORT_FIELDS, RESULT_FIELDS, Batch, key_of
+from app.core.signal import Advisory, ClientReport, Command, ProbeResult, Signal
+from app.core.types import Client, Outcome, SelfCheck, SignalKind, Symptom, TenantId
+from app.store.tables import IntakeRow
+
+T = IntakeRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
+
+ROWS = "rows1+zstd"  # [bytes of all ids, [row, …]] in msgpack; a row as in core.batch
+OBJECTS = "objects1+zstd"  # [[signal, …], {vendor id: raw bytes}] in msgpack
+LEVEL = 1  # of zstd: higher ones cost more time than they save space here
+FOLDED_TX = -1  # marks a row that was folded in the transaction that stored it
+DEDUPLICATED = (SignalKind.CLIENT_REPORT, SignalKind.PROBE_RESULT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntakeRecord:
+    """One row of the log as it is read back; (``tx``, ``seq``) is its position."""
+
+    seq: int
+    tx: int
+    tenant: TenantId
+    kind: SignalKind
+    source: str
+    intake_id: str
+    received_at: datetime
+    count: int
+    codec: str
+    body: bytes
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """The signals of this row."""
+        return decode(self.kind, self.codec, self.body)
+
+
+class _Report(msgspec.Struct, array_like=True, gc=False):
+    service: str
+    client: Client
+    symptom: Symptom
+    actor: str
+    occurred_at: datetime
+    received_at: datetime
+    code: str | None = None
+    fine: str | None = None
+    http_status: int | None = None
+    message: str | None = None
+    region: str | None = None
+    network: str | None = None
+    count: int = 1
+    weight: float = 1.0
+    late: bool = False
+    clamped: bool = False
+    id: str = ""
+
+
+class _Result(msgspec.Struct, array_like=True, gc=False):
+    probe: str
+    location: str
+    outcome: Outcome
+    occurred_at: datetime
+    received_at: datetime
+    service: str = "other"
+    feature: str | None = None
+    client: Client | None = None
+    symptom: Symptom | None = None
+    http_status: int | None = None
+    error: str | None = None
+    latency_ms: float | None = None
+    phases: dict[str, float] | None = None
+    self_check: SelfCheck = SelfCheck.NONE
+    region: str | None = None
+    late: bool = False
+    clamped: bool = False
+    id: str = ""
+
+
+LAYOUTS = {
+    SignalKind.CLIENT_REPORT: (_Report, REPORT_FIELDS),
+    SignalKind.PROBE_RESULT: (_Result, RESULT_FIELDS),
+}
+
+_encoder = msgspec.msgpack.Encoder()
+_reports = msgspec.msgpack.Decoder(tuple[bytes, list[_Report]])
+_results = msgspec.msgpack.Decoder(tuple[bytes, list[_Result]])
+_advisories = msgspec.msgpack.Decoder(tuple[tuple[Advisory, ...], dict[str, bytes]])
+_commands = msgspec.msgpack.Decoder(tuple[tuple[Command, ...], dict[str, bytes]])
+
+
+class _Tools(threading.local):
+    """A compressor is no thing to share between threads."""
+
+    def __init__(self) -> None:
+        self.pack = zstandard.ZstdCompressor(level=LEVEL)
+        self.unpack = zstandard.ZstdDecompressor()
+
+
+_tools = _Tools()
+
+
+def encode_batch(ids: Sequence[bytes], rows: Sequence[tuple[Any, ...]]) -> bytes:
+    """Encode reports or results that are rows; the codec is ``ROWS``."""
+    return _tools.pack.compress(_encoder.encode((b"".join(ids), rows)))
+
+
+def encode(signals: Sequence[Advisory | Command], raw: dict[str, bytes] | None = None) -> bytes:
+    """Encode advisories or commands, with the vendor's own JSON beside; codec ``OBJECTS``."""
+    return _tools.pack.compress(_encoder.encode((signals, raw or {})))
+
+
+def decode(kind: SignalKind | str, codec: str, body: bytes) -> tuple[Signal, ...]:
+    """Decode the body of a row.
+
+    Raises:
+        ValueError: the codec is not known.
+    """
+    plain = _unpack(codec, body)
+    match SignalKind(kind):
+        case SignalKind.CLIENT_REPORT:
+            keys, reports = _reports.decode(plain)
+            _name(keys, reports)
+            return tuple(msgspec.convert(reports, list[ClientReport], from_attributes=True))
+        case SignalKind.PROBE_RESULT:
+            keys, results = _results.decode(plain)
+            _name(keys, results)
+            return tuple(msgspec.convert(results, list[ProbeResult], from_attributes=True))
+        case SignalKind.ADVISORY:
+            return _advisories.decode(plain)[0]
+        case SignalKind.COMMAND:
+            return _commands.decode(plain)[0]
+
+
+def raw_of(codec: str, body: bytes) -> dict[str, bytes]:
+    """The vendor's own JSON per vendor id, where the row kept it."""
+    if codec != OBJECTS:
+        return {}
+    raw: dict[str, bytes] = msgspec.msgpack.decode(
+        _unpack(codec, body), type=tuple[Any, dict[str, bytes]]
+    )[1]
+    return raw
+
+
+def _unpack(codec: str, body: bytes) -> bytes:
+    if codec not in {ROWS, OBJECTS}:
+        raise ValueError(f"the intake log holds a row of the unknown codec {codec!r}")
+    return _tools.unpack.decompress(body)
+
+
+def _name(keys: bytes, signals: Sequence[_Report | _Result]) -> None:
+    text = keys.hex()
+    width = KEY_BYTES * 2
+    for position, signal in enumerate(signals):
+        signal.id = text[position * width : (position + 1) * width]
+
+
+def append(
+    c: Connection,
+    *,
+    tenant: TenantId,
+    kind: SignalKind,
+    source: str,
+    intake_id: str,
+    received_at: datetime,
+    ids: Sequence[bytes],
+    codec: str,
+    body: bytes,
+    folded: bool = False,
+) -> int:
+    """Append one row and return its ``seq``; ``folded`` keeps it from being folded again."""
+    values: dict[str, Any] = {
+        "tx": _present_tx(c, folded=folded),
+        "tenant": tenant,
+        "kind": kind.value,
+        "source": source,
+        "intake_id": intake_id,
+        "received_at": received_at,
+        "count": len(ids),
+        "codec": codec,
+        "ids": b"".join(ids),
+        "body": body,
+    }
+    return int(c.execute(insert(T).values(values).returning(T.c.seq)).scalar_one())
+
+
+def append_batch(
+    c: Connection,
+    tenant: TenantId,
+    batch: Batch,
+    *,
+    source: str,
+    intake_id: str,
+    received_at: datetime,
+) -> int:
+    """Append reports or results and return the ``seq`` of their row."""
+    return append(
+        c,
+        tenant=tenant,
+        kind=batch.kind,
+        source=source,
+        intake_id=intake_id,
+        received_at=received_at,
+        ids=batch.ids,
+        codec=ROWS,
+        body=encode_batch(batch.ids, batch.rows),
+    )
+
+
+def append_signals(
+    c: Connection,
+    tenant: TenantId,
+    signals: Sequence[Advisory] | Sequence[Command],
+    *,
+    source: str,
+    intake_id: str,
+    received_at: datetime,
+    raw: dict[str, bytes] | None = None,
+    folded: bool = False,
+) -> int:
+    """Append advisories or commands (at least one, of one kind) and return the row's ``seq``."""
+    advisory = isinstance(signals[0], Advisory)
+    return append(
+        c,
+        tenant=tenant,
+        kind=SignalKind.ADVISORY if advisory else SignalKind.COMMAND,
+        source=source,
+        intake_id=intake_id,
+        received_at=received_at,
+        ids=[key_of(signal.id) for signal in signals],
+        codec=OBJECTS,
+        body=encode(signals, raw),
+        folded=folded,
+    )
+
+
+def after(c: Connection, tenant: TenantId, tx: int, seq: int, limit: int) -> list[IntakeRecord]:
+    """Read the rows that follow a position, in the order to fold them; (0, 0) is before the first.
+
+    On PostgreSQL a transaction that began earlier may commit later, so only rows are given that no
+    running transaction can precede any more; the position is (``tx``, ``seq``) for this reason.
+    """
+    query = (
+        select(T)
+        .where(T.c.tenant == tenant, tuple_(T.c.tx, T.c.seq) > tuple_(tx, seq))
+        .order_by(T.c.tx, T.c.seq)
+        .limit(limit)
+    )
+    if c.dialect.name == "postgresql":
+        query = query.where(T.c.tx < _number(func.pg_snapshot_xmin(func.pg_current_snapshot())))
+    return [
+        IntakeRecord(
+            seq=row["seq"],
+            tx=row["tx"],
+            tenant=TenantId(row["tenant"]),
+            kind=SignalKind(row["kind"]),
+            source=row["source"],
+            intake_id=row["intake_id"],
+            received_at=row["received_at"],
+            count=row["count"],
+            codec=row["codec"],
+            body=row["body"],
+        )
+        for row in c.execute(query).mappings()
+    ]
+
+
+def ids_since(
+    c: Connection, tenant: TenantId, since: datetime
+) -> list[tuple[int, datetime, bytes]]:
+    """Read what rebuilds the dedup memory: ``seq``, time and ids of each row from an instant on."""
+    return _ids(c, T.c.tenant == tenant, T.c.received_at >= since)
+
+
+def ids_after(c: Connection, tenant: TenantId, seq: int) -> list[tuple[int, datetime, bytes]]:
+    """Read ``seq``, time and ids of the rows that follow; whole only under ``lock_tenant``."""
+    return _ids(c, T.c.tenant == tenant, T.c.seq > seq)
+
+
+def _ids(c: Connection, *where: ColumnElement[bool]) -> list[tuple[int, datetime, bytes]]:
+    query = (
+        select(T.c.seq, T.c.received_at, T.c.ids)
+        .where(*where, T.c.kind.in_([kind.value for kind in DEDUPLICATED]))
+        .order_by(T.c.seq)
+    )
+    return [(row.seq, row.received_at, row.ids) for row in c.execute(query)]
+
+
+def lock_tenant(c: Connection, tenant: TenantId) -> None:
+    """Let one replica at a time append deduplicated rows of a tenant, until its commit.
+
+    So a replica that holds the lock sees every row that another one has been told is stored. On
+    SQLite the one writer is lock enough.
+    """
+    if c.dialect.name == "postgresql":
+        c.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"intake:{tenant}", 0))))
+
+
+def _present_tx(c: Connection, *, folded: bool) -> Any:
+    if folded:
+        return FOLDED_TX
+    return _number(func.pg_current_xact_id()) if c.dialect.name == "postgresql" else 0
+
+
+def _number(transaction: ColumnElement[Any]) -> ColumnElement[int]:
+    return cast(cast(transaction, Text), BigInteger)  # xid8 has no direct way to bigint
