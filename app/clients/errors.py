@@ -1,0 +1,27 @@
+"""The one error of the clients: what a vendor's API answered instead of what we asked for."""
+
+from datetime import timedelta
+
+
+class VendorError(Exception):
+    """Raised when an API did not give what was asked for.
+
+    ``code`` is stable: ``unauthorized, forbidden, not_found, bad_request, throttled, unavailable,
+    timeout, unreachable, tls_failed, odd_body, too_large, endless, foreign_link, vendor_error,
+    token_refused, token_unavailable``. ``status`` is the HTTP status, None when no answer came.
+    ``retry_after`` is what the vendor asked for.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        text: str,
+        *,
+        status: int | None = None,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+        self.status = status
+        self.retry_after = retry_after

@@ -1,0 +1,302 @@
+"""Microsoft Graph over HTTP: bearer tokens, complete page loops, odd answers; raw in, raw out."""
+
+import secrets
+import ssl
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol
+from urllib.parse import quote, urlencode
+
+import httpx
+import msgspec
+
+from app.clients.entra import EntraTokens
+from app.clients.errors import VendorError
+from app.kit import http
+
+__all__ = ["EntraTokens", "GraphClient", "VendorError", "build_clients", "retry_after"]
+
+PAGE_SIZE = 1000  # documented maximum; asked for by Prefer, because $top suppresses the nextLink
+PAGES_MAX = 200  # 200,000 records; a loop of links ends here
+PAGE_BYTES = 32 * 1024 * 1024  # inflated bytes of one answer
+TOTAL_BYTES = 128 * 1024 * 1024  # inflated bytes of one list
+ERROR_BYTES = 64 * 1024  # kept of an answer that is no success
+LONGEST_WAIT = timedelta(hours=1)  # a Retry-After beyond this is not believed
+
+_BY_STATUS = {
+    400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found",
+    408: "timeout", 429: "throttled",
+}  # fmt: skip
+_BY_WORD = {
+    "toomanyrequests": "throttled",
+    "activitylimitreached": "throttled",
+    "serviceunavailable": "unavailable",
+    "servicenotavailable": "unavailable",
+    "authorization_requestdenied": "forbidden",
+    "accessdenied": "forbidden",
+    "forbidden": "forbidden",
+    "invalidauthenticationtoken": "unauthorized",
+}
+
+
+class Tokens(Protocol):
+    """Where bearer tokens come from."""
+
+    async def get(self) -> str:
+        """Give a valid token."""
+        ...
+
+    async def drop(self) -> None:
+        """Forget the token in hand."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+def build_clients(
+    ca_file: str | None, timeout_seconds: float
+) -> tuple[httpx.AsyncClient, Callable[[], httpx.Client]]:
+    """Build what the network needs: a client for Graph, and a maker of one for msal.
+
+    Args:
+        ca_file: PEM of authorities trusted beside the bundled ones.
+        timeout_seconds: of connecting and of each pause between bytes.
+    """
+
+    def synchronous() -> httpx.Client:
+        return httpx.Client(
+            verify=http.tls_context(ca_file),
+            timeout=timeout_seconds,
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+    return http.client(ca_file=ca_file, timeout_seconds=timeout_seconds), synchronous
+
+
+class GraphClient:
+    """Reads one version of one Graph; every list is read to its end or not at all.
+
+    ``requests`` counts what was sent, so that a caller can keep within its share.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        tokens: Tokens,
+        *,
+        base_url: str,
+        version: str = "v1.0",
+        page_bytes: int = PAGE_BYTES,
+    ) -> None:
+        """Prepare; nothing is sent.
+
+        Args:
+            client: carries the requests; follows no redirects.
+            tokens: where bearer tokens come from.
+            base_url: root of the API without version.
+            version: path segment of the version.
+            page_bytes: most inflated bytes of one answer.
+        """
+        self._client = client
+        self._tokens = tokens
+        self._root = f"{base_url.rstrip('/')}/{version}"
+        self._origin = _origin(httpx.URL(base_url))
+        self._page_bytes = page_bytes
+        self.requests = 0
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Read one object.
+
+        Raises:
+            VendorError: anything else than that object came.
+        """
+        return (await self._answer(self._address(path, query)))[0]
+
+    async def list(self, path: str, query: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+        """Read all pages of a list; records come in the vendor's order and may repeat.
+
+        Raises:
+            VendorError: a page was missing, odd or too large; nothing of the list is given then.
+        """
+        records: list[dict[str, Any]] = []
+        total = 0
+        async for page, size in self._pages(self._address(path, query)):
+            total += size
+            if total > TOTAL_BYTES:
+                raise VendorError("too_large", "The list is larger than is believable.")
+            values = page.get("value")
+            if not isinstance(values, list):
+                raise VendorError("odd_body", "A page of the list has no value array.", status=200)
+            records += [value for value in values if isinstance(value, dict)]
+        return records
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+        self._tokens.close()
+
+    def _address(self, path: str, query: Mapping[str, str] | None) -> str:
+        # Spaces as %20 and `$` as it stands: Graph's own links look so, and gateways differ on `+`.
+        tail = urlencode(query, quote_via=quote, safe="$:,'()") if query else ""
+        return f"{self._root}/{path}{'?' if tail else ''}{tail}"
+
+    async def _pages(self, address: str) -> AsyncIterator[tuple[dict[str, Any], int]]:
+        seen: set[str] = set()
+        following: str | None = address
+        while following is not None:
+            if following in seen or len(seen) >= PAGES_MAX:
+                raise VendorError("endless", "The pages of the list do not come to an end.")
+            seen.add(following)
+            page, size = await self._answer(following)
+            yield page, size
+            following = page.get("@odata.nextLink")
+            if following is not None:
+                self._check_link(following)
+
+    def _check_link(self, link: object) -> None:
+        """Refuse to carry our token anywhere else."""
+        try:
+            same = isinstance(link, str) and _origin(httpx.URL(link)) == self._origin
+        except httpx.InvalidURL:
+            same = False
+        if not same:
+            raise VendorError("foreign_link", "The next page lies at another origin.", status=200)
+
+    async def _answer(self, address: str) -> tuple[dict[str, Any], int]:
+        """Send, once more with a new token after a 401, and read the answer as an object."""
+        try:
+            return await self._once(address)
+        except VendorError as error:
+            if error.code != "unauthorized":
+                raise
+        await self._tokens.drop()
+        return await self._once(address)
+
+    async def _once(self, address: str) -> tuple[dict[str, Any], int]:
+        headers = {
+            "authorization": f"Bearer {await self._tokens.get()}",
+            "accept": "application/json",
+            "client-request-id": str(uuid.UUID(bytes=secrets.token_bytes(16), version=4)),
+            "prefer": f"odata.maxpagesize={PAGE_SIZE}, include-unknown-enum-members",
+        }
+        self.requests += 1
+        try:
+            async with self._client.stream("GET", address, headers=headers) as response:
+                success = response.is_success
+                body = await _read(
+                    response, PAGE_BYTES if success else ERROR_BYTES, cut=not success
+                )
+        except httpx.TimeoutException as error:
+            raise VendorError("timeout", f"Graph did not answer in time: {error!r}") from error
+        except httpx.HTTPError as error:
+            raise _unreached(error) from error
+        if not success:
+            raise _refusal(response, body)
+        return _object_in(body, response), len(body)
+
+
+async def _read(response: httpx.Response, limit: int, *, cut: bool) -> bytes:
+    parts = bytearray()
+    async for part in response.aiter_bytes():
+        parts += part
+        if len(parts) > limit:
+            if cut:
+                return bytes(parts[:limit])
+            raise VendorError("too_large", "An answer is larger than is believable.")
+    return bytes(parts)
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    port = url.port or {"https": 443, "http": 80}.get(url.scheme)
+    return url.scheme, url.host.lower(), port
+
+
+def _unreached(error: httpx.HTTPError) -> VendorError:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return VendorError("tls_failed", f"The certificate of Graph is not trusted: {cause}")
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, httpx.DecodingError):
+        return VendorError("odd_body", "The answer of Graph cannot be inflated.")
+    return VendorError("unreachable", f"Graph cannot be reached: {error!r}")
+
+
+def _object_in(body: bytes, response: httpx.Response) -> dict[str, Any]:
+    """Read a success: an object, a text that holds one, or else an odd body."""
+    made = _json(body)
+    if isinstance(made, str):  # seen behind gateways: JSON written into a JSON string
+        made = _json(made.encode())
+    if isinstance(made, dict):
+        if "error" in made and "value" not in made and "id" not in made:
+            raise _refusal(response, body)
+        return made
+    if not body.strip():
+        what = "is empty"
+    elif body.lstrip()[:1] == b"<":
+        what = "is HTML, so a proxy or a sign-in page stands between"
+    else:
+        what = "is cut off or no JSON object"
+    raise VendorError("odd_body", f"The answer of Graph {what}.", status=response.status_code)
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _refusal(response: httpx.Response, body: bytes) -> VendorError:
+    made = _json(body)
+    error = made.get("error") if isinstance(made, dict) else None
+    error = error if isinstance(error, dict) else {}
+    status = response.status_code
+    word, told = _unwrapped(error)
+    code = _BY_STATUS.get(status) or _BY_WORD.get(word.casefold())
+    if code is None:
+        code = "unavailable" if status >= httpx.codes.INTERNAL_SERVER_ERROR else "vendor_error"
+    if error and _is_absent(word, told):
+        code = "not_found"  # an id that is not ours comes back as "forbidden"
+    elif code == "not_found" and not error:
+        code = "odd_body"  # some proxy's page, which says nothing of the record
+    text = f"Graph answered {status} {word}: {told[:300]}".strip(" :")
+    return VendorError(code, text, status=status, retry_after=retry_after(response.headers))
+
+
+def _unwrapped(error: Mapping[str, Any]) -> tuple[str, str]:
+    """The code and message of an error; the message may be JSON in a string in a JSON string."""
+    word, told = str(error.get("code") or ""), str(error.get("message") or "")
+    for _ in range(3):
+        inner = _json(told.encode()) if told.lstrip().startswith("{") else None
+        if not isinstance(inner, dict):
+            break
+        word = str(inner.get("code") or word)
+        told = str(inner.get("message") or inner.get("error") or "")
+    return word, told
+
+
+def _is_absent(word: str, told: str) -> bool:
+    hidden = word.casefold() in {"forbidden", "unknownerror"}
+    return hidden and "resource doesn't exist for the tenant" in told.casefold()
+
+
+def retry_after(headers: Mapping[str, str]) -> timedelta | None:
+    """Read ``Retry-After`` in seconds or as a date, the latter by the answer's own ``Date``."""
+    text = headers.get("retry-after", "").strip()
+    if not text:
+        return None
+    try:
+        wait = timedelta(seconds=float(text))
+    except (ValueError, OverflowError):
+        try:
+            until = parsedate_to_datetime(text)
+            wait = until - parsedate_to_datetime(headers.get("date", ""))
+        except (ValueError, TypeError):
+            return None
+    return min(max(wait, timedelta()), LONGEST_WAIT)
