@@ -5,13 +5,33 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    bindparam,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from app.core.events import EventType
 from app.core.retry import Why
 from app.core.route import Subscription
 from app.store import subscriptions
-from app.store.deliveries import PARKED, PENDING, SUPERSEDED, Attempt, Delivery, delivery, free
+from app.store.deliveries import (
+    IS_PENDING,
+    PARKED,
+    PENDING,
+    SUPERSEDED,
+    Attempt,
+    Delivery,
+    delivery,
+    free,
+)
 from app.store.tables import AttemptRow, DeliveryRow, EventRow, SubscriptionRow
 
 T = DeliveryRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it
@@ -48,7 +68,7 @@ def claim(
     ids = _fair(c, _due(now, busy, limit * 4), limit=limit, share=share)
     if not ids:
         return []
-    still = select(T.c.id).where(T.c.id.in_(ids), T.c.state == PENDING, free(now))
+    still = select(T.c.id).where(T.c.id.in_(ids), IS_PENDING, free(now))
     rows = c.execute(
         update(T)
         .where(T.c.id.in_(still.with_for_update(skip_locked=True)))
@@ -56,7 +76,10 @@ def claim(
         .returning(T)
     ).mappings()
     return _with_documents(
-        c, sorted(rows.all(), key=lambda row: (row["due_at"], row["id"])), token=token, now=now
+        c,
+        sorted(rows.all(), key=lambda row: (row["due_at"], row["position"])),
+        token=token,
+        now=now,
     )
 
 
@@ -65,7 +88,7 @@ def _due(now: datetime, busy: Sequence[str], window: int) -> Select[Any]:
     behind = (
         select(earlier.c.id)
         .where(earlier.c.subscription == T.c.subscription, earlier.c.lane == T.c.lane)
-        .where(earlier.c.state == PENDING)
+        .where(earlier.c.state == literal_column("'pending'"))
         .where(
             or_(
                 earlier.c.position < T.c.position,
@@ -74,13 +97,13 @@ def _due(now: datetime, busy: Sequence[str], window: int) -> Select[Any]:
         )
         .exists()
     )
-    willing = select(S.c.id).where(subscriptions.sending())
-    pinged = select(S.c.id).where(S.c.deleted_at.is_(None))
-    ping_only = and_(T.c.event_type == EventType.TEST_PING.value, T.c.subscription.in_(pinged))
+    # What waits for a subscription that was deleted is claimed too, and parked by the claim.
+    shut = select(S.c.id).where(S.c.deleted_at.is_(None), ~subscriptions.sending())
+    goes = or_(T.c.subscription.not_in(shut), T.c.event_type == EventType.TEST_PING.value)
     return (
         select(T.c.id, T.c.subscription)
-        .where(T.c.state == PENDING, T.c.due_at <= now, free(now), ~behind)
-        .where(or_(T.c.subscription.in_(willing), ping_only))
+        .where(IS_PENDING, T.c.due_at <= now, free(now), ~behind)
+        .where(goes)
         .where(T.c.subscription.not_in(busy))
         .order_by(T.c.due_at)
         .limit(window)
@@ -144,7 +167,7 @@ def record(c: Connection, results: Sequence[Recorded], *, now: datetime) -> set[
         row.id
         for row in c.execute(
             select(T.c.id, T.c.lease_token)
-            .where(T.c.id.in_(sorted(tokens)), T.c.state == PENDING)
+            .where(T.c.id.in_(sorted(tokens)), IS_PENDING)
             .with_for_update()
         )
         if row.lease_token == tokens[row.id]
@@ -194,7 +217,7 @@ def _store(c: Connection, kept: Sequence[Recorded], now: datetime) -> None:
     c.execute(
         update(T)
         .where(T.c.subscription == bindparam("b_subscription"), T.c.lane == bindparam("b_lane"))
-        .where(T.c.state == PENDING, T.c.id != bindparam("b_id"), T.c.attempts == 0)
+        .where(IS_PENDING, T.c.id != bindparam("b_id"), T.c.attempts == 0)
         .values(due_at=bindparam("b_due")),
         [
             {

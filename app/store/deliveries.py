@@ -12,6 +12,7 @@ from sqlalchemy import (
     RowMapping,
     and_,
     insert,
+    literal_column,
     or_,
     select,
     tuple_,
@@ -33,6 +34,8 @@ A = AttemptRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it
 PENDING, DELIVERED, PARKED = "pending", "delivered", "parked"
 SUPERSEDED = "superseded"  # inner state: shown as pending, until what stands for it is done
 _WAITING = (PENDING, SUPERSEDED)
+# Written out: a bound parameter would keep SQLite from its partial indexes.
+IS_PENDING = T.c.state == literal_column("'pending'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +124,7 @@ def _queued_updates(
     return c.execute(
         select(T.c.subscription, T.c.lane, T.c.event, T.c.superseded, T.c.due_at)
         .where(tuple_(T.c.subscription, T.c.lane).in_(lanes))
-        .where(T.c.state == PENDING, T.c.event_type == EventType.UPDATED.value)
+        .where(IS_PENDING, T.c.event_type == EventType.UPDATED.value)
         .where(T.c.replay.is_(None), free(now))
         .order_by(T.c.position.desc())  # the nearest first: lists grow from the front
         .with_for_update(skip_locked=True)
@@ -251,7 +254,7 @@ def redeliver(c: Connection, tenant: TenantId, identity: str, *, now: datetime) 
     What is waiting already is made due at once.
     """
     mine = and_(T.c.tenant == tenant, T.c.id == identity)
-    c.execute(update(T).where(mine, T.c.state == PENDING, free(now)).values(due_at=now))
+    c.execute(update(T).where(mine, IS_PENDING, free(now)).values(due_at=now))
     c.execute(update(T).where(mine, T.c.state.in_((DELIVERED, PARKED))).values(**_afresh(now)))
     row = c.execute(select(T).where(mine)).mappings().first()
     return None if row is None else delivery(row)
