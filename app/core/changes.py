@@ -14,16 +14,18 @@ from app.core.types import OPEN_STATUSES, EventId, Status, TenantId
 
 ADVISORY_FIELDS = frozenset(
     {"advisories", "vendor_started_at", "vendor_published_at", "cause_category", "cause_text",
-     "cause_source"}
+     "cause_source", "disagreement"}
 )  # fmt: skip
 STATUS_FIELDS = frozenset(
     {"status", "status_reason", "confirmed_at", "mitigated_at", "resolved_at", "closed_at",
-     "resolution", "held", "merged_into"}
+     "resolution", "held", "merged_into", "disagreement"}
 )  # fmt: skip
 FIGURES = frozenset(
     {"title", "summary", "features", "clients", "symptoms", "regions", "networks", "impact",
      "confidence", "evidence", "explanation", "first_signal_at", "onset_at", "quiet_since"}
 )  # fmt: skip
+GROWTH = 1.25  # reporters grown by so much are told as soon as figures may be
+PATIENCE = 5  # otherwise figures wait so many times the period
 UNSEEN = frozenset({"revision", "updated_at", "url"})
 BY_STATUS = {
     Status.CONFIRMED: EventType.CONFIRMED,
@@ -137,6 +139,15 @@ def _is_material(old: Incident, new: Incident) -> bool:
     return old.impact.level is not new.impact.level
 
 
+def _is_due(old: Incident, new: Incident, since: timedelta, policy: Policy) -> bool:
+    """Whether figures alone are worth telling: soon when they grow fast, else now and then."""
+    if since < timedelta(seconds=policy.update_seconds):
+        return False
+    grown = new.impact.reporters >= old.impact.reporters * GROWTH + 1
+    moved = new.impact.locations_failing != old.impact.locations_failing
+    return grown or moved or since >= timedelta(seconds=policy.update_seconds * PATIENCE)
+
+
 def tell_changes(
     log: Log,
     old: Incident,
@@ -180,7 +191,7 @@ def tell_changes(
         new,
         frozenset(f.name for f in fields(Incident)) - {"revision", "updated_at", "status_reason"},
     )
-    due = log.now - current.updated_at >= timedelta(seconds=policy.update_seconds)
+    due = _is_due(current, remaining, log.now - current.updated_at, policy)
     if remaining == current:
         return current
     if _is_material(current, remaining) or due:

@@ -517,7 +517,11 @@ class _Step:
             number=self.number,
             evidence=evidence,
             advisories=tuple(self.revised[key] for key in sorted(self.revised)),
-            links=dict(self.state.links),
+            links={
+                key: holder
+                for key, holder in self.state.links.items()
+                if self.snapshot.state.links.get(key) != holder
+            },
         )
 
 

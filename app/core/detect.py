@@ -17,6 +17,7 @@ HYPOTHESES: tuple[tuple[float, float, float | None], ...] = (
     (0.0, 0.0, 0.3),
     (0.0, 0.0, 0.9),
 )  # (multiple of the null rate, least rate per minute, probe failure rate); 0 or None: no say
+ALONE = 5  # the first so many hypotheses rest on reports alone
 CEILING = 1e30  # keeps the statistic finite in a long outage
 CLEAN_RATE = 0.3  # failure rate that a clean probe minute speaks against
 NATS_CAP = 3.0  # most information that one minute of silence may give
@@ -55,6 +56,9 @@ class Finding:
     locations: tuple[str, ...]
 
 
+_Nats = tuple[tuple[float, float, float], ...]  # per hypothesis: ratio, reports, probes
+
+
 @dataclass(slots=True)
 class _Episode:
     onset: int
@@ -90,6 +94,7 @@ class _Scan:
         self.report_nats = [0.0] * size
         self.probe_nats = [0.0] * size
         self.alone = 0.0
+        self.kept: dict[tuple[int, tuple[tuple[bool, float], ...]], _Nats] = {}
         self.heard: dict[str, int] = {}
         self.firsts: dict[int, int] = {}
         self.episode: _Episode | None = None
@@ -116,28 +121,45 @@ class _Scan:
         self.firsts[minute] = fresh
         return fresh
 
-    def _accumulate(self, minute: int, fresh: int) -> None:
-        exposure = self.fraction if minute == self.now else 1.0
+    def _nats(self, fresh: int, verdicts: tuple[tuple[bool, float], ...]) -> _Nats:
+        """Log likelihood ratios of a whole minute per hypothesis; minutes repeat, so they are kept."""
+        known = self.kept.get((fresh, verdicts))
+        if known is None:
+            known = self.kept[fresh, verdicts] = self._fresh_nats(fresh, verdicts, 1.0)
+        return known
+
+    def _fresh_nats(
+        self, fresh: int, verdicts: tuple[tuple[bool, float], ...], exposure: float
+    ) -> _Nats:
         null = self.view.baseline * self.view.inflation * exposure
-        verdicts = [
+        rows = []
+        for rho, least, rate in HYPOTHESES:
+            reports = _report_nats(fresh, null, max(rho * null, least * exposure)) if rho else 0.0
+            probes = sum(_probe_nats(bad, own, rate) for bad, own in verdicts) if rate else 0.0
+            rows.append((exp(min(reports + probes, 60.0)), reports, probes))
+        return tuple(rows)
+
+    def _accumulate(self, minute: int, fresh: int) -> float:
+        verdicts = tuple(
             (minutes[minute], self.view.failure_rates[location])
             for location, minutes in self.view.locations.items()
             if minute in minutes
-        ]
-        alone = 0.0
-        for index, (rho, least, rate) in enumerate(HYPOTHESES):
-            reports = _report_nats(fresh, null, max(rho * null, least * exposure)) if rho else 0.0
-            probes = sum(_probe_nats(bad, own, rate) for bad, own in verdicts) if rate else 0.0
-            if self.ratio[index] < 1.0:
+        )
+        if minute == self.now:
+            rows = self._fresh_nats(fresh, verdicts, self.fraction)
+        else:
+            rows = self._nats(fresh, verdicts)
+        ratio = self.ratio
+        for index, (likelihood, reports, probes) in enumerate(rows):
+            if ratio[index] < 1.0:
                 self.start[index] = minute
                 self.report_nats[index] = self.probe_nats[index] = 0.0
-            grown = (1.0 + self.ratio[index]) * exp(min(reports + probes, 60.0))
-            self.ratio[index] = min(grown, CEILING)
+            grown = (1.0 + ratio[index]) * likelihood
+            ratio[index] = min(CEILING, grown)
             self.report_nats[index] += reports
             self.probe_nats[index] += probes
-            if rate is None:
-                alone += self.ratio[index]
-        self.alone = alone / len(HYPOTHESES)
+        self.alone = sum(ratio[:ALONE]) / len(HYPOTHESES)
+        return sum(ratio) / len(HYPOTHESES)
 
     def _active(self, minute: int, back: int) -> dict[str, str]:
         active: dict[str, str] = {}
@@ -160,14 +182,16 @@ class _Scan:
         for network in active.values():
             by_network[network] = by_network.get(network, 0) + 1
         groups = len(failing) + int(len(active) >= self.policy.quorum_actors)
+        groups += int(self.view.spans_services)
         return groups + int(sum(1 for n in by_network.values() if n > 1) > 1)
 
     def _step(self, minute: int) -> None:
         fresh = self._first_seen(minute)
         if self.episode and minute - self.episode.last_bad == self.policy.quiet_minutes + 1:
             self.ratio = [0.0] * len(self.ratio)  # a relapse must show itself anew
-        self._accumulate(minute, fresh)
-        mean = sum(self.ratio) / len(self.ratio)
+        mean = self._accumulate(minute, fresh)
+        if self.episode is None and mean < self.policy.threshold / self.policy.suspect_ratio:
+            return
         failing = self.failing(minute)
         if self.episode is None or self._is_over(minute):
             self._maybe_open(minute, mean, failing)
@@ -183,7 +207,8 @@ class _Scan:
         if mean < suspect or self._groups(minute, failing) < 1:
             return
         if self.episode is not None:
-            if minute - self.episode.last_bad <= self.policy.reopen_minutes:
+            near = minute - self.episode.last_bad <= self.policy.reopen_minutes
+            if near and self.view.rejoins:
                 self._relapse(minute, failing)
                 return
             self.ended.append(self.episode)

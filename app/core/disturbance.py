@@ -145,9 +145,8 @@ def _local(
     found = []
     for network in networks_of(state):
         view = network_view(state, network, profile=profile, policy=policy)
-        for finding in scan(view, policy, now=now, fraction=fraction):
-            if _is_local(state, view, finding, policy):
-                found.append((view, finding))
+        scanned = scan(view, policy, now=now, fraction=fraction)
+        found += [(view, f) for f in scanned if _is_local(state, view, f, policy)]
     return found
 
 
@@ -276,10 +275,12 @@ def named(pairs: Iterable[tuple[str, int]], limit: int = 8) -> tuple[str, ...]:
 
 
 def clients_of(size: Size) -> tuple[Client, ...]:
-    """The clients that are named in a size."""
-    return tuple(Client(name) for name in named(size.clients))
+    """The clients that are named in a size, in the order of the list, so that it stays stable."""
+    names = {name for name, _ in size.clients}
+    return tuple(client for client in Client if client in names)
 
 
 def symptoms_of(size: Size) -> tuple[Symptom, ...]:
-    """The symptoms that are named in a size."""
-    return tuple(Symptom(name) for name in named(size.symptoms))
+    """The symptoms that are named in a size, in the order of the list, so that it stays stable."""
+    names = {name for name, _ in size.symptoms}
+    return tuple(symptom for symptom in Symptom if symptom in names)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from math import exp, log
 
-from app.core.disturbance import Disturbance, named
+from app.core.disturbance import Disturbance, symptoms_of
 from app.core.incident import LinkedAdvisory, Reason
 from app.core.policy import Policy
 from app.core.signal import Advisory
@@ -81,7 +81,7 @@ def own_reasons(disturbance: Disturbance, policy: Policy) -> list[Reason]:
         minutes = lead.suspected - lead.onset + 1
         text = (
             f"{lead.actors_at_opening} distinct users in {minutes} min where "
-            f"{lead.expected_at_opening:.1f} were expected ({signed(lead.report_nats)})"
+            f"{lead.expected_at_opening:.2g} were expected ({signed(lead.report_nats)})"
         )
         result.append(
             _reason("reports_burst", lead.report_nats, text, source=SourceKind.CLIENT_REPORT, at=at)
@@ -184,7 +184,7 @@ def resolved_reason(status: Status, text: str, *, against: bool, at: datetime) -
 
 def title_of(names: Sequence[str], disturbance: Disturbance) -> str:
     """Name a fault by service and what users meet."""
-    what = symptom_words(named(disturbance.size.symptoms))
+    what = symptom_words(symptoms_of(disturbance.size))
     if disturbance.network is not None:
         return f"{disturbance.network}: several services fail from this network alone"
     return f"{listed(list(names))}: {what}" if what else f"{listed(list(names))}: failing"

@@ -16,7 +16,8 @@ class View:
 
     ``actors``: minute → actor → networks it spoke from. ``counts``: minute → reports.
     ``locations``: location → minute → whether it failed. ``failure_rates``: location → 0 to 1.
-    ``baseline`` is the expected number of first-seen actors per minute.
+    ``baseline`` is the expected number of first-seen actors per minute. ``spans_services``: several
+    services agree, which is a group of its own. ``rejoins``: a relapse belongs to the stretch before.
     """
 
     domain: str
@@ -29,6 +30,8 @@ class View:
     abstaining: dict[str, set[int]] = field(default_factory=dict)
     cells: list[Cell] = field(default_factory=list)
     tracks: list[Track] = field(default_factory=list)
+    spans_services: bool = False
+    rejoins: bool = True
 
     @property
     def first_minute(self) -> int | None:
@@ -131,6 +134,10 @@ def network_view(
         cell = state.cells[key]
         if cell.location == network:
             _enter_cell(view, cell, {})
+    view.rejoins = (
+        False  # each stretch is judged by itself: it may be local or part of a wide fault
+    )
+    view.spans_services = len({cell.service for cell in view.cells}) > 1
     return view
 
 
