@@ -188,9 +188,8 @@ class GraphClient:
         try:
             async with self._client.stream("GET", address, headers=headers) as response:
                 success = response.is_success
-                body = await _read(
-                    response, PAGE_BYTES if success else ERROR_BYTES, cut=not success
-                )
+                limit = self._page_bytes if success else ERROR_BYTES
+                body = await _read(response, limit, cut=not success)
         except httpx.TimeoutException as error:
             raise VendorError("timeout", f"Graph did not answer in time: {error!r}") from error
         except httpx.HTTPError as error:

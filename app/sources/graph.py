@@ -52,9 +52,10 @@ REMEDIES: Mapping[str, str] = {
     ),
     "token_refused": (
         "Check tenant_id, client_id and the client secret (its value, not its id) and whether the"
-        " secret has expired: Entra admin center, App registrations, your app, Certificates & secrets."
+        " secret has expired: Entra admin center, App registrations, your app, Certificates and"
+        " secrets."
     ),
-    "token_unavailable": "Check that this host reaches the authority over https (proxy, firewall, CA).",
+    "token_unavailable": "Check that this host reaches the authority over https (firewall, CA).",
     "throttled": "Lower requests_per_hour or give Sextant an app registration of its own.",
     "unreachable": "Check that this host reaches Graph over https (DNS, proxy, firewall).",
     "timeout": "Check the path from this host to Graph; it answers too slowly or not at all.",
@@ -216,7 +217,7 @@ class GraphSource:
         return _translated(issues, names=self._names, full=full, now=now)
 
     async def _listed(self, *, full: bool) -> tuple[list[dict[str, Any]], bool]:
-        """The issues, and whether all of them; a filter that Graph will not take is done without."""
+        """The issues, and whether all of them; without a filter where Graph will not take one."""
         if not full:
             try:
                 return await self._client.list(ISSUES, OPEN), False
@@ -354,7 +355,7 @@ def _instant(value: object) -> datetime | None:
 
 def _posts(vendor_id: str, raw: Sequence[Mapping[str, Any]]) -> tuple[Post, ...]:
     """Read the posts oldest first; they come in any order, without ids, and may repeat."""
-    made = set()
+    made: dict[tuple[datetime, str, str], str] = {}
     for post in raw:
         at = _instant(post.get("createdDateTime"))
         if at is None:
@@ -365,12 +366,12 @@ def _posts(vendor_id: str, raw: Sequence[Mapping[str, Any]]) -> tuple[Post, ...]
             text, html = tidy(content), escaped(content)
         else:
             text, html = plain_text(content), safe_html(content)
-        made.add((at, str(post.get("postType") or "regular"), text, html))
+        made[at, str(post.get("postType") or "regular"), text] = html
     posts: list[Post] = []
     for (at, kind), same in groupby(sorted(made), key=lambda one: one[:2]):
-        for ordinal, (_, _, text, html) in enumerate(same):
-            key = f"{vendor_id}:{at.strftime('%Y%m%dT%H%M%S.%fZ')}:{kind.casefold()}:{ordinal}"
-            posts.append(Post(id=key, created_at=at, type=kind, text=text, html=html))
+        for ordinal, key in enumerate(same):
+            name = f"{vendor_id}:{at.strftime('%Y%m%dT%H%M%S.%fZ')}:{kind.casefold()}:{ordinal}"
+            posts.append(Post(id=name, created_at=at, type=kind, text=key[2], html=made[key]))
     return advisories.in_order(posts)
 
 
