@@ -44,7 +44,7 @@ def teller(out: StringIO) -> Teller:
 @pytest.mark.parametrize(
     ("event", "words"),
     [
-        (an_event("incident.opened"), "06:09  incident.opened  INC-2026-0001 suspected  Exchange [red]"),
+        (an_event("incident.opened"), "06:09  incident.opened  INC-2026-0001 suspected  Exchange"),
         (an_event("incident.confirmed"), "3 of 3 locations fail, origin vendor, confidence 0.97"),
         (an_event("incident.advisory_linked"), "EX931445 belongs to it; 33 min before Microsoft"),
         (an_event("incident.advisory_updated"), "EX931445 serviceDegradation"),
