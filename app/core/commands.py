@@ -62,7 +62,7 @@ def open_by_person(command: Command, *, tenant: TenantId, count: int, now: datet
     )
 
 
-def _said(incident: Incident, command: Command, word: str, text: str, now: datetime) -> Incident:
+def _said(incident: Incident, word: str, text: str, now: datetime) -> Incident:
     line = Reason(reason=f"person_{word}", effect="+", weight=0.0, text=text, source=None, at=now)
     return replace(incident, explanation=(*incident.explanation, line))
 
@@ -113,7 +113,7 @@ def _severity(incident: Incident, command: Command, now: datetime) -> Change:
     else:
         text = f"severity {word} set by {command.actor}: {command.body.get('reason') or ''}"
         after = replace(incident, severity_pinned=True, severity=severity_of(word))
-    return EventType.UPDATED, _said(after, command, "severity", text, now), "severity_set"
+    return EventType.UPDATED, _said(after, "severity", text, now), "severity_set"
 
 
 def _resolve(incident: Incident, command: Command, now: datetime) -> Change:
@@ -127,7 +127,7 @@ def _resolve(incident: Incident, command: Command, now: datetime) -> Change:
         resolution=Resolution(command.body["resolution"]),
         held=True,
     )
-    return EventType.RESOLVED, _said(after, command, "resolved", text, now), "person_resolved"
+    return EventType.RESOLVED, _said(after, "resolved", text, now), "person_resolved"
 
 
 def _reopen(incident: Incident, command: Command, now: datetime) -> Change:
@@ -143,7 +143,7 @@ def _reopen(incident: Incident, command: Command, now: datetime) -> Change:
         by_person=True,
         confirmed_at=incident.confirmed_at or now,
     )
-    return EventType.REOPENED, _said(after, command, "reopened", text, now), "person_reopened"
+    return EventType.REOPENED, _said(after, "reopened", text, now), "person_reopened"
 
 
 def _dismiss(incident: Incident, command: Command, now: datetime) -> Change:
@@ -157,7 +157,7 @@ def _dismiss(incident: Incident, command: Command, now: datetime) -> Change:
         resolution=Resolution(command.body["resolution"]),
         held=True,
     )
-    return EventType.DISMISSED, _said(after, command, "dismissed", text, now), "person_dismissed"
+    return EventType.DISMISSED, _said(after, "dismissed", text, now), "person_dismissed"
 
 
 _CHANGES: dict[str, Callable[[Incident, Command, datetime], Change]] = {

@@ -24,7 +24,7 @@ from app.core.evidence import evidence_document
 from app.core.ids import derived, derived_id
 from app.core.incident import Incident
 from app.core.learn import learn
-from app.core.lifecycle import Context, advance, link
+from app.core.lifecycle import Context, advance, link, refresh
 from app.core.policy import Policy
 from app.core.signal import Advisory, ClientReport, Command, ProbeResult, Signal, SourceFreshness
 from app.core.state import (
@@ -439,6 +439,7 @@ class _Step:
                 )
         if disturbance is None or incident.resolved_at is None:
             return still
+        still = refresh(still, disturbance, context)
         bad = self.minute - disturbance.last_bad <= 1
         if incident.held:
             return still if bad else replace(still, held=False)
@@ -484,9 +485,11 @@ class _Step:
         self.state = learn(
             self.state, sealed, busy=spans, profile=self.snapshot.profile, policy=self.policy
         )
-        keep = sealed - RETAIN
-        for incident in self.incidents.values():
-            if incident.status in OPEN_STATUSES and incident.detected_at is not None:
+        oldest = keep = sealed - RETAIN
+        for incident in self.incidents.values():  # late signals may still add to what has ended
+            ended = incident.resolved_at
+            lively = ended is None or minute_of(ended) >= oldest
+            if incident.detected_at is not None and lively:
                 keep = min(keep, minute_of(incident.onset_at) - RETAIN)
         self.state = without_minutes_before(self.state, keep)
 

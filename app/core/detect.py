@@ -122,7 +122,7 @@ class _Scan:
         return fresh
 
     def _nats(self, fresh: int, verdicts: tuple[tuple[bool, float], ...]) -> _Nats:
-        """Log likelihood ratios of a whole minute per hypothesis; minutes repeat, so they are kept."""
+        """Likelihoods of a whole minute per hypothesis; minutes repeat, so they are kept."""
         known = self.kept.get((fresh, verdicts))
         if known is None:
             known = self.kept[fresh, verdicts] = self._fresh_nats(fresh, verdicts, 1.0)

@@ -178,7 +178,6 @@ def _make(
     findings: Sequence[Finding],
     views: Sequence[View],
     *,
-    now: int,
     origin: tuple[Origin, str] | None,
     network: str | None,
     profile: TenantProfile,
@@ -247,7 +246,6 @@ def disturbances(
             _make(
                 [finding],
                 [view],
-                now=now,
                 origin=(Origin.LOCAL, text),
                 network=network,
                 profile=profile,
@@ -262,9 +260,7 @@ def disturbances(
         findings = [finding for _, finding in group]
         views = [view for view, _ in group]
         result.append(
-            _make(
-                findings, views, now=now, origin=None, network=None, profile=profile, policy=policy
-            )
+            _make(findings, views, origin=None, network=None, profile=profile, policy=policy)
         )
     return sorted(result, key=lambda d: (d.onset, d.key))
 

@@ -105,7 +105,7 @@ class Overloaded(AppError):
 
 
 class RateLimited(AppError):
-    """Raised when a caller sends more than its share; ``retry_after_seconds`` says when to come again."""
+    """Raised when a caller sends too much; ``retry_after_seconds`` says when to come again."""
 
     title = "Too many requests."
 

@@ -16,6 +16,7 @@ from app.core.explain import (
     title_of,
 )
 from app.core.incident import EvidenceSummary, Impact, Incident, LinkedAdvisory, Reason
+from app.core.measure import impact_of, own_evidence, severity_of
 from app.core.policy import Policy
 from app.core.state import KnownAdvisory, TenantProfile, instant_of
 from app.core.types import (
@@ -29,9 +30,6 @@ from app.core.types import (
 )
 
 CALM_MINUTES = 3  # quiet minutes after which a confirmed incident is monitored
-MANY_REPORTERS = 10  # reporters from which "many" are affected, whatever the tenant's size
-MANY_SHARE = 0.002  # share of users that report when many are affected
-ALL_SHARE = 0.02  # share of users that report when all are affected
 VENDOR_ONLY_CONFIDENCE = {"incident": 0.8, "advisory": 0.6}
 
 
@@ -108,69 +106,6 @@ def _silent(advisory: LinkedAdvisory, context: Context) -> bool:
     return context.now - gone >= timedelta(hours=context.policy.vendor_silent_hours)
 
 
-def _impact(disturbance: Disturbance, profile: TenantProfile, policy: Policy) -> Impact:
-    users = profile.users or policy.default_users
-    reporters, worst = disturbance.size.reporters, disturbance.most_failing
-    total = len(disturbance.locations)
-    level = ImpactLevel.NONE
-    if reporters == 1 and worst == 0:
-        level = ImpactLevel.SINGLE
-    elif reporters or worst:
-        level = ImpactLevel.SOME
-    if reporters >= max(MANY_REPORTERS, MANY_SHARE * users) or (worst > 1 and worst == total):
-        level = ImpactLevel.MANY
-    if reporters >= ALL_SHARE * users and worst == total and total > 1:
-        level = ImpactLevel.ALL
-    return Impact(
-        level=level,
-        reporters=reporters,
-        reports=disturbance.size.reports,
-        locations_failing=len(disturbance.failing_now),
-        locations_total=total,
-    )
-
-
-def _severity(disturbance: Disturbance, impact: Impact, *, confirmed: bool) -> Severity:
-    worst, total = disturbance.most_failing, len(disturbance.locations)
-    if not confirmed:
-        return Severity.MINOR
-    if disturbance.origin is Origin.LOCAL:
-        return Severity.MINOR
-    wide = worst > 1 and worst * 2 > total
-    if impact.level is ImpactLevel.ALL or (impact.level is ImpactLevel.MANY and wide):
-        return Severity.CRITICAL
-    return Severity.MAJOR if wide or impact.level is ImpactLevel.MANY else Severity.MINOR
-
-
-def _evidence(disturbance: Disturbance) -> dict[str, EvidenceSummary]:
-    start, end = disturbance.onset, disturbance.last_bad
-    result = {}
-    buckets = [
-        b for cell in disturbance.cells for m, b in cell.minutes.items() if start <= m <= end
-    ]
-    if buckets:
-        result[SourceKind.CLIENT_REPORT.value] = EvidenceSummary(
-            count=sum(b.count for b in buckets),
-            first_at=min(b.first_at for b in buckets),
-            last_at=max(b.last_at for b in buckets),
-            weight=round(sum(f.report_nats for f in disturbance.findings), 1),
-        )
-    results = [
-        p
-        for track in disturbance.tracks
-        for m, p in track.minutes.items()
-        if start <= m <= end and p.failed
-    ]
-    if results:
-        result[SourceKind.PROBE.value] = EvidenceSummary(
-            count=sum(p.failed for p in results),
-            first_at=min(p.first_at for p in results if p.first_at),
-            last_at=max(p.last_at for p in results if p.last_at),
-            weight=round(sum(f.probe_nats for f in disturbance.findings), 1),
-        )
-    return result
-
-
 def _advisory_evidence(
     advisories: Sequence[LinkedAdvisory], context: Context
 ) -> dict[str, EvidenceSummary]:
@@ -214,12 +149,12 @@ def _vendor_times(incident: Incident, context: Context) -> Incident:
 def _own_fields(incident: Incident, disturbance: Disturbance, context: Context) -> Incident:
     """Everything that follows from our own evidence, apart from the status."""
     confirmed = disturbance.confirmed is not None or incident.confirmed_at is not None
-    impact = _impact(disturbance, context.profile, context.policy)
-    severity = max(_severity(disturbance, impact, confirmed=confirmed), incident.severity)
+    impact = impact_of(disturbance, context.profile, context.policy)
+    severity = max(severity_of(disturbance, impact, confirmed=confirmed), incident.severity)
     services = tuple(dict.fromkeys((*incident.services, *disturbance.services)))
     names = [context.profile.service_names.get(s, s) for s in services]
     peak = max(f.peak for f in disturbance.findings)
-    evidence = _evidence(disturbance)
+    evidence = own_evidence(disturbance)
     firsts = [e.first_at for e in evidence.values() if e.first_at is not None]
     origin = Origin.VENDOR if incident.advisories else disturbance.origin
     return replace(
@@ -432,3 +367,13 @@ def advance(incident: Incident, disturbance: Disturbance | None, context: Contex
         alone = _apply(alone, _vendor_status(alone, context), context)
         return replace(alone, explanation=_explain(alone, None, context), stale_sources=stale)
     return replace(incident, stale_sources=stale)
+
+
+def refresh(incident: Incident, disturbance: Disturbance, context: Context) -> Incident:
+    """Bring the figures of an ended incident up to date when late evidence adds to them."""
+    size, known = disturbance.size, incident.impact
+    if size.reports <= known.reports and size.reporters <= known.reporters:
+        return incident
+    own = _own_fields(incident, disturbance, context)
+    own = replace(own, impact=replace(own.impact, locations_failing=known.locations_failing))
+    return replace(own, explanation=_explain(own, disturbance, context))

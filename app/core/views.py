@@ -17,7 +17,8 @@ class View:
     ``actors``: minute → actor → networks it spoke from. ``counts``: minute → reports.
     ``locations``: location → minute → whether it failed. ``failure_rates``: location → 0 to 1.
     ``baseline`` is the expected number of first-seen actors per minute. ``spans_services``: several
-    services agree, which is a group of its own. ``rejoins``: a relapse belongs to the stretch before.
+    services agree, which is a group of its own. ``rejoins``: a relapse
+    belongs to the stretch before.
     """
 
     domain: str
