@@ -103,10 +103,11 @@ def test_secrets_come_from_the_environment_or_a_file(read, tmp_path: Path) -> No
     assert "from" not in repr(settings)
 
 
-def test_a_certificate_is_a_file_and_no_reference(read, tmp_path: Path) -> None:
-    (tmp_path / "sextant.pem").write_text("a certificate")
-    text = TENANT + GRAPH + 'credential = { certificate = { file = "sextant.pem" } }\n'
-    assert str(tmp_path / "sextant.pem") in repr(read(text))
+def test_files_are_found_beside_the_settings(read, tmp_path: Path) -> None:
+    text = TENANT + GRAPH + 'ca_file = "ca.pem"\ncredential = { secret = { env = "S" } }\n'
+    graph = read(text, S="x").tenants[0].graph
+    assert graph is not None
+    assert graph.ca_file == str(tmp_path / "ca.pem")
 
 
 def test_a_database_address_may_be_a_reference_and_is_never_shown(read) -> None:
@@ -135,6 +136,7 @@ def test_an_inline_secret_is_refused_unless_allowed(read) -> None:
         (TENANT + GRAPH, "tenants[0].graph.credential is missing"),
         (TENANT + "[[tenants.mirrors]]\nname = 'x'\n", "not supported in this version"),
         (TENANT + "[[tenants.channels]]\nname = 'x'\n", "not supported in this version"),
+        (TENANT + GRAPH + "credential = {certificate = {file = 'x'}}\n", "certificate is not supp"),
         (TENANT + "timezone = 'Mars/Olympus'\n", "use one like Europe/Berlin"),
         ("[server]\nport = 99999\n", "server.port: Input should be less than or equal to 65535"),
         ("[egress]\nallow = [{ports = [1]}]\n", "names either a cidr or a host"),

@@ -19,10 +19,16 @@ from app.settings.model import Settings
 PREFIX = "SEXTANT_"
 DEFAULT_FILE = Path("sextant.toml")
 NOT_SETTINGS = frozenset({"SEXTANT_CONFIG"})  # read before the settings are
-LATER = {  # tables of the design that this version cannot serve yet
+FILES = re.compile(r"(^|[._])file$")  # keys that hold a path, relative to the settings file
+LATER = {  # what the design has and this version cannot serve yet
     "mirrors": "ITSM mirrors are not supported in this version; remove [[tenants.mirrors]]",
     "channels": "channels are not supported in this version; remove [[tenants.channels]] "
     "and create a subscription with a webhook instead",
+    **{
+        key: f"a credential by {key} is not supported in this version; "
+        'give credential = { secret = { env = "NAME" } }'
+        for key in ("certificate", "managed_identity", "federated_token_file")
+    },
 }
 
 
@@ -140,7 +146,7 @@ class _Reading:
                     f'{path}: a secret stands in the file; give it as {{ env = "NAME" }} or '
                     f'{{ file = "PATH" }}, or set allow_inline_secrets = true'
                 )
-            case str() if Path in leaves:
+            case str() if Path in leaves or FILES.search(path):
                 return str(self.folder / value)
             case _:
                 pass
