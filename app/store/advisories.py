@@ -1,0 +1,149 @@
+"""Advisories: the newest revision of each, beside the vendor's own JSON."""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy.sql import Select
+
+from app.core.signal import Advisory
+from app.core.types import IncidentId, TenantId
+from app.store.tables import AdvisoryRow
+
+T = AdvisoryRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(Advisory)
+CHUNK = 500  # ids per query; SQLite takes a limited number of variables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAdvisory:
+    """An advisory as it is kept; ``revision`` starts at 1, ``incidents`` hold it now."""
+
+    advisory: Advisory
+    revision: int
+    incidents: tuple[IncidentId, ...]
+
+
+def upsert(
+    c: Connection, tenant: TenantId, advisory: Advisory, raw: bytes | None, revision: int
+) -> None:
+    """Store a revision in place of the former one; without ``raw`` the vendor's JSON stays."""
+    values: dict[str, Any] = {
+        "revision": revision,
+        "service": advisory.service,
+        "is_resolved": advisory.is_resolved,
+        "withdrawn": advisory.withdrawn,
+        "last_modified_at": advisory.last_modified_at,
+        "state": _ENCODER.encode(advisory),
+    }
+    if raw is not None:
+        values["raw"] = raw
+    here = (T.c.tenant == tenant, T.c.id == advisory.vendor_id)
+    if c.execute(update(T).where(*here).values(values)).rowcount == 0:
+        values |= {"tenant": tenant, "id": advisory.vendor_id, "incidents": "[]"}
+        c.execute(insert(T).values(values))
+
+
+def upsert_many(
+    c: Connection,
+    tenant: TenantId,
+    revisions: Sequence[tuple[Advisory, int]],
+    raw: dict[str, bytes],
+) -> None:
+    """Store several revisions; ``raw`` maps vendor id to the vendor's JSON."""
+    for advisory, revision in revisions:
+        upsert(c, tenant, advisory, raw.get(advisory.vendor_id), revision)
+
+
+def set_incidents(
+    c: Connection, tenant: TenantId, vendor_id: str, incidents: Sequence[str]
+) -> None:
+    """Say which incidents hold an advisory now; nothing happens for one that is not stored."""
+    text = json.dumps(list(incidents))
+    c.execute(update(T).where(T.c.tenant == tenant, T.c.id == vendor_id).values(incidents=text))
+
+
+def get(c: Connection, tenant: TenantId, vendor_id: str) -> StoredAdvisory | None:
+    """One advisory by the vendor's id, or None."""
+    query = _query().where(T.c.tenant == tenant, T.c.id == vendor_id)
+    row = c.execute(query).one_or_none()
+    return None if row is None else _stored(row)
+
+
+def by_ids(
+    c: Connection, tenant: TenantId, vendor_ids: Collection[str]
+) -> dict[str, StoredAdvisory]:
+    """Those of some advisories that are stored, by the vendor's id."""
+    wanted = sorted(vendor_ids)
+    found: dict[str, StoredAdvisory] = {}
+    for start in range(0, len(wanted), CHUNK):
+        part = wanted[start : start + CHUNK]
+        for row in c.execute(_query().where(T.c.tenant == tenant, T.c.id.in_(part))):
+            stored = _stored(row)
+            found[stored.advisory.vendor_id] = stored
+    return found
+
+
+def raw(c: Connection, tenant: TenantId, vendor_id: str) -> bytes | None:
+    """The vendor's JSON of the newest revision, or None."""
+    query = select(T.c.raw).where(T.c.tenant == tenant, T.c.id == vendor_id)
+    found: bytes | None = c.execute(query).scalar_one_or_none()
+    return found
+
+
+def page(
+    c: Connection,
+    tenant: TenantId,
+    *,
+    limit: int,
+    after: tuple[datetime, str] | None = None,
+    services: Sequence[str] = (),
+    is_resolved: bool | None = None,
+) -> list[StoredAdvisory]:
+    """List advisories, the last modified first.
+
+    Args:
+        c: the connection.
+        tenant: whose.
+        limit: most to give.
+        after: (``last_modified_at``, vendor id) of the last one that was given before.
+        services: slugs; empty narrows nothing.
+        is_resolved: by the vendor's word; None narrows nothing.
+    """
+    query = _query().where(T.c.tenant == tenant)
+    if services:
+        query = query.where(T.c.service.in_(services))
+    if is_resolved is not None:
+        query = query.where(T.c.is_resolved == is_resolved)
+    if after is not None:
+        at, vendor_id = after
+        earlier = T.c.last_modified_at < at
+        query = query.where(or_(earlier, (T.c.last_modified_at == at) & (T.c.id > vendor_id)))
+    ordered = query.order_by(T.c.last_modified_at.desc(), T.c.id).limit(limit)
+    return [_stored(row) for row in c.execute(ordered)]
+
+
+def open_ids(c: Connection, tenant: TenantId) -> tuple[str, ...]:
+    """The vendor's ids of what it still calls open and still serves, sorted."""
+    query = select(T.c.id).where(
+        T.c.tenant == tenant, T.c.is_resolved.is_(False), T.c.withdrawn.is_(False)
+    )
+    return tuple(c.execute(query.order_by(T.c.id)).scalars())
+
+
+def _query() -> Select[Any]:
+    return select(T.c.state, T.c.revision, T.c.incidents)
+
+
+def _stored(row: Any) -> StoredAdvisory:
+    return StoredAdvisory(
+        advisory=_DECODER.decode(row.state),
+        revision=row.revision,
+        incidents=tuple(IncidentId(held) for held in json.loads(row.incidents)),
+    )
