@@ -7,11 +7,11 @@ from fastapi import Request
 
 from app.api.context import App
 from app.core.errors import StorageUnavailable, Unauthenticated
+from app.flow.keys import KIND
 from app.kit.keys import digest, is_wellformed
 from app.store import keys
 from app.store.keys import ApiKey
 
-KIND = "key"  # the typed part of an API key: sxt_key_…
 CACHE_SECONDS = 5.0  # a revoked key opens nothing after this time
 CACHE_KEYS = 10_000  # most digests remembered
 TOUCH_EVERY = timedelta(minutes=5)  # how exact ``last_used_at`` is

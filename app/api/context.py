@@ -7,6 +7,7 @@ from app.core.incident import Incident
 from app.core.signal import Command
 from app.core.types import TenantId
 from app.kit.clock import Clock
+from app.kit.metrics import Registry
 from app.kit.wake import Bell
 from app.store.engine import Database
 
@@ -108,6 +109,10 @@ class App(Protocol):
     @property
     def secret(self) -> bytes:
         """The instance's secret, from which cursors are signed."""
+
+    @property
+    def metrics(self) -> Registry:
+        """The metrics of this process."""
 
     @property
     def bells(self) -> Bells:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Security
@@ -10,36 +11,17 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from app.api.auth import authenticate
 from app.api.context import App
 from app.api.operation import Operation
+from app.api.v1.schemas import ProblemOut
 from app.core.errors import Forbidden, PreconditionFailed, PreconditionRequired, TenantRequired
 from app.core.types import TenantId
 from app.store.keys import OPERATOR
 
 __all__ = [
-    "Admin",
-    "App",
-    "Context",
-    "IfMatch",
-    "Principal",
-    "Reader",
-    "Writer",
-    "check_match",
-    "context",
-    "etag",
-    "if_match",
-    "require",
-    "resource",
+    "Admin", "App", "Context", "IfMatch", "Principal", "Reader", "Writer", "check_match",
+    "context", "etag", "expected_revision", "if_match", "problems", "require", "resource",
     "tenants_of",
-]
+]  # fmt: skip
 
-SCOPES = (
-    "reports:write",
-    "probes:write",
-    "intake:write",
-    "incidents:read",
-    "incidents:write",
-    "subscriptions:write",
-    "admin",
-)  # closed list of design section 7
 READING = frozenset({"GET", "HEAD"})
 BEARER = HTTPBearer(
     auto_error=False,
@@ -181,6 +163,15 @@ def check_match(value: str | None, revision: int) -> None:
         raise PreconditionFailed
 
 
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Declare the problems that an operation answers with, beside those that all have."""
+    return {
+        status: {"model": ProblemOut, "description": HTTPStatus(status).phrase}
+        for status in sorted({400, 401, 403, 503, *statuses})
+    }
+
+
 def resource(tag: str, **options: Any) -> APIRouter:
     """Make the router of one resource; every router of ``/v1`` is made here."""
+    options.setdefault("responses", problems())
     return APIRouter(tags=[tag], route_class=Operation, **options)

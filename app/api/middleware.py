@@ -4,7 +4,8 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
+from typing import Protocol
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -37,6 +38,16 @@ NOTHING_LOADED = "default-src 'none'; frame-ancestors 'none'"  # the policy of w
 HSTS = "max-age=31536000"
 
 
+class Templates(Protocol):
+    """The path templates of all routes."""
+
+    def __call__(self, scope: Scope) -> str:
+        """The template of the route that served a request."""
+
+    def __contains__(self, template: object) -> bool:
+        """Whether it is a template of ours."""
+
+
 class Edge:
     """The outermost layer: names each request, counts it, and answers what nobody answered."""
 
@@ -46,20 +57,19 @@ class Edge:
         *,
         public_url: str,
         metrics: Registry,
-        routes: Collection[str],
-        template: Callable[[Scope], str],
+        templates: Templates,
     ) -> None:
         self._app = app
         self._public_url = public_url
-        self._template = template
+        self._template = templates
         self._secure = public_url.startswith("https://")
         self._requests = metrics.counter(
             "sextant_http_requests", "Requests answered, by route and status class.",
-            {"method": METHODS, "route": routes, "status": STATUS_CLASSES},
+            {"method": METHODS, "route": templates, "status": STATUS_CLASSES},
         )  # fmt: skip
         self._seconds = metrics.histogram(
             "sextant_http_request_seconds", "Time to the end of the answer, streams left out.",
-            {"route": routes},
+            {"route": templates},
         )  # fmt: skip
         self._open = metrics.gauge("sextant_http_requests_open", "Requests being answered now.")
 

@@ -1,6 +1,6 @@
 """Metrics with closed label sets: a value that nobody declared is counted as ``other``."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.gc_collector import GCCollector
@@ -11,14 +11,18 @@ OTHER = "other"
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LATENCY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-Labels = Mapping[str, Collection[str]]
+Labels = Mapping[str, Iterable[str] | Container[str]]
 
 
 class _Closed:
     """Holds a metric's labels to their declared values."""
 
     def __init__(self, labels: Labels) -> None:
-        self._labels = {name: frozenset(values) for name, values in labels.items()}
+        # A set that is only known later closes itself, as a container.
+        self._labels: dict[str, Container[str]] = {
+            name: frozenset(values) if isinstance(values, Iterable) else values
+            for name, values in labels.items()
+        }
 
     def settle(self, given: Mapping[str, str]) -> dict[str, str]:
         """Replace each undeclared value by ``other``."""

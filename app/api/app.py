@@ -1,0 +1,102 @@
+"""The HTTP application: resources, middleware and error answers put together."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, cast
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.types import Scope
+
+from app.api import docs, health, problems
+from app.api.auth import KeyRing
+from app.api.context import App
+from app.api.health import Readiness
+from app.api.middleware import Bodies, Edge
+from app.api.openapi import document
+from app.api.picture import Pictures
+from app.api.v1.router import make_router
+
+UNMATCHED = "unmatched"  # the metric label of a path that no route has
+VERSION = "1"  # of the API, not of the program
+TITLE = "Sextant API"
+DESCRIPTION = (
+    "One Microsoft 365 incident from three sightings: advisories, probes and client reports."
+)
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Any]]
+
+
+def create_api(context: App, lifespan: Lifespan | None = None, *, full: bool = True) -> FastAPI:
+    """Make the application around a wired context.
+
+    Args:
+        context: what the routes work with.
+        lifespan: what runs while the application does.
+        full: whether the API is served; a replica without it answers only for its health.
+    """
+    api = FastAPI(
+        title=TITLE,
+        version=VERSION,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if full else None,
+        generate_unique_id_function=_operation_id,
+        redirect_slashes=False,
+    )
+    api.state.context = context
+    api.state.key_ring = KeyRing(context)
+    api.state.readiness = Readiness(context)
+    api.state.pictures = Pictures(context)
+    api.include_router(health.router)
+    if full:
+        api.include_router(make_router())
+        api.include_router(docs.router)
+    problems.install(api, public_url=context.public_url)
+    templates = Templates(api)
+    api.add_middleware(Bodies, public_url=context.public_url, limits=context.settings.limits)
+    api.add_middleware(
+        Edge,
+        public_url=context.public_url,
+        metrics=context.metrics,
+        templates=templates,
+    )
+    _serve_document(api)
+    return api
+
+
+class Templates:
+    """Names the route of a request; built at the first one, when all routes are there."""
+
+    def __init__(self, api: FastAPI) -> None:
+        self._api = api
+        self._paths: dict[int, str] = {}
+
+    def __call__(self, scope: Scope) -> str:
+        """The path template of the route that served a request, such as ``/v1/incidents/{id}``."""
+        if not self._paths:
+            self._paths = {
+                id(found.original_route): str(getattr(found, "path", "")) or UNMATCHED
+                for found in iter_route_contexts(self._api.routes)
+            }
+        return self._paths.get(id(scope.get("route")), UNMATCHED)
+
+    def __contains__(self, template: object) -> bool:
+        """Whether a template is one of ours; the label set of the metrics is closed by it."""
+        return template == UNMATCHED or template in self._paths.values()
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _serve_document(api: FastAPI) -> None:
+    def openapi() -> dict[str, Any]:
+        if api.openapi_schema is None:
+            api.openapi_schema = document(api)
+        return api.openapi_schema
+
+    # The framework's documented way to replace the document.
+    cast("Any", api).openapi = openapi

@@ -1,0 +1,207 @@
+"""The picture of one tenant as the board, the sources and the probes show it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from statistics import median
+
+from sqlalchemy import Connection
+
+from app.api.context import App
+from app.core.advisory import condition_of
+from app.core.board import Sighting, Standing
+from app.core.incident import Incident
+from app.core.state import ProbeMinute, Track, instant_of
+from app.core.types import Condition, SignalKind, SourceKind, SourceState, TenantId
+from app.store import advisories, incidents, sources, states
+from app.store.advisories import StoredAdvisory
+from app.store.arrivals import last_arrival
+from app.store.sources import SIGHTINGS, SourceRecord, is_stale, state_of
+
+OPEN_ADVISORIES = 500  # most open advisories that the board takes in
+DOORS = {
+    SignalKind.CLIENT_REPORT: ("client_report", "Client reports"),
+    SignalKind.PROBE_RESULT: ("probe", "Probe results"),
+}
+USUAL_GAP = timedelta(minutes=5)  # between two runs of a check that we saw once
+GAPS = 10  # newest runs from which the usual gap is taken
+SETTLING = timedelta(seconds=70)  # a run shows after its minute, and ten seconds are forgiven
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A source as people see it; a door has no record of reads, only of arrivals."""
+
+    id: str
+    tenant: TenantId
+    kind: str
+    name: str
+    state: SourceState
+    last_complete_at: datetime | None
+    record: SourceRecord | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeState:
+    """How one check at one location stands."""
+
+    track: Track
+    condition: Condition
+    last_at: datetime | None
+    stale: bool
+    failing_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """Everything that is known of a tenant now."""
+
+    sources: tuple[Source, ...]
+    probes: tuple[ProbeState, ...]
+    advisories: tuple[StoredAdvisory, ...]
+    incidents: tuple[Incident, ...]
+
+    def sightings(self) -> list[Sighting]:
+        """What is said of services now."""
+        said = [
+            Sighting(
+                kind=SourceKind.ADVISORY,
+                service=stored.advisory.service,
+                condition=condition_of(stored.advisory.status),
+                as_of=stored.advisory.last_modified_at,
+            )
+            for stored in self.advisories
+            if not stored.advisory.withdrawn
+        ]
+        said += [
+            Sighting(
+                kind=SourceKind.PROBE,
+                service=probe.track.service,
+                condition=probe.condition,
+                as_of=probe.last_at,
+            )
+            for probe in self.probes
+        ]
+        return said
+
+    def standings(self) -> list[Standing]:
+        """How well each source that should speak is read."""
+        return [
+            Standing(
+                kind=SIGHTINGS.get(source.kind, SourceKind.CLIENT_REPORT),
+                stale=source.state is not SourceState.FRESH
+                and source.state is not SourceState.FAILING,
+                as_of=source.last_complete_at,
+            )
+            for source in self.sources
+        ]
+
+
+class Pictures:
+    """Reads pictures; keeps the newest engine state of each tenant, which is large."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._tracks: dict[TenantId, tuple[int, tuple[Track, ...]]] = {}
+
+    async def read(self, tenant: TenantId) -> Picture:
+        """Read the picture of a tenant."""
+        now = self._app.clock.now()
+
+        def work(c: Connection) -> Picture:
+            return Picture(
+                sources=_sources(c, tenant, now),
+                probes=self._probes(c, tenant, now),
+                advisories=tuple(
+                    advisories.page(c, tenant, limit=OPEN_ADVISORIES, is_resolved=False)
+                ),
+                incidents=incidents.living(c, tenant),
+            )
+
+        return await self._app.db.read(work)
+
+    async def sources(self, tenant: TenantId) -> tuple[Source, ...]:
+        """Read how the sources of a tenant stand."""
+        now = self._app.clock.now()
+        return await self._app.db.read(lambda c: _sources(c, tenant, now))
+
+    async def probes(self, tenant: TenantId) -> tuple[ProbeState, ...]:
+        """Read how the checks of a tenant stand."""
+        now = self._app.clock.now()
+        return await self._app.db.read(lambda c: self._probes(c, tenant, now))
+
+    def _probes(self, c: Connection, tenant: TenantId, now: datetime) -> tuple[ProbeState, ...]:
+        revision = states.checkpoint(c, tenant).revision
+        known = self._tracks.get(tenant)
+        if known is None or known[0] != revision:
+            checkpoint, state = states.load(c, tenant)
+            tracks = tuple(state.tracks[key] for key in sorted(state.tracks))
+            known = self._tracks[tenant] = (checkpoint.revision, tracks)
+        return tuple(probe_state(track, now) for track in known[1])
+
+
+def probe_state(track: Track, now: datetime) -> ProbeState:
+    """Say how a check stands: by its newest minute that carries weight, unless that is too old."""
+    spoken = [minute for minute in sorted(track.minutes) if track.minutes[minute].speaks]
+    if not spoken:
+        return ProbeState(
+            track=track, condition=Condition.UNKNOWN, last_at=None, stale=True, failing_since=None
+        )
+    newest = track.minutes[spoken[-1]]
+    last_at = newest.last_at or instant_of(spoken[-1])
+    stale = now - last_at > _usual_gap(spoken) * sources.INTERVALS + SETTLING
+    if stale:
+        condition = Condition.UNKNOWN
+    elif newest.is_bad:
+        condition = Condition.FAILING
+    else:
+        condition = Condition.DEGRADED if newest.failed else Condition.HEALTHY
+    return ProbeState(
+        track=track,
+        condition=condition,
+        last_at=last_at,
+        stale=stale,
+        failing_since=_failing_since(track, spoken),
+    )
+
+
+def _usual_gap(minutes: Sequence[int]) -> timedelta:
+    newest = minutes[-GAPS:]
+    gaps = [later - earlier for earlier, later in pairwise(newest)]
+    return timedelta(minutes=median(gaps)) if gaps else USUAL_GAP
+
+
+def _failing_since(track: Track, spoken: Sequence[int]) -> datetime | None:
+    since: ProbeMinute | None = None
+    for minute in reversed(spoken):
+        if not track.minutes[minute].is_bad:
+            break
+        since = track.minutes[minute]
+    return None if since is None else since.first_at
+
+
+def _sources(c: Connection, tenant: TenantId, now: datetime) -> tuple[Source, ...]:
+    read = [
+        Source(
+            id=record.id,
+            tenant=tenant,
+            kind=record.kind,
+            name=record.name,
+            state=SourceState.STALE if is_stale(record, now) else state_of(record, now),
+            last_complete_at=record.last_complete_at,
+            record=record,
+        )
+        for record in sources.listing(c, tenant)
+    ]
+    kinds = {source.kind for source in read}
+    doors = []
+    for signal, (kind, name) in DOORS.items():
+        if kind in kinds:
+            continue
+        came = last_arrival(c, tenant, signal)
+        state = SourceState.NEVER_READ if came is None else SourceState.FRESH
+        doors.append(
+            Source(id=kind, tenant=tenant, kind=kind, name=name, state=state, last_complete_at=came)
+        )
+    return (*read, *doors)

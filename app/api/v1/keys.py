@@ -1,0 +1,122 @@
+"""API keys: made, listed and revoked by administrators of a tenant."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from fastapi import Path, Request, Response, status
+from pydantic import Field
+
+from app.api.auth import KeyRing
+from app.api.deps import Admin, Context, Principal, problems, resource
+from app.api.paging import Cursor, Limit, Pager
+from app.api.v1.schemas import In, Out
+from app.core.errors import Forbidden
+from app.flow import keys as use_cases
+from app.store import keys
+from app.store.keys import OPERATOR, ApiKey
+
+router = resource("keys")
+
+Scope = Literal[
+    "reports:write",
+    "probes:write",
+    "intake:write",
+    "incidents:read",
+    "incidents:write",
+    "subscriptions:write",
+    "admin",
+]
+
+
+class KeyIn(In):
+    """A key to make."""
+
+    name: str = Field(min_length=1, max_length=use_cases.LONGEST_NAME)
+    scopes: list[Scope] = Field(min_length=1, max_length=len(use_cases.SCOPES))
+    expires_in_days: int | None = Field(default=None, ge=1, le=3650)
+
+
+class KeyOut(Out):
+    """A key, without its secret."""
+
+    id: str
+    tenant: str
+    name: str
+    scopes: list[str]
+    last_four: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+class NewKeyOut(KeyOut):
+    """A key just made; ``key`` is shown this once."""
+
+    key: str
+
+
+class KeyPage(Out):
+    """One page of keys, newest first."""
+
+    items: list[KeyOut]
+    next: str | None
+
+
+@router.post("/keys", status_code=status.HTTP_201_CREATED, responses=problems(422))
+async def create_key(body: KeyIn, app: Context, caller: Admin) -> NewKeyOut:
+    """Make an API key for the tenant; its secret is in this answer and nowhere else."""
+    days = body.expires_in_days
+    made = await use_cases.create(
+        app.db,
+        tenant=caller.tenant,
+        name=body.name,
+        scopes=sorted(set(body.scopes)),
+        now=app.clock.now(),
+        expires_in=None if days is None else timedelta(days=days),
+    )
+    return NewKeyOut(**_fields(made.key), key=made.secret)
+
+
+@router.get("/keys", responses=problems())
+async def list_keys(app: Context, caller: Admin, limit: Limit, cursor: Cursor = None) -> KeyPage:
+    """List the tenant's API keys, newest first, revoked ones among them."""
+    pager = Pager(app.secret, "keys", tenant=caller.tenant)
+    after = pager.read(cursor)
+    tenant = _reach(caller)
+    rows = await app.db.read(lambda c: keys.page(c, tenant, after=after, limit=limit + 1))
+    items, following = pager.page(rows, limit, lambda key: key.id)
+    return KeyPage(items=[KeyOut(**_fields(key)) for key in items], next=following)
+
+
+@router.delete(
+    "/keys/{key_id}", status_code=status.HTTP_204_NO_CONTENT, responses=problems(403, 404)
+)
+async def revoke_key(
+    key_id: Annotated[str, Path(max_length=64)], request: Request, app: Context, caller: Admin
+) -> Response:
+    """Revoke an API key for good; other replicas follow within five seconds."""
+    if key_id == caller.key_id:
+        raise Forbidden("A key cannot revoke itself; use another one.")
+    await use_cases.revoke(app.db, tenant=_reach(caller), key_id=key_id, now=app.clock.now())
+    ring: KeyRing = request.app.state.key_ring
+    ring.forget()
+    return Response(status_code=status.HTTP_204_NO_CONTENT)
+
+
+def _reach(caller: Principal) -> str | None:
+    return None if caller.tenant == OPERATOR else caller.tenant
+
+
+def _fields(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "tenant": key.tenant,
+        "name": key.name,
+        "scopes": sorted(key.scopes),
+        "last_four": key.last_four,
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+        "last_used_at": key.last_used_at,
+    }

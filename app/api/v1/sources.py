@@ -1,0 +1,79 @@
+"""Sources: where signals come from, and how fresh each is."""
+
+from datetime import datetime
+from typing import Any
+
+from fastapi import Request
+
+from app.api.deps import Context, Reader, resource, tenants_of
+from app.api.picture import Pictures, Source
+from app.api.v1.schemas import Out
+from app.core.types import SourceState
+
+router = resource("sources")
+
+
+class SourceErrorOut(Out):
+    """What the last failed read met, and what to do about it."""
+
+    code: str
+    text: str
+    remedy: str
+    at: datetime
+
+
+class SourceOut(Out):
+    """One source; ``unreadable`` counts records that could not be translated."""
+
+    id: str
+    tenant: str
+    kind: str
+    name: str
+    state: SourceState
+    last_complete_at: datetime | None
+    last_error: SourceErrorOut | None
+    checkpoint: dict[str, Any] | None
+    unreadable: int
+    budget: dict[str, Any] | None
+
+
+class SourceList(Out):
+    """All sources."""
+
+    items: list[SourceOut]
+    next: None
+
+
+@router.get("/sources", summary="List the sources and their freshness")
+async def list_sources(request: Request, app: Context, caller: Reader) -> SourceList:
+    """List the sources; a stale one is not trusted to say that all is well."""
+    pictures: Pictures = request.app.state.pictures
+    found = [
+        _shown(source)
+        for tenant in tenants_of(app, caller)
+        for source in await pictures.sources(tenant)
+    ]
+    return SourceList(items=found, next=None)
+
+
+def _shown(source: Source) -> SourceOut:
+    record = source.record
+    error = None if record is None else record.last_error
+    return SourceOut(
+        id=source.id,
+        tenant=source.tenant,
+        kind=source.kind,
+        name=source.name,
+        state=source.state,
+        last_complete_at=source.last_complete_at,
+        last_error=None
+        if error is None
+        else SourceErrorOut(code=error.code, text=error.text, remedy=error.remedy, at=error.at),
+        checkpoint=_plain(None if record is None else record.checkpoint),
+        unreadable=0 if record is None else record.unreadable,
+        budget=_plain(None if record is None else record.budget),
+    )
+
+
+def _plain(value: Any) -> dict[str, Any] | None:
+    return None if value is None else dict(value)

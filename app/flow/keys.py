@@ -1,0 +1,103 @@
+"""API keys: made and revoked by the command line and by the API alike."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from app.core.errors import InvalidInput, NotFound
+from app.kit.ids import new_id
+from app.kit.keys import digest, make_key
+from app.store import keys
+from app.store.engine import Database
+from app.store.keys import ApiKey
+
+KIND = "key"  # the typed part of an API key: sxt_key_…
+SCOPES = (
+    "reports:write",
+    "probes:write",
+    "intake:write",
+    "incidents:read",
+    "incidents:write",
+    "subscriptions:write",
+    "admin",
+)  # closed list of design section 7
+LONGEST_NAME = 100  # characters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewKey:
+    """A key just made; ``secret`` is shown once and kept nowhere."""
+
+    key: ApiKey
+    secret: str
+
+
+async def create(
+    db: Database,
+    *,
+    tenant: str,
+    name: str,
+    scopes: Collection[str],
+    now: datetime,
+    expires_in: timedelta | None = None,
+) -> NewKey:
+    """Make and store an API key; ``tenant`` is ``*`` for an operator's.
+
+    Raises:
+        InvalidInput: a scope is unknown, there is none, or the name is empty or too long.
+    """
+    made = _make(tenant=tenant, name=name, scopes=scopes, now=now, expires_in=expires_in)
+    await db.write(lambda c: keys.create(c, made.key, digest=digest(made.secret)))
+    return made
+
+
+async def revoke(db: Database, *, tenant: str | None, key_id: str, now: datetime) -> ApiKey:
+    """Revoke a key; ``tenant`` None reaches the keys of all tenants.
+
+    Raises:
+        NotFound: there is no such key.
+    """
+
+    def work(c: Connection) -> ApiKey | None:
+        return keys.revoke(c, tenant, key_id, now=now)
+
+    found = await db.write(work)
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _make(
+    *,
+    tenant: str,
+    name: str,
+    scopes: Collection[str],
+    now: datetime,
+    expires_in: timedelta | None,
+) -> NewKey:
+    errors = [
+        {"pointer": f"/scopes/{index}", "detail": f"Known scopes: {', '.join(SCOPES)}."}
+        for index, scope in enumerate(scopes)
+        if scope not in SCOPES
+    ]
+    if not scopes:
+        errors.append({"pointer": "/scopes", "detail": f"Choose from: {', '.join(SCOPES)}."})
+    if not 1 <= len(name.strip()) <= LONGEST_NAME:
+        errors.append({"pointer": "/name", "detail": f"Use 1 to {LONGEST_NAME} characters."})
+    if errors:
+        raise InvalidInput(errors[0]["detail"], errors=errors)
+    secret = make_key(KIND)
+    key = ApiKey(
+        id=new_id("key"),
+        tenant=tenant,
+        name=name.strip(),
+        scopes=frozenset(scopes),
+        last_four=secret[-4:],
+        created_at=now,
+        expires_at=None if expires_in is None else now + expires_in,
+        revoked_at=None,
+        last_used_at=None,
+    )
+    return NewKey(key=key, secret=secret)
