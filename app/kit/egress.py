@@ -136,7 +136,8 @@ class Egress:
     async def admit(self, url: str) -> None:
         """Judge a URL with one resolution, for a legible answer at creation.
 
-        A name that does not resolve now passes: the guard at connect time is the boundary.
+        A name that does not resolve now passes where a public address would: the guard at connect
+        time is the boundary.
 
         Raises:
             Refused: the URL is not permitted.
@@ -147,7 +148,15 @@ class Egress:
         try:
             await self.resolve(host, port, plain=plain)
         except Unresolvable:
+            self._check_absent(host, port, plain=plain)
+
+    def _check_absent(self, host: str, port: int, *, plain: bool) -> None:
+        if any(entry.host == host and entry.takes(port) for entry in self._allow):
             return
+        if plain:
+            raise Refused("scheme", "The URL must use https.")
+        if port not in PUBLIC_PORTS:
+            raise Refused("port", "The port is not permitted; use 443 or 8443.")
 
     async def resolve(self, host: str, port: int, *, plain: bool) -> list[str]:
         """Resolve once and judge every answer.

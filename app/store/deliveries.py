@@ -293,6 +293,37 @@ def known(c: Connection, subscription: str, events: Sequence[str]) -> dict[str, 
     return {row.event: row.state for row in rows}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastEvent:
+    """An event of the log, as a replay reads it."""
+
+    id: str
+    type: str
+    sequence: int
+    incident: str | None
+    body: bytes
+
+
+def past(
+    c: Connection,
+    tenant: TenantId,
+    *,
+    since: datetime,
+    until: datetime,
+    after: int,
+    limit: int,
+) -> list[PastEvent]:
+    """List events that occurred from ``since`` to before ``until``, from after a sequence on."""
+    statement = (
+        select(E.c.id, E.c.type, E.c.sequence, E.c.incident, E.c.body)
+        .where(E.c.tenant == tenant, E.c.sequence > after)
+        .where(E.c.occurred_at >= since, E.c.occurred_at < until)
+        .order_by(E.c.sequence)
+        .limit(limit)
+    )
+    return [PastEvent(**row) for row in c.execute(statement).mappings()]
+
+
 def page(
     c: Connection,
     tenant: TenantId | None,

@@ -25,6 +25,10 @@ from app.store.tables import SubscriptionRow
 
 T = SubscriptionRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it
 
+_NOT_SETTINGS = (
+    "id", "tenant", "created_by", "created_at", "state", "verified_at", "failing_since",
+    "consecutive_failures",
+)  # fmt: skip
 _SENDING = (Standing.ACTIVE, Standing.FAILING)
 
 
@@ -85,9 +89,8 @@ def replace(c: Connection, subscription: Subscription, *, revision: int) -> bool
     The standing and the count of failures are not settings: they change without a new revision.
     """
     values = _values(subscription)
-    for name in ("id", "tenant", "created_by", "created_at", "failing_since"):
+    for name in _NOT_SETTINGS:
         del values[name]
-    del values["consecutive_failures"]
     done = c.execute(
         update(T)
         .where(T.c.id == subscription.id, T.c.tenant == subscription.tenant)

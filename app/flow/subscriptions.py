@@ -1,0 +1,358 @@
+"""Subscriptions: made, changed, pinged, rotated, replayed."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection
+
+from app.core.errors import NotFound, PreconditionFailed, TargetRefused
+from app.core.events import EventType
+from app.core.retry import Standing, Why
+from app.core.route import Facts, Filter, PlannedEvent, Subscription, judge
+from app.core.types import Status, TenantId, severity_of
+from app.kit import signing
+from app.kit.clock import Clock
+from app.kit.egress import Egress, Refused
+from app.kit.ids import new_id
+from app.kit.vault import Vault
+from app.kit.wake import Bell
+from app.store import deliveries, subscriptions
+from app.store.deliveries import PARKED, Delivery
+from app.store.engine import Database
+
+ROTATION = timedelta(hours=24)  # both secrets sign for so long
+REPLAY_BATCH = 500  # events of one transaction
+EVERYTHING = Filter()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a caller asks for at creation."""
+
+    url: str
+    event_types: tuple[str, ...] = ("*",)
+    filter: Filter = EVERYTHING
+    format: str = "native"
+    detail: str = "full"
+    signing: str = "v1"
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """A window of the past that was queued again."""
+
+    id: str
+    subscription: str
+    select: str
+    since: datetime
+    until: datetime
+    planned: int
+
+
+class Subscriptions:
+    """The use cases of subscriptions."""
+
+    def __init__(
+        self, db: Database, clock: Clock, *, egress: Egress, vault: Vault, bell: Bell
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._egress = egress
+        self._vault = vault
+        self._bell = bell
+
+    async def create(self, tenant: TenantId, wish: Wish, *, by: str) -> tuple[Subscription, str]:
+        """Make one and ping it; gives it with what its receiver verifies with, shown only here.
+
+        Raises:
+            TargetRefused: the address is not permitted.
+        """
+        await self._admit(wish.url)
+        now = self._clock.now()
+        secret = signing.new_secret(wish.signing)
+        made = Subscription(
+            id=new_id("sub"),
+            tenant=tenant,
+            revision=1,
+            url=wish.url,
+            event_types=wish.event_types,
+            filter=wish.filter,
+            format=wish.format,
+            detail=wish.detail,
+            signing=wish.signing,
+            description=wish.description,
+            state=Standing.UNVERIFIED,
+            secret=self._vault.seal(secret),
+            created_by=by,
+            created_at=now,
+            updated_at=now,
+        )
+
+        def unit(c: Connection) -> None:
+            subscriptions.add(c, made)
+            _ping(c, made, by=by, now=now)
+
+        await self._db.write(unit)
+        self._bell.ring()
+        return made, shown(secret)
+
+    async def get(self, tenant: TenantId, identity: str) -> Subscription:
+        """Read one.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+        found = await self._db.read(lambda c: subscriptions.get(c, tenant, identity))
+        if found is None:
+            raise NotFound
+        return found
+
+    async def change(
+        self,
+        tenant: TenantId,
+        identity: str,
+        changes: Mapping[str, Any],
+        *,
+        revision: int,
+        by: str,
+    ) -> Subscription:
+        """Change settings over a known revision; a changed ``url`` must be verified again.
+
+        Args:
+            tenant: whose it is.
+            identity: its id.
+            changes: fields of ``Wish`` to their new values; ``signing`` is not among them.
+            revision: the revision that the caller has seen.
+            by: who changes it.
+
+        Raises:
+            NotFound: there is none of that id.
+            PreconditionFailed: it has another revision.
+            TargetRefused: the address is not permitted.
+        """
+        current = await self.get(tenant, identity)
+        moved = "url" in changes and changes["url"] != current.url
+        if moved:
+            await self._admit(changes["url"])
+        now = self._clock.now()
+        changed = replace(current, **changes, revision=revision + 1, updated_at=now)
+
+        def unit(c: Connection) -> None:
+            if not subscriptions.replace(c, changed, revision=revision):
+                raise PreconditionFailed
+            if moved:
+                subscriptions.stand(c, identity, Standing.UNVERIFIED)
+                _ping(c, changed, by=by, now=now)
+
+        await self._db.write(unit)
+        self._bell.ring()
+        return await self.get(tenant, identity)
+
+    async def delete(self, tenant: TenantId, identity: str, *, revision: int) -> None:
+        """Delete one; what waits for it is parked in plain sight.
+
+        Raises:
+            NotFound: there is none of that id.
+            PreconditionFailed: it has another revision.
+        """
+        await self.get(tenant, identity)
+        now = self._clock.now()
+
+        def unit(c: Connection) -> None:
+            if not subscriptions.delete(c, tenant, identity, revision=revision, now=now):
+                raise PreconditionFailed
+            deliveries.park_all(c, identity, reason=Why.DELETED, now=now)
+
+        await self._db.write(unit)
+
+    async def rotate(self, tenant: TenantId, identity: str) -> tuple[Subscription, str]:
+        """Give a new secret; the old one signs beside it for a day.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+        current = await self.get(tenant, identity)
+        secret = signing.new_secret(current.signing)
+        now = self._clock.now()
+        changed = replace(
+            current,
+            revision=current.revision + 1,
+            secret=self._vault.seal(secret),
+            secret_previous=current.secret,
+            previous_until=now + ROTATION,
+            updated_at=now,
+        )
+        done = await self._db.write(
+            lambda c: subscriptions.replace(c, changed, revision=current.revision)
+        )
+        if not done:
+            raise PreconditionFailed
+        return changed, shown(secret)
+
+    async def test(self, tenant: TenantId, identity: str, *, by: str) -> Delivery:
+        """Send a ``test.ping``; answered 2xx it makes the subscription active.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+        current = await self.get(tenant, identity)
+        now = self._clock.now()
+
+        def unit(c: Connection) -> Delivery:
+            planned = deliveries.get(c, tenant, _ping(c, current, by=by, now=now))
+            if planned is None:
+                raise NotFound
+            return planned[0]
+
+        queued = await self._db.write(unit)
+        self._bell.ring()
+        return queued
+
+    async def redeliver(self, tenant: TenantId, identity: str) -> Delivery:
+        """Queue one delivery again.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+        now = self._clock.now()
+        found = await self._db.write(lambda c: deliveries.redeliver(c, tenant, identity, now=now))
+        if found is None:
+            raise NotFound
+        self._bell.ring()
+        return found
+
+    async def replay(
+        self, tenant: TenantId, identity: str, *, since: datetime, until: datetime, select: str
+    ) -> Replay:
+        """Queue a window again: what ``failed`` (parked), ``missing`` (not planned), or ``all``.
+
+        Raises:
+            NotFound: there is no subscription of that id.
+        """
+        subscription = await self.get(tenant, identity)
+        name, total, after = new_id("rpl"), 0, 0
+        while True:
+            unit = partial(
+                self._replay,
+                subscription=subscription,
+                name=name,
+                window=(since, until, after),
+                select=select,
+            )
+            read, planned = await self._db.write(unit)
+            total += planned
+            if read is None:
+                break
+            after = read
+        self._bell.ring()
+        return Replay(
+            id=name,
+            subscription=identity,
+            select=select,
+            since=since,
+            until=until,
+            planned=total,
+        )
+
+    def _replay(
+        self,
+        c: Connection,
+        *,
+        subscription: Subscription,
+        name: str,
+        window: tuple[datetime, datetime, int],
+        select: str,
+    ) -> tuple[int | None, int]:
+        since, until, after = window
+        rows = deliveries.past(
+            c, subscription.tenant, since=since, until=until, after=after, limit=REPLAY_BATCH
+        )
+        now = self._clock.now()
+        events = [event for event in map(_planned, rows) if _was_meant(subscription, event)]
+        known = deliveries.known(c, subscription.id, [event.id for event in events])
+        planned = 0
+        if select == "failed":
+            parked = [event.id for event in events if known.get(event.id) == PARKED]
+            planned = deliveries.revive(c, subscription.id, parked, name=name, now=now)
+        else:
+            chosen = [e for e in events if select == "all" or e.id not in known]
+            planned = deliveries.replay(c, subscription, chosen, name=name, now=now)
+        full = len(rows) == REPLAY_BATCH
+        return (rows[-1].sequence if full else None), planned
+
+    async def public_keys(self) -> list[tuple[str, str]]:
+        """List the ids of ``v1a`` subscriptions with the keys that verify what we sign now."""
+        found = await self._db.read(lambda c: subscriptions.page(c, None, after=None, limit=10_000))
+        return [(one.id, key) for one in found if one.signing == "v1a" for key in self.keys_of(one)]
+
+    def keys_of(self, subscription: Subscription) -> list[str]:
+        """The public keys of a ``v1a`` subscription, newest first; none for ``v1``."""
+        if subscription.signing != "v1a":
+            return []
+        sealed = [subscription.secret]
+        until = subscription.previous_until
+        if subscription.secret_previous and until is not None and until > self._clock.now():
+            sealed.append(subscription.secret_previous)
+        return [signing.public_key(self._vault.open(secret)) for secret in sealed]
+
+    async def _admit(self, url: str) -> None:
+        try:
+            await self._egress.admit(url)
+        except Refused as error:
+            raise TargetRefused(
+                error.text, errors=[{"pointer": "/url", "detail": error.text}]
+            ) from error
+
+
+def shown(secret: str) -> str:
+    """What the receiver is given: the secret itself, of a key pair only its public half."""
+    return signing.public_key(secret) if secret.startswith("whsk_") else secret
+
+
+def _ping(c: Connection, subscription: Subscription, *, by: str, now: datetime) -> str:
+    event = new_id("evt")
+    document = {
+        "id": event,
+        "type": EventType.TEST_PING.value,
+        "version": 1,
+        "occurred_at": now.astimezone(UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z"),
+        "tenant": subscription.tenant,
+        "sequence": 0,
+        "data": {
+            "subscription": {"id": subscription.id, "description": subscription.description},
+            "reason": "test",
+            "actor": {"kind": "person", "id": by},
+        },
+    }
+    body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return deliveries.ping(c, subscription, event=event, body=body, now=now)
+
+
+def _was_meant(subscription: Subscription, event: PlannedEvent) -> bool:
+    return judge(subscription, event, already_told=True).goes
+
+
+def _planned(row: deliveries.PastEvent) -> PlannedEvent:
+    incident = (json.loads(row.body).get("data") or {}).get("incident")
+    facts = None
+    if isinstance(incident, dict):
+        facts = Facts(
+            services=tuple(incident.get("services", ())),
+            severity=severity_of(incident["severity"]),
+            status=Status(incident["status"]),
+            regions=tuple(incident.get("regions", ())),
+        )
+    return PlannedEvent(
+        id=row.id,
+        type=EventType(row.type),
+        sequence=row.sequence,
+        incident=row.incident,
+        facts=facts,
+    )
