@@ -1,0 +1,220 @@
+"""View models of the board and of the sources; pure."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.web.views import Card, When, card, when
+from app.web.words import CONDITION, SOURCE_KIND, SOURCE_STATE, plural, service_name, word
+
+Document = dict[str, Any]
+
+SIGHTINGS = (
+    ("advisory", "What Microsoft says"),
+    ("probe", "What probes see"),
+    ("client_report", "What users hit"),
+)
+SHORT = {"advisory": "Microsoft", "probe": "Probes", "client_report": "Users"}
+RANK = {"failing": 0, "degraded": 1, "unknown": 3, "healthy": 2}
+STALE = frozenset({"stale", "failing"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnView:
+    """One kind of source: its heading and how many of its sources are stale."""
+
+    title: str
+    lost: int
+    all: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellView:
+    """One service as one kind of source tells it. A stale cell never shows as healthy."""
+
+    column: str
+    condition: str
+    label: str
+    as_of: When | None
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceView:
+    """One row of the board."""
+
+    slug: str
+    name: str
+    condition: str
+    label: str
+    cells: tuple[CellView, ...]
+    incidents: tuple[Card, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceView:
+    """One source: how fresh it is and what to do when it is not."""
+
+    id: str
+    name: str
+    kind: str
+    state: str
+    label: str
+    last: When | None
+    error: str
+    remedy: str
+    unreadable: int
+    budget: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """The whole board."""
+
+    verdict: str
+    tone: str
+    open: tuple[Card, ...]
+    recent: tuple[Card, ...]
+    columns: tuple[ColumnView, ...]
+    services: tuple[ServiceView, ...]
+    quiet: tuple[ServiceView, ...]
+    sources: tuple[SourceView, ...]
+    is_empty: bool
+
+
+def board_of(
+    services: Sequence[Document],
+    sources: Sequence[Document],
+    incidents: Sequence[Document],
+    recent: Sequence[Document],
+    now: datetime,
+) -> Board:
+    """Build the board.
+
+    Args:
+        services: the services documents.
+        sources: the sources documents.
+        incidents: the open incidents, in any order.
+        recent: incidents that ended lately, newest first.
+        now: the present instant.
+    """
+    cards = tuple(sorted((card(item, now) for item in incidents), key=_urgency))
+    lost = _stale_kinds(sources)
+    rows = [_service(item, lost, cards, now) for item in services]
+    rows.sort(key=lambda row: (RANK[row.condition], row.name))
+    known = [row for row in rows if any(cell.as_of or cell.stale for cell in row.cells)]
+    quiet = [row for row in rows if row not in known]
+    views = tuple(source_view(item, now) for item in sources)
+    verdict, tone = _verdict(cards, known, views)
+    return Board(
+        verdict=verdict,
+        tone=tone,
+        open=cards,
+        recent=tuple(card(item, now) for item in recent),
+        columns=_columns(sources),
+        services=tuple(known),
+        quiet=tuple(quiet),
+        sources=views,
+        is_empty=not known and not cards and not recent,
+    )
+
+
+def _urgency(item: Card) -> tuple[int, str]:
+    order = ("critical", "major", "minor", "warning", "info", "unknown")
+    return (order.index(item.severity) if item.severity in order else len(order), item.since.iso)
+
+
+def _group(source: Document) -> str:
+    kind = str(source.get("kind") or "")
+    if kind in {"graph", "status_feed", "intake:graph", "advisory"}:
+        return "advisory"
+    return "client_report" if kind == "client_report" else "probe"
+
+
+def _stale_kinds(sources: Sequence[Document]) -> frozenset[str]:
+    """The kinds of which every source is unreadable: what they said last proves nothing now."""
+    all_of = Counter(_group(source) for source in sources)
+    lost = Counter(_group(source) for source in sources if source.get("state") in STALE)
+    return frozenset(kind for kind, count in all_of.items() if lost[kind] == count)
+
+
+def _columns(sources: Sequence[Document]) -> tuple[ColumnView, ...]:
+    all_of = Counter(_group(source) for source in sources)
+    lost = Counter(_group(source) for source in sources if source.get("state") in STALE)
+    return tuple(
+        ColumnView(title=title, lost=lost[kind], all=all_of[kind]) for kind, title in SIGHTINGS
+    )
+
+
+def _service(
+    document: Document, lost: frozenset[str], cards: Sequence[Card], now: datetime
+) -> ServiceView:
+    cells = []
+    for kind, _ in SIGHTINGS:
+        told = (document.get("sources") or {}).get(kind) or {}
+        condition = str(told.get("condition") or "unknown")
+        stale = bool(told.get("stale")) or (kind in lost and bool(told.get("as_of")))
+        if stale and condition == "healthy":
+            condition = "unknown"
+        cells.append(
+            CellView(
+                column=SHORT[kind],
+                condition=condition,
+                label=word(CONDITION, condition),
+                as_of=when(told.get("as_of"), now),
+                stale=stale,
+            )
+        )
+    condition = str(document.get("condition") or "unknown")
+    if condition == "healthy" and all(cell.condition == "unknown" for cell in cells):
+        condition = "unknown"
+    mine = set(document.get("incidents") or [])
+    return ServiceView(
+        slug=document["service"],
+        name=document.get("name") or service_name(document["service"]),
+        condition=condition,
+        label=word(CONDITION, condition),
+        cells=tuple(cells),
+        incidents=tuple(item for item in cards if item.id in mine),
+    )
+
+
+def _verdict(
+    cards: Sequence[Card], services: Sequence[ServiceView], sources: Sequence[SourceView]
+) -> tuple[str, str]:
+    lost = sum(source.state in STALE for source in sources)
+    tail = f" {plural(lost, 'source is', 'sources are')} not readable." if lost else ""
+    if cards:
+        return f"{plural(len(cards), 'open incident')}.{tail}", "failing"
+    if any(row.condition in {"failing", "degraded"} for row in services):
+        return f"No open incident, but not everything is well.{tail}", "degraded"
+    if lost or not any(row.condition == "healthy" for row in services):
+        return f"No open incident.{tail or ' Nothing has been heard yet.'}", "unknown"
+    return "No open incident. What we can see is healthy.", "healthy"
+
+
+def source_view(document: Document, now: datetime) -> SourceView:
+    """Show one source."""
+    error = document.get("last_error") or {}
+    state = str(document.get("state") or "never_read")
+    kind = str(document.get("kind") or "")
+    return SourceView(
+        id=document["id"],
+        name=document.get("name") or document["id"],
+        kind=SOURCE_KIND.get(kind) or kind.replace("intake:", "Intake: "),
+        state=state,
+        label=word(SOURCE_STATE, state),
+        last=when(document.get("last_complete_at"), now),
+        error=str(error.get("text") or "") if state != "fresh" else "",
+        remedy=str(error.get("remedy") or "") if state != "fresh" else "",
+        unreadable=int(document.get("unreadable") or 0),
+        budget=_budget(document.get("budget")),
+    )
+
+
+def _budget(budget: Any) -> str:
+    if isinstance(budget, dict) and "used" in budget and "limit" in budget:
+        return f"{budget['used']:,} of {budget['limit']:,} requests this hour"
+    return ""

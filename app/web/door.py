@@ -1,0 +1,204 @@
+"""What happens around each page: who looks, the headers, the forms, and errors as pages."""
+
+import secrets
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
+from urllib.parse import parse_qs, quote
+
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.routing import APIRoute
+
+from app.core.errors import (
+    AppError,
+    Forbidden,
+    IllegalTransition,
+    InvalidInput,
+    NotFound,
+    PayloadTooLarge,
+    StorageUnavailable,
+    Unauthenticated,
+)
+from app.store import keys
+from app.store.keys import ApiKey
+from app.web.page import Frame, error_page
+from app.web.reading import Context
+from app.web.session import (
+    OPERATOR,
+    SEED_COOKIE,
+    SESSION_COOKIE,
+    SESSION_LIFE,
+    TENANT_COOKIE,
+    Viewer,
+    form_token,
+    host_is_ours,
+    is_form_token,
+    unseal,
+)
+
+FORM_BYTES = 64 * 1024  # no form of ours is larger
+HEADERS = {
+    "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'; object-src 'none'",
+    "cache-control": "no-store",
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+}
+# status and heading of a page that tells of an error
+ERRORS: dict[type[AppError], tuple[int, str]] = {
+    NotFound: (404, "Not found"),
+    Forbidden: (403, "Not allowed"),
+    IllegalTransition: (409, "That is not possible now"),
+    InvalidInput: (422, "The form cannot be read"),
+    PayloadTooLarge: (413, "That is too long"),
+    StorageUnavailable: (503, "The database cannot be reached"),
+}
+
+
+def context_of(request: Request) -> Context:
+    """The application context."""
+    return cast("Context", request.app.state.context)
+
+
+def _may(key: ApiKey, scope: str) -> bool:
+    if "admin" in key.scopes or scope in key.scopes:
+        return True
+    return scope == "incidents:read" and "incidents:write" in key.scopes
+
+
+def may_look(key: ApiKey | None, context: Context) -> bool:
+    """Whether an API key opens the console."""
+    return key is not None and key.is_valid(context.clock.now()) and _may(key, "incidents:read")
+
+
+async def viewer_of(request: Request) -> Viewer:
+    """Who looks.
+
+    Raises:
+        Unauthenticated: nobody is signed in and the console is not open.
+        Forbidden: an open console was reached by a name that is not this machine's.
+    """
+    context = context_of(request)
+    names = {tenant.id: tenant.name or tenant.id for tenant in context.settings.tenants}
+    if context.open_console:
+        if not host_is_ours(request.headers.get("host", ""), context.public_url):
+            raise Forbidden("The console is open on this machine only, under its own name.")
+        return _viewer(request, names or {"default": "default"}, name="console", may_write=True)
+    key_id = unseal(
+        context.secret, request.cookies.get(SESSION_COOKIE), now=context.clock.now()
+    )
+    key = await context.db.read(lambda c: keys.get(c, None, key_id)) if key_id else None
+    if key is None or not may_look(key, context):
+        raise Unauthenticated
+    if key.tenant != OPERATOR:
+        names = {key.tenant: names.get(key.tenant, key.tenant)}
+    return _viewer(
+        request, names, name=key.name, may_write=_may(key, "incidents:write"), key_id=key.id
+    )
+
+
+def _viewer(
+    request: Request, names: dict[str, str], *, name: str, may_write: bool, key_id: str = ""
+) -> Viewer:
+    if not names:
+        raise Forbidden("There is no tenant to look at.")
+    wanted = request.cookies.get(TENANT_COOKIE, "")
+    tenant = wanted if wanted in names else next(iter(names))
+    return Viewer(
+        tenant=tenant,
+        tenant_name=names[tenant],
+        name=name,
+        key_id=key_id,
+        may_write=may_write,
+        choices=tuple(names.items()),
+    )
+
+
+def frame_of(request: Request, viewer: Viewer | None, *, flash: str = "") -> Frame:
+    """The frame of a page for this request."""
+    context = context_of(request)
+    seed = request.cookies.get(SEED_COOKIE) or secrets.token_urlsafe(18)
+    request.state.console_seed = seed
+    return Frame(
+        viewer=viewer,
+        now=context.clock.now(),
+        csrf=form_token(context.secret, seed),
+        public_url=context.public_url,
+        flash=flash,
+    )
+
+
+def html(request: Request, page: str, *, status: int = 200) -> HTMLResponse:
+    """Answer with a page; a browser that comes first is given the seed of its form tokens."""
+    answer = HTMLResponse(page, status, headers=HEADERS)
+    seed: str | None = getattr(request.state, "console_seed", None)
+    if seed is not None and request.cookies.get(SEED_COOKIE) != seed:
+        set_cookie(request, answer, SEED_COOKIE, seed, same_site="strict")
+    return answer
+
+
+def see_other(path: str) -> RedirectResponse:
+    """Send the browser on after a form, so that a reload does not send it again."""
+    return RedirectResponse(path, 303, headers=HEADERS)
+
+
+def set_cookie(
+    request: Request, answer: Response, name: str, value: str, *, same_site: str = "lax"
+) -> None:
+    """Set a cookie that no script can read and that lasts for one shift."""
+    answer.set_cookie(
+        name,
+        value,
+        max_age=int(SESSION_LIFE.total_seconds()),
+        httponly=True,
+        samesite="strict" if same_site == "strict" else "lax",
+        secure=context_of(request).public_url.startswith("https://"),
+    )
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """The fields of a posted form, whose token is right.
+
+    Raises:
+        InvalidInput: the body is no form.
+        PayloadTooLarge: it is longer than any form of ours.
+        Forbidden: the form does not come from a page that we gave to this browser.
+    """
+    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        raise InvalidInput("The console takes forms only.")
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > FORM_BYTES:
+            raise PayloadTooLarge(limit_bytes=FORM_BYTES)
+    try:
+        fields = parse_qs(body.decode(), strict_parsing=bool(body), max_num_fields=20)
+    except ValueError as error:
+        raise InvalidInput("The form cannot be read.") from error
+    form = {name: values[-1].replace("\r\n", "\n") for name, values in fields.items()}
+    secret = context_of(request).secret
+    if not is_form_token(secret, request.cookies.get(SEED_COOKIE), form.get("csrf")):
+        raise Forbidden("This form is too old. Go back, reload the page and send it again.")
+    return form
+
+
+class PageRoute(APIRoute):
+    """A route whose errors are pages; who is not signed in is sent to sign in."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap the route."""
+        serve = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            try:
+                return await serve(request)
+            except Unauthenticated:
+                path = request.url.path if request.method == "GET" else "/"
+                return see_other(f"/login?next={quote(path)}")
+            except AppError as error:
+                status, heading = ERRORS.get(type(error), (400, "That did not work"))
+                frame = frame_of(request, None)
+                page = error_page(frame, heading, error.detail or error.title)
+                return html(request, page, status=status)
+
+        return guarded

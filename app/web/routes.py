@@ -1,0 +1,223 @@
+"""The console's routes; they read through the store and write through the fold alone."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import StreamingResponse
+
+from app.core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
+from app.core.signal import Command
+from app.core.types import ActorKind, SignalId, TenantId
+from app.kit.ids import new_id
+from app.kit.keys import digest, is_wellformed
+from app.store import keys
+from app.web import live, reading
+from app.web.door import (
+    HEADERS,
+    PageRoute,
+    context_of,
+    form_of,
+    frame_of,
+    html,
+    may_look,
+    see_other,
+    set_cookie,
+    viewer_of,
+)
+from app.web.pages.board import board_page
+from app.web.pages.incident import BY_HAND, incident_page
+from app.web.pages.incidents import filters_of, incidents_page
+from app.web.pages.login import login_page
+from app.web.pages.sources import sources_page
+from app.web.session import SESSION_COOKIE, TENANT_COOKIE, Viewer, is_own_path, seal
+from app.web.templating import STATIC, static_file
+
+LONG = "public, max-age=31536000, immutable"  # the address carries a digest of the content
+TEXT_LIMIT = 4000  # characters of a note
+
+Looking = Annotated[Viewer, Depends(viewer_of)]
+
+pages = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+@pages.get("/")
+async def show_board(request: Request, viewer: Looking) -> Response:
+    """Show the board."""
+    context = context_of(request)
+    now = context.clock.now()
+    shown = await context.db.read(
+        lambda c: reading.board(c, viewer.tenant, context.public_url, now)
+    )
+    return html(request, board_page(frame_of(request, viewer), **shown))
+
+
+@pages.get("/incidents")
+async def show_incidents(request: Request, viewer: Looking) -> Response:
+    """Show the list of incidents."""
+    context = context_of(request)
+    query = dict(request.query_params)
+    filters = filters_of(query)
+    documents, after = await context.db.read(
+        lambda c: reading.list_incidents(
+            c, viewer.tenant, filters, query.get("after"), context.public_url
+        )
+    )
+    frame = frame_of(request, viewer)
+    return html(request, incidents_page(frame, incidents=documents, filters=filters, after=after))
+
+
+@pages.get("/incidents/{incident_id}")
+async def show_incident(request: Request, viewer: Looking, incident_id: str) -> Response:
+    """Show one incident."""
+    context = context_of(request)
+    shown = await context.db.read(
+        lambda c: reading.one_incident(c, viewer.tenant, incident_id, context.public_url)
+    )
+    if shown is None:
+        raise NotFound("There is no incident of that id for this tenant.")
+    return html(request, incident_page(frame_of(request, viewer), **shown))
+
+
+@pages.get("/sources")
+async def show_sources(request: Request, viewer: Looking) -> Response:
+    """Show the sources and the newest probe results."""
+    context = context_of(request)
+    now = context.clock.now()
+    shown = await context.db.read(lambda c: reading.sources(c, viewer.tenant, now))
+    return html(request, sources_page(frame_of(request, viewer), **shown))
+
+
+async def _command(
+    request: Request, viewer: Viewer, incident_id: str, name: str, body: dict[str, Any]
+) -> Response:
+    context = context_of(request)
+    command = Command(
+        id=SignalId(new_id("cmd")),
+        name=name,
+        actor_kind=ActorKind.PERSON,
+        actor=viewer.name,
+        received_at=context.clock.now(),
+        body=body,
+        incident=incident_id,
+    )
+    await context.fold.command(TenantId(viewer.tenant), command)
+    return see_other(f"/incidents/{incident_id}")
+
+
+async def _writing(request: Request, viewer: Viewer) -> dict[str, str]:
+    if not viewer.may_write:
+        raise Forbidden("Acting needs a key with the scope incidents:write.")
+    return await form_of(request)
+
+
+@pages.post("/incidents/{incident_id}/acknowledge")
+async def acknowledge(request: Request, viewer: Looking, incident_id: str) -> Response:
+    """Acknowledge an incident."""
+    await _writing(request, viewer)
+    return await _command(request, viewer, incident_id, "acknowledge", {})
+
+
+@pages.post("/incidents/{incident_id}/notes")
+async def add_note(request: Request, viewer: Looking, incident_id: str) -> Response:
+    """Add a note."""
+    form = await _writing(request, viewer)
+    text = form.get("text", "").strip()
+    if not text or len(text) > TEXT_LIMIT:
+        raise InvalidInput(f"A note has 1 to {TEXT_LIMIT:,} characters.")
+    visibility = "public" if form.get("visibility") == "public" else "internal"
+    body = {"text": text, "visibility": visibility}
+    return await _command(request, viewer, incident_id, "note", body)
+
+
+@pages.post("/incidents/{incident_id}/resolve")
+async def resolve(request: Request, viewer: Looking, incident_id: str) -> Response:
+    """Resolve an incident by hand."""
+    form = await _writing(request, viewer)
+    resolution, text = form.get("resolution", ""), form.get("text", "").strip()
+    if resolution not in BY_HAND or len(text) > TEXT_LIMIT:
+        raise InvalidInput("Choose how it ended.")
+    body = {"resolution": resolution, **({"text": text} if text else {})}
+    return await _command(request, viewer, incident_id, "resolve", body)
+
+
+@pages.get("/tenant")
+async def choose_tenant(request: Request, viewer: Looking, id: str = "") -> Response:  # noqa: A002 - the word in the address
+    """Look at another tenant from now on."""
+    if id not in dict(viewer.choices):
+        raise NotFound("There is no tenant of that id.")
+    answer = see_other("/")
+    set_cookie(request, answer, TENANT_COOKIE, id)
+    return answer
+
+
+@pages.get("/login")
+async def ask_key(request: Request, next: str = "/") -> Response:  # noqa: A002 - the word in the address
+    """Ask for an API key."""
+    if context_of(request).open_console:
+        return see_other("/")
+    path = next if is_own_path(next) else "/"
+    return html(request, login_page(frame_of(request, None), next_path=path))
+
+
+@pages.post("/login")
+async def sign_in(request: Request) -> Response:
+    """Exchange an API key for a session."""
+    form = await form_of(request)
+    context = context_of(request)
+    secret, path = form.get("key", "").strip(), form.get("next", "/")
+    path = path if is_own_path(path) else "/"
+    key = None
+    if is_wellformed(secret, "key"):
+        key = await context.db.read(lambda c: keys.find(c, digest(secret)))
+    if key is None or not may_look(key, context):
+        flash = "That key opens nothing here. It may be mistyped, revoked, expired, or lack the scope."
+        page = login_page(frame_of(request, None, flash=flash), next_path=path)
+        return html(request, page, status=403)
+    answer = see_other(path)
+    session = seal(context.secret, key.id, now=context.clock.now())
+    set_cookie(request, answer, SESSION_COOKIE, session)
+    return answer
+
+
+@pages.post("/logout")
+async def sign_out(request: Request) -> Response:
+    """End the session in this browser."""
+    await form_of(request)
+    answer = see_other("/login")
+    answer.delete_cookie(SESSION_COOKIE)
+    return answer
+
+
+@pages.get("/static/{name}")
+async def static(name: str) -> Response:
+    """Serve one of our own static files."""
+    try:
+        content = static_file(name)
+    except KeyError as error:
+        raise NotFound("There is no such file.") from error
+    headers = {"cache-control": LONG, "x-content-type-options": "nosniff"}
+    return Response(content, headers=headers, media_type=STATIC[name])
+
+
+@pages.get("/live")
+async def follow(request: Request) -> Response:
+    """Tell the page that something changed."""
+    try:
+        viewer = await viewer_of(request)
+    except Unauthenticated:
+        return Response(status_code=204)  # makes the browser stop asking
+    context = context_of(request)
+    mark: Callable[[], Awaitable[object]] = lambda: context.db.read(  # noqa: E731 - one expression
+        lambda c: reading.change_mark(c, viewer.tenant)
+    )
+    return StreamingResponse(
+        live.stream(mark, is_gone=request.is_disconnected),
+        media_type="text/event-stream",
+        headers={**HEADERS, "x-accel-buffering": "no"},
+    )
+
+
+def create_router() -> APIRouter:
+    """The routes of the console, to be included by the application without a prefix."""
+    return pages

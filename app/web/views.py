@@ -1,0 +1,428 @@
+"""View models of incidents: what a page shows, from documents to words; pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.web.picture import check_name
+from app.web.times import ago, instant, iso, near, span, stamp
+from app.web.words import (
+    ADVISORY_STATUS,
+    CLIENT,
+    DISAGREEMENT,
+    EVENT,
+    IMPACT,
+    ORIGIN,
+    RESOLUTION,
+    SOURCE,
+    STATUS,
+    SYMPTOM,
+    listing,
+    plural,
+    service_name,
+    word,
+)
+
+Document = dict[str, Any]
+
+ENDED = frozenset({"resolved", "closed", "dismissed", "merged"})
+RESOLVABLE = frozenset({"suspected", "confirmed", "mitigating", "monitoring"})
+FIELDS = {
+    "vendor_published_at": "Microsoft’s first post",  # noqa: RUF001 - typography of the page
+    "mitigated_at": "time of mitigation",
+    "resolved_at": "time of recovery",
+    "confirmed_at": "time of confirmation",
+    "detected_at": "time of detection",
+    "lead_time_seconds": "lead time",
+    "stale_sources": "stale sources",
+}
+# Fields that the title of the event tells already, or that no reader waits for.
+TOLD = frozenset(
+    {
+        "updated_at",
+        "revision",
+        "status",
+        "status_reason",
+        "acknowledged",
+        "advisories",
+        "notes",
+        "explanation",
+        "evidence",
+    }
+)
+PLAIN_REASONS = frozenset({"command", "acknowledged", "noted"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class When:
+    """An instant as shown: machine form, short form, full form and how long ago."""
+
+    iso: str
+    short: str
+    full: str
+    ago: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One labelled value of the headline. ``tone`` colours it; ``note`` stands below it."""
+
+    label: str
+    value: str
+    note: str = ""
+    tone: str = ""
+    when: When | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """One line of the explanation. ``share`` is its bar, 0 to 100."""
+
+    text: str
+    rule: str
+    source: str
+    supports: bool
+    weight: str
+    share: float
+    when: When
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """One event of the timeline."""
+
+    kind: str
+    title: str
+    detail: str
+    actor: str
+    when: When
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellLine:
+    """One row of the evidence table. ``levels`` is its sparkline, each 0 to 1."""
+
+    source: str
+    kind: str
+    what: str
+    symptom: str
+    where: str
+    amount: str
+    first: When | None
+    last: When | None
+    example: str
+    levels: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """An incident as lists show it."""
+
+    id: str
+    number: str
+    title: str
+    status: str
+    status_label: str
+    severity: str
+    services: str
+    origin: str
+    since: When
+    duration: str
+    lead: str
+    lead_kind: str
+    reporters: str
+    locations: str
+    disagreement: str
+    acknowledged: str
+    is_open: bool
+    resolution: str
+
+
+def when(value: str | datetime | None, now: datetime) -> When | None:
+    """Show an instant of a document, or None."""
+    at = instant(value)
+    if at is None:
+        return None
+    return When(iso=iso(at), short=near(at, now), full=stamp(at), ago=ago(at, now))
+
+
+def _surely(value: str | datetime | None, now: datetime) -> When:
+    return when(value, now) or when(now, now) or When(iso="", short="", full="", ago="")
+
+
+def since(incident: Document) -> str | None:
+    """The moment from which an incident counts: first signal, else what stands nearest to it."""
+    keys = (
+        "first_signal_at",
+        "detected_at",
+        "vendor_started_at",
+        "vendor_published_at",
+        "confirmed_at",
+        "updated_at",
+    )
+    return next((str(incident[key]) for key in keys if incident.get(key)), None)
+
+
+def duration(incident: Document, now: datetime) -> str:
+    """How long an incident has lasted, or lasted."""
+    begin = instant(since(incident))
+    over = incident.get("resolved_at") or incident.get("closed_at")
+    if over is None and incident["status"] in ENDED:
+        over = incident.get("updated_at")
+    end = instant(over) if incident["status"] in ENDED else now
+    if begin is None:
+        return ""
+    # Counted from the minute that is shown, so that a reader who subtracts gets the same.
+    return span(((end or now) - begin.replace(second=0, microsecond=0)).total_seconds())
+
+
+def lead(incident: Document, now: datetime) -> tuple[str, str]:
+    """The lead time in few words and its kind: ahead, behind, silent or none."""
+    seconds = incident.get("lead_time_seconds")
+    if seconds is not None:
+        ahead = seconds >= 0
+        return f"{'+' if ahead else '−'}{span(seconds)}", "ahead" if ahead else "behind"  # noqa: RUF001
+    detected = instant(incident.get("detected_at"))
+    if detected is None:
+        return "vendor only", "none"
+    if incident.get("origin") not in {"vendor", "unknown"}:
+        return "not Microsoft’s", "none"  # noqa: RUF001 - typography of the page
+    if incident["status"] in ENDED:
+        return "vendor silent", "silent"
+    return f"+{span((now - detected).total_seconds())} so far", "silent"
+
+
+def card(incident: Document, now: datetime) -> Card:
+    """Show an incident in a list."""
+    words, kind = lead(incident, now)
+    impact = incident.get("impact") or {}
+    total = impact.get("locations_total") or 0
+    disagreement = DISAGREEMENT.get(incident.get("disagreement") or "none", ("", ""))[0]
+    return Card(
+        id=incident["id"],
+        number=incident["number"],
+        title=incident["title"],
+        status=incident["status"],
+        status_label=word(STATUS, incident["status"]),
+        severity=incident["severity"],
+        services=listing([service_name(slug) for slug in incident.get("services") or []]),
+        origin=word(ORIGIN, incident.get("origin")),
+        since=_surely(since(incident), now),
+        duration=duration(incident, now),
+        lead=words,
+        lead_kind=kind,
+        reporters=plural(impact.get("reporters") or 0, "reporter"),
+        locations=f"{impact.get('locations_failing') or 0}/{total} locations" if total else "",
+        disagreement=disagreement,
+        acknowledged=_acknowledged(incident),
+        is_open=incident["status"] not in ENDED,
+        resolution=word(RESOLUTION, incident.get("resolution")),
+    )
+
+
+def _acknowledged(incident: Document) -> str:
+    known = incident.get("acknowledged")
+    if not known:
+        return ""
+    return str(known.get("by") or "someone") if isinstance(known, dict) else "someone"
+
+
+def facts(incident: Document, now: datetime) -> tuple[Fact, ...]:
+    """The strip of facts below the headline."""
+    words, kind = lead(incident, now)
+    impact = incident.get("impact") or {}
+    over = incident["status"] in ENDED
+    tone = {"ahead": "good", "silent": "warn", "behind": "", "none": ""}[kind]
+    published = when(incident.get("vendor_published_at"), now)
+    percent = f"{round((incident.get('confidence') or 0) * 100)} %"
+    total = impact.get("locations_total") or 0
+    places = f"{impact.get('locations_failing') or 0} of {total} locations failing" if total else ""
+    begin = _surely(since(incident), now)
+    return (
+        Fact(
+            label="Lasted" if over else "Since",
+            value=duration(incident, now),
+            note=f"from {begin.short} UTC",
+            when=begin,
+        ),
+        Fact(
+            label="Lead time",
+            value=words,
+            tone=tone,
+            note=f"Microsoft published {published.short}" if published else _silence(incident),
+            when=published,
+        ),
+        Fact(
+            label="Affected",
+            value=plural(impact.get("reporters") or 0, "reporter"),
+            note=f"{plural(impact.get('reports') or 0, 'report')}, "
+            f"{word(IMPACT, impact.get('level'))}",
+        ),
+        Fact(
+            label="Probes",
+            value=places or "no probe evidence",
+            note=_weight_note(incident, "probe"),
+        ),
+        Fact(
+            label="Origin",
+            value=word(ORIGIN, incident.get("origin")),
+            note=(incident.get("cause") or {}).get("text") or "",
+        ),
+        Fact(label="Confidence", value=percent, note=incident.get("confidence_label") or ""),
+    )
+
+
+def _silence(incident: Document) -> str:
+    if incident.get("origin") not in {"vendor", "unknown"}:
+        return "no advisory expected"
+    return "nothing published by Microsoft"
+
+
+def _weight_note(incident: Document, source: str) -> str:
+    share = (incident.get("evidence") or {}).get(source) or {}
+    return plural(share["count"], "failed result") if share.get("count") else ""
+
+
+def grounds(incident: Document, now: datetime) -> tuple[Ground, ...]:
+    """The explanation: what speaks for it first, each by weight."""
+    lines = incident.get("explanation") or []
+    greatest = max((abs(line["weight"]) for line in lines), default=0.0) or 1.0
+    ordered = sorted(lines, key=lambda line: (line["effect"] != "+", -abs(line["weight"])))
+    return tuple(
+        Ground(
+            text=line["text"],
+            rule=str(line["reason"]).replace("_", " "),
+            source=word(SOURCE, line.get("source")) or "Engine",
+            supports=line["effect"] == "+",
+            weight=f"{'+' if line['effect'] == '+' else '−'}{abs(line['weight']):.1f}",  # noqa: RUF001
+            share=round(100 * abs(line["weight"]) / greatest, 1),
+            when=_surely(line.get("at"), now),
+        )
+        for line in ordered
+    )
+
+
+def timeline(events: Sequence[Document], now: datetime) -> tuple[Happening, ...]:
+    """The events of an incident, newest first."""
+    return tuple(
+        Happening(
+            kind=event["type"].rpartition(".")[2],
+            title=word(EVENT, event["type"]),
+            detail=_event_detail(event),
+            actor=_actor((event.get("data") or {}).get("actor") or {}),
+            when=_surely(event["occurred_at"], now),
+        )
+        for event in sorted(events, key=lambda event: -int(event["sequence"]))
+    )
+
+
+def _actor(actor: Document) -> str:
+    kind = actor.get("kind")
+    return "" if kind in {None, "engine"} else str(actor.get("id") or kind)
+
+
+def _event_detail(event: Document) -> str:
+    body = event.get("data") or {}
+    note = body.get("note")
+    if isinstance(note, dict):
+        return str(note.get("text") or "")
+    incident = body.get("incident") or {}
+    previous = body.get("previous") or {}
+    parts = []
+    for field in body.get("changed") or []:
+        if field in TOLD:
+            continue
+        was, new = previous.get(field), incident.get(field)
+        if isinstance(was, str) and isinstance(new, str) and not field.endswith("_at"):
+            parts.append(f"{_field(field)} {_plain(was)} → {_plain(new)}")
+        else:
+            parts.append(_field(field))
+    if event["type"] == "incident.advisory_linked":
+        names = [item["id"] for item in incident.get("advisories") or []]
+        parts = [listing(names), *parts]
+    reason = str(body.get("reason") or "")
+    reason = "" if reason in PLAIN_REASONS else _plain(reason)
+    told = ", ".join(dict.fromkeys(part for part in parts if part))
+    if reason in told:
+        return told
+    return f"{told} · {reason}" if told and reason else told or reason
+
+
+def _field(name: str) -> str:
+    return FIELDS.get(name) or name.removesuffix("_at").replace("_", " ")
+
+
+def _plain(value: str) -> str:
+    return value.replace("_", " ")
+
+
+def evidence_lines(evidence: Document, now: datetime) -> tuple[CellLine, ...]:
+    """The evidence table: cells, the largest first within each source."""
+    cells = sorted(
+        evidence.get("cells") or [],
+        key=lambda cell: (cell["source"], -int(cell.get("count") or 0), str(cell.get("id"))),
+    )
+    cells = [cell for cell in cells if cell.get("count")]
+    window = _window(cells)
+    return tuple(_cell_line(cell, window, now) for cell in cells)
+
+
+def _window(cells: Sequence[Document]) -> tuple[datetime, datetime] | None:
+    """The time that all sparklines span, so that they can be compared."""
+    ends = [
+        at for cell in cells for key in ("first_at", "last_at") if (at := instant(cell.get(key)))
+    ]
+    return (min(ends), max(ends)) if ends else None
+
+
+def _cell_line(cell: Document, window: tuple[datetime, datetime] | None, now: datetime) -> CellLine:
+    probe = cell["source"] == "probe"
+    reporters = cell.get("reporters") or 0
+    counts = plural(cell["count"], "failure" if probe else "report")
+    return CellLine(
+        source=word(SOURCE, cell["source"]),
+        kind=cell["source"],
+        what=check_name(cell) if probe else word(CLIENT, cell.get("client")),
+        symptom=word(SYMPTOM, cell.get("symptom")),
+        where=" · ".join(str(cell[key]) for key in ("location", "region") if cell.get(key)),
+        amount=counts if probe else f"{counts}, {reporters:,} people",
+        first=when(cell.get("first_at"), now),
+        last=when(cell.get("last_at"), now),
+        example=_example(cell),
+        levels=_levels(cell, window),
+    )
+
+
+def _example(cell: Document) -> str:
+    sample = next(iter(cell.get("exemplars") or []), None)
+    if sample is None:
+        return ""
+    text = str(sample.get("text") or sample.get("message") or sample.get("error") or "")
+    code = sample.get("code")
+    return f"{code} {text}" if code and code not in text else text
+
+
+def _levels(
+    cell: Document, window: tuple[datetime, datetime] | None, bins: int = 40
+) -> tuple[float, ...]:
+    points = [
+        (at, point["count"])
+        for point in cell.get("series") or []
+        if (at := instant(point["minute"])) is not None and point["count"]
+    ]
+    if not points or window is None:
+        return ()
+    begin, end = window
+    whole = max((end - begin).total_seconds(), 60.0)
+    sums = [0] * bins
+    for at, count in points:
+        index = int((at - begin).total_seconds() / whole * bins)
+        sums[min(max(index, 0), bins - 1)] += count
+    peak = max(sums)
+    return tuple(round(value / peak, 3) for value in sums)
+
+
+def advisory_words(advisory: Document) -> str:
+    """The vendor's status of an advisory, as read by people."""
+    return word(ADVISORY_STATUS, advisory.get("status"))
