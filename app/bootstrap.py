@@ -1,0 +1,296 @@
+"""Bootstrap: the one place that knows every name; everything is wired here in one straight line."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from fastapi import FastAPI
+
+from app.api.app import create_api
+from app.core.catalogue import SERVICES
+from app.core.errors import SettingsError
+from app.core.ports import Format
+from app.core.signal import ProbeResult
+from app.core.state import TenantProfile
+from app.core.types import TenantId
+from app.flow.deliver import Deliver, Pace
+from app.flow.fold import Fold
+from app.flow.ingest import Intake
+from app.flow.poll import Cadence, Poll
+from app.flow.probe import ProbeSchedule
+from app.flow.subscriptions import Subscriptions
+from app.formats.cloudevents_v1 import CloudEventsV1
+from app.formats.native import NativeV1
+from app.formats.native_v1 import Renderer
+from app.kit.clock import Clock, ScaledClock, SystemClock
+from app.kit.egress import Egress
+from app.kit.http import GuardedTransport
+from app.kit.metrics import Registry
+from app.kit.vault import Vault
+from app.kit.wake import Bell
+from app.settings import Settings
+from app.settings.model import ClockSettings, TenantSettings
+from app.sinks.webhook import WebhookSender
+from app.sources.client_report import ClientReportReader
+from app.sources.graph import open_graph
+from app.sources.probe import Dialler, Probe
+from app.sources.probe_result import ProbeResultReader
+from app.sources.symptom_table import load_symptom_table
+from app.store import deliveries, instance, migrate, probes, sources
+from app.store.engine import Database
+from app.web.routes import create_router
+from app.workers import fold_loop, paced_loop, running
+
+log = logging.getLogger(__name__)
+
+ROLES = ("api", "work")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(slots=True)
+class Bells:
+    """Wake-ups between the loops of this process."""
+
+    intake: Bell
+    feed: Bell
+    deliver: Bell
+
+
+@dataclass(slots=True)
+class Context:
+    """What the doors work with; see ``app.api.context``."""
+
+    db: Database
+    clock: Clock
+    settings: Settings
+    fold: Fold
+    intake: Intake
+    subscriptions: Subscriptions
+    report_reader: ClientReportReader
+    result_reader: ProbeResultReader
+    deliver: Deliver
+    transport: GuardedTransport
+    public_url: str
+    secret: bytes
+    open_console: bool
+    metrics: Registry
+    bells: Bells
+
+
+def make_clock(settings: ClockSettings) -> Clock:
+    """The clock of the story: the wall's, unless a demo says otherwise."""
+    if settings.start is None:
+        return SystemClock()
+    return ScaledClock(start=settings.start, speed=settings.speed, mark=settings.mark)
+
+
+def open_database(settings: Settings, *, may_migrate: bool) -> Database:
+    """Open the database and see that its tables are of this version.
+
+    Raises:
+        SettingsError: they are not, and migrating was not asked for.
+        StorageUnavailable: it cannot be reached.
+    """
+    db = Database(settings.database.url)
+    if db.dialect == "sqlite" or may_migrate:
+        migrate.upgrade(db)
+    elif not migrate.is_current(db):
+        db.close()
+        raise SettingsError(
+            "The tables in PostgreSQL are not of this version: run `sextant migrate` first, "
+            "or start with `sextant serve --migrate`."
+        )
+    return db
+
+
+def profile_of(tenant: TenantSettings, default_users: int) -> TenantProfile:
+    """What the engine knows of a tenant beforehand."""
+    return TenantProfile(
+        id=TenantId(tenant.id),
+        users=tenant.users or default_users,
+        external=frozenset(probe.location for probe in tenant.probes if probe.external),
+        service_names={service.slug: service.name for service in SERVICES},
+    )
+
+
+def build(settings: Settings, db: Database) -> Context:
+    """Wire everything that does not run by itself."""
+    clock = make_clock(settings.clock)
+    speed = settings.clock.speed
+    bells = Bells(intake=Bell(), feed=Bell(), deliver=Bell())
+    given = settings.server.secret_key
+    secret = given.get_secret_value() if given is not None else instance.secret(db, "instance")
+    identity = instance.secret(db, "identity").encode()
+    vault = Vault(secret)
+    egress = Egress.of([rule.model_dump(exclude_none=True) for rule in settings.egress.allow])
+    policy = settings.policy
+    public_url = settings.server.public_url.rstrip("/")
+
+    def committed() -> None:
+        bells.feed.ring()
+        bells.deliver.ring()
+
+    fold = Fold(
+        db,
+        clock,
+        render=Renderer(public_url=public_url),
+        plan=deliveries.plan,
+        policy=policy,
+        profiles={TenantId(t.id): profile_of(t, policy.default_users) for t in settings.tenants},
+        committed=committed,
+    )
+    formats: dict[str, Format] = {f.name: f for f in (NativeV1(), CloudEventsV1())}
+    transport = GuardedTransport(egress)
+    deliver = Deliver(
+        db,
+        clock,
+        sender=WebhookSender(transport, deadline_seconds=settings.delivery.deadline_seconds),
+        formats=formats,
+        vault=vault,
+        news=fold.news,
+        draw=random.SystemRandom().random,
+        bell=bells.deliver,
+        pace=Pace(
+            schedule=tuple(timedelta(seconds=s) for s in settings.delivery.schedule_seconds),
+            deadline=timedelta(seconds=settings.delivery.deadline_seconds),
+            speed=speed,
+        ),
+        wall=SystemClock(),
+    )
+    classify = load_symptom_table().classify
+    return Context(
+        db=db,
+        clock=clock,
+        settings=settings,
+        fold=fold,
+        intake=Intake(db, bell=bells.intake, window=timedelta(hours=policy.dedup_hours)),
+        subscriptions=Subscriptions(db, clock, egress=egress, vault=vault, bell=bells.deliver),
+        report_reader=ClientReportReader(classify, key=identity, policy=policy),
+        result_reader=ProbeResultReader(classify, key=identity, policy=policy),
+        deliver=deliver,
+        transport=transport,
+        public_url=public_url,
+        secret=secret.encode(),
+        open_console=settings.server.host in LOOPBACK,
+        metrics=Registry(),
+        bells=bells,
+    )
+
+
+Loop = Callable[[asyncio.Event], Awaitable[None]]
+
+
+def tenant_loops(
+    context: Context, tenant: TenantSettings, stack: AsyncExitStack
+) -> dict[str, Loop]:
+    """The loops that watch one tenant: its advisories and its probes."""
+    owner = TenantId(tenant.id)
+    speed = context.settings.clock.speed
+    loops: dict[str, Loop] = {}
+    if tenant.graph is not None:
+        source = open_graph(tenant.graph)
+        stack.push_async_callback(source.aclose)
+        poll = Poll(
+            context.db,
+            context.clock,
+            source,
+            tenant=owner,
+            append=context.intake.append_advisories,
+            announce=context.fold.news,
+            cadence=Cadence(
+                hot=timedelta(seconds=tenant.graph.poll_hot_seconds),
+                calm=timedelta(seconds=tenant.graph.poll_calm_seconds),
+                reconcile=timedelta(seconds=tenant.graph.reconcile_seconds),
+            ),
+        )
+        name = f"graph:{tenant.id}"
+        loops[name] = partial(paced_loop, name, poll, speed=speed)
+    if tenant.probes:
+        loops[f"probes:{tenant.id}"] = probe_schedule(context, tenant).run
+    return loops
+
+
+def probe_schedule(context: Context, tenant: TenantSettings) -> ProbeSchedule:
+    """The schedule of one tenant's checks; results, newest state and freshness are stored."""
+    owner = TenantId(tenant.id)
+    pace = context.settings.clock.speed
+    dialler = Dialler()
+    checks = [Probe(p, tenant=owner, dialler=dialler, pace=pace) for p in tenant.probes]
+    shortest = min(check.interval for check in checks)
+    intervals = {(p.name, p.location): p.interval_seconds for p in tenant.probes}
+
+    async def record(results: Sequence[ProbeResult]) -> None:
+        await context.db.write(lambda c: probes.record(c, owner, results, intervals=intervals))
+
+    async def heartbeat(at: datetime) -> None:
+        await context.db.write(
+            lambda c: sources.record_complete(
+                c,
+                owner,
+                "probe:runner",
+                kind="probe",
+                name="Probes run by Sextant",
+                interval=shortest,
+                now=at,
+            )
+        )
+
+    return ProbeSchedule(
+        owner,
+        checks,
+        intake=context.intake,
+        record=record,
+        heartbeat=heartbeat,
+        clock=context.clock,
+        jitter=random.SystemRandom().random,
+        pace=pace,
+    )
+
+
+@asynccontextmanager
+async def working(context: Context, roles: tuple[str, ...]) -> AsyncIterator[None]:
+    """Run the loops of the roles of this process until the block ends."""
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(context.transport.aclose)
+        loops: dict[str, Loop] = {}
+        if "work" in roles:
+            speed = context.settings.clock.speed
+            loops["fold"] = partial(fold_loop, context.fold, context.bells.intake, speed=speed)
+            loops["deliver"] = context.deliver.run
+            for tenant in context.settings.tenants:
+                loops |= tenant_loops(context, tenant, stack)
+        await stack.enter_async_context(running(loops))
+        log.info("started", extra={"roles": ",".join(roles), "loops": len(loops)})
+        yield
+    log.info("stopped")
+
+
+def create_app(
+    settings: Settings, *, roles: tuple[str, ...] = ROLES, may_migrate: bool = False
+) -> FastAPI:
+    """Make the application with its loops; the database is opened now and closed at the end.
+
+    Raises:
+        SettingsError: the tables are not of this version.
+        StorageUnavailable: the database cannot be reached.
+    """
+    db = open_database(settings, may_migrate=may_migrate)
+    context = build(settings, db)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            async with working(context, roles):
+                yield
+        finally:
+            db.close()
+
+    api = create_api(context, lifespan, full="api" in roles)
+    if "api" in roles:
+        api.include_router(create_router())
+    return api

@@ -1,0 +1,254 @@
+"""The command line: one function for each command; exit 0 well, 1 failed, 2 wrong usage."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from app.core.errors import AppError, SettingsError
+from app.kit import logs
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    import uvicorn  # noqa: PLC0415 - slow to import, and only this command needs it
+
+    from app.bootstrap import LOOPBACK, ROLES, create_app  # noqa: PLC0415 - the same
+    from app.main import read_settings  # noqa: PLC0415 - the same
+
+    settings = read_settings(arguments.config)
+    roles = tuple(part for part in arguments.roles.split(",") if part)
+    if not roles or set(roles) - set(ROLES):
+        raise SettingsError(f"--roles takes {', '.join(ROLES)}, separated by commas.")
+    host = arguments.host or settings.server.host
+    server = settings.server.model_copy(
+        update={"host": host, "port": arguments.port or settings.server.port}
+    )
+    settings = settings.model_copy(update={"server": server})
+    if not settings.tenants:
+        raise SettingsError(
+            "No tenant is configured: write a [[tenants]] table with an id into sextant.toml "
+            "and name the file with --config."
+        )
+    logs.configure()
+    application = create_app(settings, roles=roles, may_migrate=arguments.migrate)
+    if host in LOOPBACK:
+        print(f"Sextant listens on http://{host}:{server.port}/ (Ctrl-C ends it)", file=sys.stderr)
+    uvicorn.run(
+        application,
+        host=host,
+        port=server.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=5,
+        server_header=False,
+    )
+    return 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from app.demo.player import run  # noqa: PLC0415 - only this command needs it
+
+    return run(
+        port=arguments.port,
+        speed=arguments.speed,
+        scenario=arguments.scenario,
+        once=arguments.once,
+    )
+
+
+def _migrate(arguments: argparse.Namespace) -> int:
+    from app.bootstrap import open_database  # noqa: PLC0415 - slow to import
+    from app.main import read_settings  # noqa: PLC0415 - the same
+
+    open_database(read_settings(arguments.config), may_migrate=True).close()
+    print("The tables are of this version.")
+    return 0
+
+
+def _keys(arguments: argparse.Namespace) -> int:
+    return asyncio.run(_keys_do(arguments))
+
+
+async def _keys_do(arguments: argparse.Namespace) -> int:
+    from app.bootstrap import make_clock, open_database  # noqa: PLC0415 - slow to import
+    from app.flow import keys as use_cases  # noqa: PLC0415 - the same
+    from app.main import read_settings  # noqa: PLC0415 - the same
+    from app.store import keys  # noqa: PLC0415 - the same
+
+    settings = read_settings(arguments.config)
+    db = open_database(settings, may_migrate=False)
+    now = make_clock(settings.clock).now()
+    try:
+        if arguments.action == "create":
+            known = {tenant.id for tenant in settings.tenants} | {"*"}
+            if arguments.tenant not in known:
+                raise SettingsError(f"There is no tenant {arguments.tenant} in the settings.")
+            days = arguments.expires_days
+            made = await use_cases.create(
+                db,
+                tenant=arguments.tenant,
+                name=arguments.name,
+                scopes=[s.strip() for s in arguments.scopes.split(",") if s.strip()],
+                now=now,
+                expires_in=None if days is None else timedelta(days=days),
+            )
+            print(f"Key {made.key.id} for {arguments.tenant}; it is shown only now:")
+            print(made.secret)
+        elif arguments.action == "revoke":
+            await use_cases.revoke(db, tenant=None, key_id=arguments.key, now=now)
+            print(f"Revoked {arguments.key}.")
+        else:
+            listed = await db.read(lambda c: keys.page(c, None, after=None, limit=1000))
+            for key in listed:
+                state = "valid" if key.is_valid(now) else "not valid"
+                scopes = ",".join(sorted(key.scopes))
+                print(f"{key.id}  {key.tenant}  …{key.last_four}  {state}  {scopes}  {key.name}")
+    finally:
+        db.close()
+    return 0
+
+
+def _openapi(arguments: argparse.Namespace) -> int:
+    from app.api import openapi  # noqa: PLC0415 - slow to import
+    from app.bootstrap import create_app  # noqa: PLC0415 - the same
+    from app.settings import load  # noqa: PLC0415 - the same
+
+    with tempfile.TemporaryDirectory() as directory:
+        url = f"sqlite:///{Path(directory) / 'openapi.db'}"
+        application = create_app(load(None, {"SEXTANT_DATABASE__URL": url}))
+        if not arguments.check:
+            openapi.write(application)
+            print(f"Wrote {openapi.FILE}.")
+            return 0
+        found = openapi.differences(application)
+    if found:
+        shown = "; ".join(found[:5])
+        raise SettingsError(f"{openapi.FILE} differs from the application ({shown}): "
+                            "run `make openapi`.")  # fmt: skip
+    print(f"{openapi.FILE} equals the application.")
+    return 0
+
+
+def _graph(arguments: argparse.Namespace) -> int:
+    return asyncio.run(_graph_check(arguments))
+
+
+async def _graph_check(arguments: argparse.Namespace) -> int:
+    from app.bootstrap import make_clock  # noqa: PLC0415 - slow to import
+    from app.core.ports import SourceUnreadable  # noqa: PLC0415 - the same
+    from app.main import read_settings  # noqa: PLC0415 - the same
+    from app.sources.graph import open_graph  # noqa: PLC0415 - the same
+
+    settings = read_settings(arguments.config)
+    watched = [tenant for tenant in settings.tenants if tenant.graph is not None]
+    if not watched:
+        raise SettingsError("No tenant has a [tenants.graph] table.")
+    failed = 0
+    for tenant in watched:
+        if tenant.graph is None:
+            continue
+        source = open_graph(tenant.graph)
+        try:
+            read = await source.read(known_open=(), full=True, now=make_clock(settings.clock).now())
+            active = sum(1 for a in read.advisories if not a.is_resolved)
+            print(f"{tenant.id}: permission is there; {len(read.advisories)} advisories, "
+                  f"{active} open, {read.unreadable} unreadable.")  # fmt: skip
+        except SourceUnreadable as error:
+            failed += 1
+            print(f"{tenant.id}: {error.text} {error.remedy}".strip(), file=sys.stderr)
+        finally:
+            await source.aclose()
+    return 1 if failed else 0
+
+
+def _probe(arguments: argparse.Namespace) -> int:
+    from app.main import read_settings  # noqa: PLC0415 - slow to import
+    from app.sources.probe import run_once  # noqa: PLC0415 - the same
+
+    settings = read_settings(arguments.config)
+    found = [p for t in settings.tenants for p in t.probes if p.name == arguments.name]
+    if not found:
+        names = sorted({p.name for t in settings.tenants for p in t.probes}) or ["none"]
+        raise SettingsError(f"There is no probe {arguments.name}; known: {', '.join(names)}.")
+    bad = 0
+    for probe in found:
+        result = asyncio.run(run_once(probe))
+        bad += result.outcome != "ok"
+        took = f"{result.latency_ms:.0f} ms" if result.latency_ms is not None else "no answer"
+        print(f"{result.probe} from {result.location}: {result.outcome} ({took}) "
+              f"{result.error or ''}".rstrip())  # fmt: skip
+    return 1 if bad else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sextant", description="One Microsoft 365 incident from three sightings."
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--config", metavar="FILE", help="settings file (default sextant.toml)")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Command, text: str) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = commands.add_parser(
+            name, parents=[common], help=text, description=text
+        )
+        made.set_defaults(run=run)
+        return made
+
+    serve = add("serve", _serve, "Serve the API and the console, and do the work.")
+    serve.add_argument("--host", help="address to listen on (default from the settings)")
+    serve.add_argument("--port", type=int, help="port to listen on (default from the settings)")
+    serve.add_argument("--roles", default="api,work", help="api, work or both (default both)")
+    serve.add_argument("--migrate", action="store_true", help="bring PostgreSQL's tables up first")
+    demo = add("demo", _demo, "Play a recorded outage against stand-ins, with no credentials.")
+    demo.add_argument("--port", type=int, default=8000)
+    demo.add_argument("--speed", type=float, default=60.0, help="story seconds per second")
+    demo.add_argument("--scenario", default="exchange-2026-03")
+    demo.add_argument("--once", action="store_true", help="play to the end and judge the outcome")
+    add("migrate", _migrate, "Bring the tables to this version.")
+    _add_keys(add("keys", _keys, "Make, list and revoke API keys."))
+    openapi = add("openapi", _openapi, "Write openapi/v1.json, or check it.")
+    openapi.add_argument("--check", action="store_true")
+    graph = add("graph", _graph, "Look at the Graph source of every tenant.")
+    graph.add_argument("action", choices=["check"])
+    probe = add("probe", _probe, "Run a probe once from here.")
+    probe.add_argument("action", choices=["run"])
+    probe.add_argument("name")
+    return parser
+
+
+def _add_keys(parser: Any) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS)
+    create = actions.add_parser("create", parents=[common], help="make a key; printed once")
+    create.add_argument("--tenant", required=True, help="a tenant's id, or * for all")
+    create.add_argument("--scopes", required=True, help="comma-separated")
+    create.add_argument("--name", required=True, help="who it is for")
+    create.add_argument("--expires-days", type=int)
+    actions.add_parser("list", parents=[common], help="list keys, never their secrets")
+    revoke = actions.add_parser("revoke", parents=[common], help="revoke a key at once")
+    revoke.add_argument("key", metavar="KEY_ID")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code."""
+    arguments = _parser().parse_args(argv)
+    run: Command = arguments.run
+    try:
+        return run(arguments)
+    except AppError as error:
+        print(f"sextant: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

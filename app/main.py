@@ -1,0 +1,28 @@
+"""The ASGI entry: ``uvicorn app.main:app --factory``."""
+
+import os
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from app.bootstrap import create_app
+from app.kit import logs
+from app.settings import Settings, load
+
+
+def read_settings(config: str | None = None) -> Settings:
+    """Read the settings once: the file named, else ``SEXTANT_CONFIG``, else ``./sextant.toml``.
+
+    Raises:
+        SettingsError: they cannot be used.
+    """
+    named = config or os.environ.get("SEXTANT_CONFIG")
+    default = Path("sextant.toml")
+    path = Path(named) if named else (default if default.exists() else None)
+    return load(path, os.environ)
+
+
+def app() -> FastAPI:
+    """Make the application from the settings of this process."""
+    logs.configure()
+    return create_app(read_settings())

@@ -1,0 +1,92 @@
+"""The loops of one process: each survives a failed step, and all end when told to stop."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Protocol
+
+from app.core.errors import StorageUnavailable
+from app.flow.fold import Fold
+from app.kit.wake import Bell
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 10.0  # time of the story between folds of time alone
+LEAST_WAIT = 0.15  # real seconds between folds, so that a storm is folded in gulps
+BACKOFF_SECONDS = 2.0  # real seconds after a step that failed
+STOP_SECONDS = 25.0  # real seconds that a loop may take to end
+
+
+class Paced(Protocol):
+    """Something that is done again after the time it says."""
+
+    async def step(self) -> timedelta:
+        """Do it once and say how long to wait, in time of the story."""
+        ...
+
+
+async def fold_loop(fold: Fold, bell: Bell, stop: asyncio.Event, *, speed: float) -> None:
+    """Fold every tenant when something came in, and at every tick."""
+    pause = max(TICK_SECONDS / speed, LEAST_WAIT)
+    while not stop.is_set():
+        more = False
+        for tenant in fold.tenants:
+            try:
+                more = await fold.step(tenant) or more
+            except StorageUnavailable:
+                log.warning("fold_waits", extra={"tenant": tenant})
+                await asyncio.sleep(BACKOFF_SECONDS)
+            except Exception:  # a loop survives its step
+                log.exception("fold_failed", extra={"tenant": tenant})
+                await asyncio.sleep(BACKOFF_SECONDS)
+        if not more:
+            await asyncio.sleep(LEAST_WAIT)
+            await bell.wait(max(pause - LEAST_WAIT, 0.01))
+
+
+async def paced_loop(name: str, work: Paced, stop: asyncio.Event, *, speed: float) -> None:
+    """Do something again and again, at its own pace."""
+    while not stop.is_set():
+        try:
+            wait = (await work.step()).total_seconds() / speed
+        except Exception:  # a loop survives its step
+            log.exception("step_failed", extra={"loop": name})
+            wait = BACKOFF_SECONDS
+        try:
+            await asyncio.wait_for(stop.wait(), max(wait, 0.05))
+        except TimeoutError:
+            continue
+
+
+async def guarded(name: str, run: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+    """Start a loop anew when it dies, until told to stop."""
+    while not stop.is_set():
+        try:
+            await run()
+        except Exception:  # a loop survives its step
+            log.exception("loop_died", extra={"loop": name})
+            await asyncio.sleep(BACKOFF_SECONDS)
+
+
+@asynccontextmanager
+async def running(
+    loops: dict[str, Callable[[asyncio.Event], Awaitable[None]]],
+) -> AsyncIterator[asyncio.Event]:
+    """Run loops until the block ends; then tell them to stop and wait for them."""
+    stop = asyncio.Event()
+    tasks = {
+        asyncio.create_task(guarded(name, partial(loop, stop), stop), name=name)
+        for name, loop in loops.items()
+    }
+    try:
+        yield stop
+    finally:
+        stop.set()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+            for task in late:
+                log.warning("loop_cancelled", extra={"loop": task.get_name()})
+                task.cancel()
