@@ -241,23 +241,25 @@ class Poll:
             "absent": {key: times for key, times in absent.items() if key not in gone},
             "told": told,
         }
-        await self._db.write(lambda c: self._note_complete(c, read, before, marks, now))
+        await self._db.write(lambda c: self._note_complete(c, read, marks, now))
 
     def _note_complete(
         self,
         c: Connection,
         read: AdvisoryRead,
-        before: _Before,
         marks: Mapping[str, Any],
         now: datetime,
     ) -> None:
+        # What this read brought may not be folded yet, and it decides when we come again.
+        hot = any(not a.is_resolved for a in read.advisories)
+        hot = hot or sources.trouble_is_open(c, self._tenant)
         sources.record_complete(
             c,
             self._tenant,
             self._source.name,
             kind=self._kind,
             name=self._title,
-            interval=self._interval(before),
+            interval=self._cadence.hot if hot else self._cadence.calm,
             now=now,
             checkpoint=marks,
             unreadable=read.unreadable,
