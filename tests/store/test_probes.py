@@ -1,0 +1,72 @@
+"""The newest result of each check is kept, and silence is unknown."""
+
+from datetime import timedelta
+
+from app.core.types import Condition, Outcome, SelfCheck, Symptom, TenantId
+from app.store import probes
+from app.store.engine import Database
+from tests.builders import NOW, TENANT, a_probe_result, minutes
+
+
+async def kept(database: Database, *results: object, now=NOW, **changes) -> list:
+    await database.write(lambda c: probes.record(c, TENANT, results, **changes))
+    return await database.read(lambda c: probes.listing(c, TENANT, now=now))
+
+
+async def test_the_newest_result_is_kept_whatever_the_order(database: Database) -> None:
+    newest = a_probe_result(at=NOW, outcome=Outcome.OK, phases={"dns_ms": 1.5})
+    older = a_probe_result(at=NOW - minutes(1))
+    (first,) = await kept(database, newest, older)
+    (second,) = await kept(database, older)
+    assert first == second
+    assert (first.outcome, first.symptom, first.http_status) == (Outcome.OK, None, 200)
+    assert (first.phases, first.occurred_at) == ({"dns_ms": 1.5}, NOW)
+    (third,) = await kept(database, a_probe_result(at=NOW + minutes(1)))
+    assert (third.outcome, third.symptom) == (Outcome.FAILED, Symptom.HTTP_5XX)
+
+
+async def test_checks_and_places_and_tenants_are_apart(database: Database) -> None:
+    await database.write(
+        lambda c: probes.record(c, TenantId("fabrikam"), [a_probe_result(location="lyon")])
+    )
+    listed = await kept(
+        database, a_probe_result(location="paris"), a_probe_result(), a_probe_result(probe="a")
+    )
+    assert [(r.probe, r.location) for r in listed] == [
+        ("a", "berlin"),
+        ("owa-front-door", "berlin"),
+        ("owa-front-door", "paris"),
+    ]
+    everything = await database.read(lambda c: probes.listing(c, None, now=NOW))
+    assert [r.tenant for r in everything] == [*[TENANT] * 3, TenantId("fabrikam")]
+
+
+async def test_a_check_that_fell_silent_is_unknown(database: Database) -> None:
+    result = a_probe_result(outcome=Outcome.OK)
+    (still,) = await kept(database, result, now=NOW + minutes(3))
+    assert (still.outcome, still.silent, still.condition) == (Outcome.OK, False, Condition.HEALTHY)
+    (silent,) = await kept(database, result, now=NOW + minutes(3) + timedelta(seconds=1))
+    assert (silent.outcome, silent.silent) == (Outcome.UNKNOWN, True)
+    assert silent.condition is Condition.UNKNOWN
+
+
+async def test_silence_is_measured_by_the_interval_of_the_check(database: Database) -> None:
+    intervals = {("owa-front-door", "berlin"): 300.0}
+    (result,) = await kept(database, a_probe_result(), now=NOW + minutes(14), intervals=intervals)
+    assert (result.silent, result.interval_seconds) == (False, 300.0)
+
+
+async def test_a_result_from_an_unsound_place_says_nothing(database: Database) -> None:
+    (result,) = await kept(database, a_probe_result(self_check=SelfCheck.FAILED))
+    assert (result.outcome, result.condition) == (Outcome.FAILED, Condition.UNKNOWN)
+
+
+async def test_nothing_to_keep_is_well(database: Database) -> None:
+    assert await kept(database) == []
+
+
+async def test_checks_that_are_gone_are_forgotten(database: Database) -> None:
+    await kept(database, a_probe_result(), a_probe_result(probe="old", at=NOW - minutes(60)))
+    gone = await database.write(lambda c: probes.forget(c, before=NOW - minutes(30)))
+    (left,) = await kept(database)
+    assert (gone, left.probe) == (1, "owa-front-door")
