@@ -101,8 +101,8 @@ class Subscriptions:
         self._bell.ring()
         return made, shown(secret)
 
-    async def get(self, tenant: TenantId, identity: str) -> Subscription:
-        """Read one.
+    async def get(self, tenant: TenantId | None, identity: str) -> Subscription:
+        """Read one. Without a tenant: whosever it is.
 
         Raises:
             NotFound: there is none of that id.

@@ -350,12 +350,15 @@ def page(
     return [delivery(row) for row in c.execute(statement).mappings()]
 
 
-def get(c: Connection, tenant: TenantId, identity: str) -> tuple[Delivery, list[Attempt]] | None:
-    """Read one with its attempts, oldest first."""
-    row = c.execute(select(T).where(T.c.tenant == tenant, T.c.id == identity)).mappings().first()
-    if row is None:
-        return None
-    return delivery(row), attempts(c, [identity]).get(identity, [])
+def get(
+    c: Connection, tenant: TenantId | None, identity: str
+) -> tuple[Delivery, list[Attempt]] | None:
+    """Read one with its attempts, oldest first. Without a tenant: whosever it is."""
+    statement = select(T).where(T.c.id == identity)
+    if tenant is not None:
+        statement = statement.where(T.c.tenant == tenant)
+    row = c.execute(statement).mappings().first()
+    return None if row is None else (delivery(row), attempts(c, [identity]).get(identity, []))
 
 
 def attempts(c: Connection, identities: Sequence[str]) -> dict[str, list[Attempt]]:

@@ -37,12 +37,13 @@ def add(c: Connection, subscription: Subscription) -> None:
     c.execute(insert(T).values(**_values(subscription)))
 
 
-def get(c: Connection, tenant: TenantId, identity: str) -> Subscription | None:
-    """Read one, unless it was deleted."""
-    row = c.execute(
-        select(T).where(T.c.tenant == tenant, T.c.id == identity, T.c.deleted_at.is_(None))
-    ).first()
-    return None if row is None else _subscription(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+def get(c: Connection, tenant: TenantId | None, identity: str) -> Subscription | None:
+    """Read one, unless it was deleted. Without a tenant: whosever it is."""
+    statement = select(T).where(T.c.id == identity, T.c.deleted_at.is_(None))
+    if tenant is not None:
+        statement = statement.where(T.c.tenant == tenant)
+    row = c.execute(statement).mappings().first()
+    return None if row is None else _subscription(row)
 
 
 def page(

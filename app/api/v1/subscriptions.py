@@ -1,0 +1,371 @@
+"""Subscriptions: receivers of signed webhooks, and what they want."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from fastapi import APIRouter, Path, Response, status
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+
+from app.api.context import App
+from app.api.deps import (
+    Context,
+    IfMatch,
+    Principal,
+    check_match,
+    etag,
+    problems,
+    resource,
+)
+from app.api.paging import Cursor, Limit, Pager
+from app.api.v1.deliveries import DeliveryOut, SubscriptionsWriter, delivery_out, reach
+from app.api.v1.schemas import In, Out, SeverityWord
+from app.core.events import EventType
+from app.core.retry import Standing
+from app.core.route import ALL, FAMILIES, Filter, Subscription
+from app.core.types import Severity, Status, severity_of
+from app.flow.subscriptions import Wish
+from app.kit.egress import URL_LENGTH
+from app.store import subscriptions
+
+router = resource("subscriptions")
+well_known = APIRouter(tags=["subscriptions"])
+
+
+KNOWN_TYPES = frozenset({ALL, *FAMILIES, *(t.value for t in EventType)}) - {EventType.TEST_PING}
+
+
+def _known(word: str) -> str:
+    if word not in KNOWN_TYPES:
+        raise ValueError("not an event type; use * for all, or a family such as incident.*")
+    return word
+
+
+Url = Annotated[str, Field(min_length=1, max_length=URL_LENGTH, examples=["https://example.com/"])]
+EventTypes = Annotated[
+    list[Annotated[str, Field(max_length=64), AfterValidator(_known)]],
+    Field(min_length=1, max_length=64, description="Event types, families (`incident.*`) or `*`."),
+]
+Words = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=100)]
+Statuses = Annotated[list[Status], Field(max_length=len(Status))]
+FormatWord = Literal["native", "cloudevents"]
+DetailWord = Literal["full", "thin"]
+SigningWord = Literal["v1", "v1a"]
+Description = Annotated[str, Field(max_length=200)]
+Identity = Annotated[str, Path(max_length=64)]
+
+
+class FilterIn(In):
+    """What of an incident is wanted; what is left out, or empty, wants everything."""
+
+    services: Words | None = None
+    min_severity: SeverityWord | None = None
+    statuses: Statuses | None = None
+    regions: Words | None = None
+
+
+class SubscriptionIn(In):
+    """A receiver to make."""
+
+    url: Url
+    event_types: EventTypes = Field(default=["*"])
+    filter: FilterIn = Field(default_factory=FilterIn)
+    format: FormatWord = "native"
+    detail: DetailWord = "full"
+    signing: SigningWord = "v1"
+    description: Description = ""
+
+
+class SubscriptionPatch(In):
+    """Settings to change; a given ``filter`` changes only the parts that it names."""
+
+    url: Url | None = None
+    event_types: EventTypes | None = None
+    filter: FilterIn | None = None
+    format: FormatWord | None = None
+    detail: DetailWord | None = None
+    description: Description | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        empty = sorted(name for name in self.model_fields_set if getattr(self, name) is None)
+        if empty:
+            raise ValueError(f"null is no value for {', '.join(empty)}")
+        return self
+
+
+class FilterOut(Out):
+    """What of an incident is wanted; empty wants everything."""
+
+    services: list[str]
+    min_severity: SeverityWord | None
+    statuses: list[Status]
+    regions: list[str]
+
+
+class SubscriptionOut(Out):
+    """A receiver. ``public_keys`` verify ``v1a`` signatures, the newest first."""
+
+    id: str
+    tenant: str
+    revision: int
+    url: str
+    event_types: list[str]
+    filter: FilterOut
+    format: FormatWord
+    detail: DetailWord
+    signing: SigningWord
+    description: str
+    state: Standing
+    public_keys: list[str]
+    previous_secret_until: datetime | None
+    verified_at: datetime | None
+    failing_since: datetime | None
+    consecutive_failures: int
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class SecretSubscriptionOut(SubscriptionOut):
+    """A receiver with its new ``secret``, shown this once; of ``v1a`` the public key."""
+
+    secret: str
+
+
+class SubscriptionPage(Out):
+    """One page of subscriptions, oldest first."""
+
+    items: list[SubscriptionOut]
+    next: str | None
+
+
+class ReplayIn(In):
+    """A window of the past: what failed (parked), is missing (never planned), or all of it."""
+
+    since: AwareDatetime
+    until: AwareDatetime
+    select: Literal["failed", "missing", "all"] = "missing"
+
+    @model_validator(mode="after")
+    def _forward(self) -> Self:
+        if self.until <= self.since:
+            raise ValueError("until must be later than since")
+        return self
+
+
+class ReplayOut(Out):
+    """A replay; ``planned`` deliveries carry its id in the header ``sextant-replay``."""
+
+    id: str
+    subscription: str
+    state: Literal["planned"]
+    select: Literal["failed", "missing", "all"]
+    since: datetime
+    until: datetime
+    planned: int
+
+
+class PublicKeyOut(Out):
+    """A key that verifies the ``v1a`` signatures of one subscription."""
+
+    subscription: str
+    key: str
+
+
+class PublicKeysOut(Out):
+    """All public keys in use."""
+
+    keys: list[PublicKeyOut]
+
+
+@router.post("/subscriptions", status_code=status.HTTP_201_CREATED, responses=problems(422))
+async def create_subscription(
+    body: SubscriptionIn, app: Context, caller: SubscriptionsWriter, response: Response
+) -> SecretSubscriptionOut:
+    """Make a subscription and send it a `test.ping`; answered 2xx, it becomes active."""
+    wish = Wish(
+        url=body.url,
+        event_types=tuple(dict.fromkeys(body.event_types)),
+        filter=_filter(Filter(), body.filter),
+        format=body.format,
+        detail=body.detail,
+        signing=body.signing,
+        description=body.description,
+    )
+    made, secret = await app.subscriptions.create(caller.tenant, wish, by=caller.name)
+    response.headers["etag"] = etag(made.revision)
+    response.headers["location"] = f"/v1/subscriptions/{made.id}"
+    response.headers["cache-control"] = "no-store"
+    return SecretSubscriptionOut(**_fields(app, made), secret=secret)
+
+
+@router.get("/subscriptions")
+async def list_subscriptions(
+    app: Context, caller: SubscriptionsWriter, limit: Limit, cursor: Cursor = None
+) -> SubscriptionPage:
+    """List the subscriptions, oldest first."""
+    pager = Pager(app.secret, "subscriptions", tenant=caller.tenant)
+    after = pager.read(cursor)
+    rows = await app.db.read(
+        lambda c: subscriptions.page(c, reach(caller), after=after, limit=limit + 1)
+    )
+    items, following = pager.page(rows, limit, lambda one: one.id)
+    return SubscriptionPage(items=[_shown(app, one) for one in items], next=following)
+
+
+@router.get("/subscriptions/{subscription_id}", responses=problems(404))
+async def read_subscription(
+    subscription_id: Identity, app: Context, caller: SubscriptionsWriter, response: Response
+) -> SubscriptionOut:
+    """Read a subscription and how it stands."""
+    found = await app.subscriptions.get(reach(caller), subscription_id)
+    response.headers["etag"] = etag(found.revision)
+    return _shown(app, found)
+
+
+@router.patch("/subscriptions/{subscription_id}", responses=problems(404, 412, 422, 428))
+async def change_subscription(
+    *,
+    subscription_id: Identity,
+    body: SubscriptionPatch,
+    app: Context,
+    caller: SubscriptionsWriter,
+    if_match: IfMatch,
+    response: Response,
+) -> SubscriptionOut:
+    """Change a subscription; a new `url` gets a `test.ping` first and events once it answered."""
+    current = await _current(app, caller, subscription_id, if_match)
+    changes: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"filter"})
+    if "event_types" in changes:
+        changes["event_types"] = tuple(dict.fromkeys(changes["event_types"]))
+    if body.filter is not None:
+        changes["filter"] = _filter(current.filter, body.filter)
+    changed = await app.subscriptions.change(
+        caller.tenant, subscription_id, changes, revision=current.revision, by=caller.name
+    )
+    response.headers["etag"] = etag(changed.revision)
+    return _shown(app, changed)
+
+
+@router.delete(
+    "/subscriptions/{subscription_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(404, 412, 428),
+)
+async def delete_subscription(
+    subscription_id: Identity, app: Context, caller: SubscriptionsWriter, if_match: IfMatch
+) -> Response:
+    """Delete a subscription; what waits for it is parked."""
+    current = await _current(app, caller, subscription_id, if_match)
+    await app.subscriptions.delete(caller.tenant, subscription_id, revision=current.revision)
+    return Response(status_code=status.HTTP_204_NO_CONTENT)
+
+
+@router.post(
+    "/subscriptions/{subscription_id}/test",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=problems(404),
+)
+async def test_subscription(
+    subscription_id: Identity, app: Context, caller: SubscriptionsWriter
+) -> DeliveryOut:
+    """Send a `test.ping`; answered 2xx it makes the subscription active, also a disabled one."""
+    queued = await app.subscriptions.test(caller.tenant, subscription_id, by=caller.name)
+    return delivery_out(queued, [])
+
+
+@router.post("/subscriptions/{subscription_id}/rotate-secret", responses=problems(404, 412))
+async def rotate_secret(
+    subscription_id: Identity, app: Context, caller: SubscriptionsWriter, response: Response
+) -> SecretSubscriptionOut:
+    """Give a new secret; for 24 hours every delivery is signed with the old one as well."""
+    changed, secret = await app.subscriptions.rotate(caller.tenant, subscription_id)
+    response.headers["etag"] = etag(changed.revision)
+    response.headers["cache-control"] = "no-store"
+    return SecretSubscriptionOut(**_fields(app, changed), secret=secret)
+
+
+@router.post(
+    "/subscriptions/{subscription_id}/replays",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=problems(404, 422),
+)
+async def replay_window(
+    subscription_id: Identity, body: ReplayIn, app: Context, caller: SubscriptionsWriter
+) -> ReplayOut:
+    """Queue events of a window again, under the ids that they had."""
+    job = await app.subscriptions.replay(
+        caller.tenant, subscription_id, since=body.since, until=body.until, select=body.select
+    )
+    return ReplayOut(
+        id=job.id,
+        subscription=job.subscription,
+        state="planned",
+        select=body.select,
+        since=job.since,
+        until=job.until,
+        planned=job.planned,
+    )
+
+
+@well_known.get("/.well-known/webhook-keys.json")
+async def public_webhook_keys(app: Context) -> PublicKeysOut:
+    """List the public keys that verify `v1a` signatures; no key is needed to read them."""
+    keys = await app.subscriptions.public_keys()
+    return PublicKeysOut(keys=[PublicKeyOut(subscription=name, key=key) for name, key in keys])
+
+
+async def _current(
+    app: App, caller: Principal, identity: str, if_match: str | None
+) -> Subscription:
+    current: Subscription = await app.subscriptions.get(caller.tenant, identity)
+    check_match(if_match, current.revision)
+    return current
+
+
+def _filter(current: Filter, change: FilterIn) -> Filter:
+    given = change.model_fields_set
+    least = change.min_severity
+    return Filter(
+        services=tuple(change.services or ()) if "services" in given else current.services,
+        min_severity=(None if least is None else severity_of(least))
+        if "min_severity" in given
+        else current.min_severity,
+        statuses=tuple(change.statuses or ()) if "statuses" in given else current.statuses,
+        regions=tuple(change.regions or ()) if "regions" in given else current.regions,
+    )
+
+
+def _shown(app: App, subscription: Subscription) -> SubscriptionOut:
+    return SubscriptionOut(**_fields(app, subscription))
+
+
+def _fields(app: App, one: Subscription) -> dict[str, Any]:
+    least: Severity | None = one.filter.min_severity
+    until = one.previous_until
+    return {
+        "id": one.id,
+        "tenant": one.tenant,
+        "revision": one.revision,
+        "url": one.url,
+        "event_types": list(one.event_types),
+        "filter": {
+            "services": list(one.filter.services),
+            "min_severity": None if least is None else least.word,
+            "statuses": list(one.filter.statuses),
+            "regions": list(one.filter.regions),
+        },
+        "format": one.format,
+        "detail": one.detail,
+        "signing": one.signing,
+        "description": one.description,
+        "state": one.state,
+        "public_keys": app.subscriptions.keys_of(one),
+        "previous_secret_until": until if until and until > app.clock.now() else None,
+        "verified_at": one.verified_at,
+        "failing_since": one.failing_since,
+        "consecutive_failures": one.consecutive_failures,
+        "created_by": one.created_by,
+        "created_at": one.created_at,
+        "updated_at": one.updated_at,
+    }
