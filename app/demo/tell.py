@@ -98,9 +98,10 @@ class Teller:
 
 def _about(event: Document, incident: Document) -> str:
     impact = incident["impact"]
+    where = f", {impact['locations_failing']} of {impact['locations_total']} locations fail"
     seen = (
-        f"{impact['reporters']} reporters, {impact['locations_failing']} of "
-        f"{impact['locations_total']} locations fail, origin {incident['origin']}"
+        f"{impact['reporters']} reporters{where if impact['locations_total'] else ''}, "
+        f"origin {incident['origin']}"
     )
     match event["type"]:
         case "incident.opened":

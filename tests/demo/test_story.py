@@ -84,11 +84,12 @@ def test_london_alone_fails_after_the_vendors_word() -> None:
     assert failing == ["london"]
 
 
-def test_reports_ramp_over_four_minutes_and_end() -> None:
+def test_reports_begin_slowly_ramp_over_four_minutes_and_end() -> None:
     background = STORY.report_rate(at(6, 4))
     assert background < 0.2
-    assert STORY.report_rate(at(6, 7)) == pytest.approx(background + 9)
-    assert STORY.report_rate(at(6, 9)) == pytest.approx(background + 18)
+    assert STORY.report_rate(at(6, 5)) == pytest.approx(background + 1.5)
+    assert STORY.report_rate(at(6, 13)) == pytest.approx(background + 9)
+    assert STORY.report_rate(at(6, 15)) == pytest.approx(background + 18)
     assert STORY.report_rate(at(8, 35)) == background
 
 
