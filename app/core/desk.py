@@ -1,0 +1,53 @@
+"""The desk: the working state of one step of the fold, from a snapshot to a decision."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from app.core.changes import Log
+from app.core.disturbance import Disturbance
+from app.core.incident import Incident
+from app.core.policy import Policy
+from app.core.state import EngineState, KnownAdvisory, Snapshot, minute_of
+
+
+@dataclass(slots=True)
+class Desk:
+    """What one step works on; lives for one call of ``decide``.
+
+    ``revised``: advisories of this step, with posts. ``by_incident``: the disturbance that an
+    incident holds. ``linked``: vendor ids that joined an incident in this step. ``opened``: ids of
+    incidents that are new.
+    """
+
+    snapshot: Snapshot
+    now: datetime
+    policy: Policy
+    state: EngineState
+    incidents: dict[str, Incident]
+    number: int
+    log: Log
+    before: dict[str, Incident]
+    revised: dict[str, KnownAdvisory] = field(default_factory=dict)
+    by_incident: dict[str, Disturbance] = field(default_factory=dict)
+    linked: dict[str, list[str]] = field(default_factory=dict)
+    opened: set[str] = field(default_factory=set)
+
+    @property
+    def minute(self) -> int:
+        """The present minute."""
+        return minute_of(self.now)
+
+
+def lay_out(snapshot: Snapshot, *, now: datetime, policy: Policy) -> Desk:
+    """Lay out a snapshot, ready to be worked on; the snapshot itself is never changed."""
+    incidents: dict[str, Incident] = {i.id: i for i in snapshot.incidents}
+    return Desk(
+        snapshot=snapshot,
+        now=now,
+        policy=policy,
+        state=snapshot.state,
+        incidents=incidents,
+        number=snapshot.number,
+        log=Log(tenant=snapshot.profile.id, sequence=snapshot.sequence, now=now),
+        before=dict(incidents),
+    )

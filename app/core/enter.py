@@ -1,0 +1,111 @@
+"""Entering: new signals and commands into the working state of one step."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from app.core.aggregate import add_probe_results, add_reports
+from app.core.commands import obey
+from app.core.desk import Desk
+from app.core.events import Actor, EventType
+from app.core.ids import derived
+from app.core.signal import Advisory, ClientReport, Command, ProbeResult, Signal, SourceFreshness
+from app.core.state import (
+    KnownAdvisory,
+)
+from app.core.types import (
+    ActorKind,
+)
+
+NEWS = {
+    "source_stale": EventType.SOURCE_STALE,
+    "source_recovered": EventType.SOURCE_RECOVERED,
+    "source_unknown_value": EventType.SOURCE_UNKNOWN_VALUE,
+    "subscription_failing": EventType.SUBSCRIPTION_FAILING,
+    "subscription_disabled": EventType.SUBSCRIPTION_DISABLED,
+    "subscription_recovered": EventType.SUBSCRIPTION_RECOVERED,
+    "subscription_replay_finished": EventType.SUBSCRIPTION_REPLAY_FINISHED,
+}
+
+
+def take_in(desk: Desk, signals: Sequence[Signal]) -> None:
+    """Enter the signals into the state; commands are carried out afterwards."""
+    reports = [s for s in signals if isinstance(s, ClientReport) and _counts(desk, s)]
+    results = [s for s in signals if isinstance(s, ProbeResult) and _counts(desk, s)]
+    if reports:
+        desk.state = add_reports(desk.state, reports)
+    if results:
+        desk.state = add_probe_results(desk.state, results)
+    for advisory in sorted(
+        (s for s in signals if isinstance(s, Advisory)),
+        key=lambda a: (a.vendor_id, a.received_at, a.last_modified_at, a.id),
+    ):
+        _revise(desk, advisory)
+
+
+def _counts(desk: Desk, signal: ClientReport | ProbeResult) -> bool:
+    """Late signals are evidence of what is known already; they open nothing."""
+    if not signal.late:
+        return True
+    return any(
+        i.onset_at <= signal.occurred_at <= (i.resolved_at or desk.now)
+        for i in desk.incidents.values()
+        if i.detected_at is not None and signal.service in i.services
+    )
+
+
+def _revise(desk: Desk, advisory: Advisory) -> None:
+    known = desk.state.advisories.get(advisory.vendor_id)
+    marks = [f"{p.id}|{p.created_at.isoformat()}|{p.text}" for p in advisory.posts]
+    posts_mark = derived(*marks)
+    if known is not None and known.advisory.id == advisory.id:
+        return
+    posts = sorted(p.created_at for p in advisory.posts)
+    first = posts[0] if posts else (known.first_post_at if known else None)
+    fresh = KnownAdvisory(
+        advisory=replace(advisory, posts=(), details=()),
+        posts_mark=posts_mark,
+        revision=(known.revision if known else 0) + 1,
+        first_post_at=first,
+    )
+    desk.revised[advisory.vendor_id] = replace(fresh, advisory=advisory)
+    advisories = {**desk.state.advisories, advisory.vendor_id: fresh}
+    desk.state = replace(desk.state, advisories=advisories)
+
+
+def obey_all(desk: Desk, commands: Iterable[Command]) -> None:
+    """Carry out commands and take note of news."""
+    for command in sorted(commands, key=lambda c: (c.received_at, c.id)):
+        if command.name in NEWS:
+            _news(desk, command)
+            continue
+        opening = command.name == "open"
+        desk.number += int(opening)
+        for incident in obey(desk.log, desk.incidents, command, count=desk.number):
+            desk.incidents[incident.id] = incident
+
+
+def _news(desk: Desk, command: Command) -> None:
+    facts = dict(command.body)
+    if command.name == "source_unknown_value":
+        mark = f"{facts.get('field')}={facts.get('value')}"
+        if mark in desk.state.unknown_values:
+            return
+        marks = tuple(sorted({*desk.state.unknown_values, mark}))
+        desk.state = replace(desk.state, unknown_values=marks)
+    if command.name in ("source_stale", "source_recovered"):
+        _freshness(
+            desk,
+            str(facts.get("source")),
+            stale=command.name == "source_stale",
+            kind=str(facts.get("kind") or "advisory"),
+        )
+    actor = Actor(kind=ActorKind(command.actor_kind), id=command.actor)
+    desk.log.tell(NEWS[command.name], reason=command.name, actor=actor, facts=facts)
+
+
+def _freshness(desk: Desk, source: str, *, stale: bool, kind: str) -> None:
+    others = [s for s in desk.state.stale if s.source != source]
+    if stale:
+        others.append(SourceFreshness(source=source, kind=kind, stale=True))
+    ordered = tuple(sorted(others, key=lambda s: s.source))
+    desk.state = replace(desk.state, stale=ordered)
