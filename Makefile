@@ -1,4 +1,20 @@
 PY := .venv/bin/python
+BIN := .venv/bin
+SPEED ?= 60
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:
+	@echo "make setup    environment in .venv from the hashed lock"
+	@echo "make demo     play the recorded outage at http://127.0.0.1:8000"
+	@echo "make run      serve with ./sextant.toml"
+	@echo "make test     all tests"
+	@echo "make check    every gate: tests, format, lint, types, imports, API document, demo"
+	@echo "make chaos    long runs of kill -9 during intake and delivery"
+	@echo "make bench    benchmarks"
+	@echo "make openapi  write openapi/v1.json"
+	@echo "make lock     resolve the dependencies anew"
+
 .PHONY: setup
 setup: .venv/.ready
 .venv/.ready: requirements-dev.lock pyproject.toml
@@ -6,6 +22,41 @@ setup: .venv/.ready
 	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
+
+.PHONY: demo run
+demo: setup
+	$(BIN)/sextant demo --speed $(SPEED)
+run: setup
+	$(BIN)/sextant serve
+
+.PHONY: test check style story chaos bench openapi
+test: setup
+	$(BIN)/pytest
+
+# The tests come last, so that their closing line ends the output.
+check: setup style story test
+
+style: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/sextant openapi --check
+
+# The demo is an acceptance test: it ends with 0 only when the incident went as told.
+story: setup
+	$(BIN)/sextant demo --once --speed 600 --port 18765
+
+chaos: setup
+	CHAOS_KILLS=200 $(BIN)/pytest tests/chaos
+
+bench: setup
+	$(PY) -m bench
+
+openapi: setup
+	$(BIN)/sextant openapi
+
+.PHONY: lock
 lock:
 	.venv/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 -o requirements.lock pyproject.toml
 	.venv/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --extra dev -o requirements-dev.lock pyproject.toml
