@@ -19,6 +19,7 @@ _DROPPED = {"script", "style", "title", "template", "noscript", "iframe", "objec
 _BLOCK = re.compile(rf"</?(?:{'|'.join(sorted(_BLOCKS))})\b[^>]*>", re.IGNORECASE)
 _TAG = re.compile(r"<[^>]*>")
 _SPACES = re.compile(r"[^\S\n]+")
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _GAPS = re.compile(r"\n{3,}")
 
 # Built once: nh3's Cleaner compiles its lists. Images are left out, because a remote one tells its
@@ -73,9 +74,4 @@ def tidy(text: str) -> str:
 
 def _printable(text: str) -> str:
     """Unify line ends; drop control characters and halves of surrogate pairs."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return "".join(c for c in text if c in "\n\t" or not (_control(c) or "\ud800" <= c <= "\udfff"))
-
-
-def _control(character: str) -> bool:
-    return character < " " or "\x7f" <= character <= "\x9f"
+    return _UNPRINTABLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))

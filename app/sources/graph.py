@@ -1,5 +1,6 @@
 """Microsoft Graph service communications as a source of advisories."""
 
+import asyncio
 import re
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -214,7 +215,8 @@ class GraphSource:
             ) from error
         finally:
             self._spent.append((now, self._client.requests - before))
-        return _translated(issues, names=self._names, full=full, now=now)
+        # Hundreds of issues take long enough to hold up whoever else is on this loop.
+        return await asyncio.to_thread(_translated, issues, names=self._names, full=full, now=now)
 
     async def _listed(self, *, full: bool) -> tuple[list[dict[str, Any]], bool]:
         """The issues, and whether all of them; without a filter where Graph will not take one."""
