@@ -51,7 +51,7 @@ async def _play(*, port: int, speed: float, scenario: str, once: bool) -> int:
         raise DemoFailed("The speed must be greater than 0.")
     story = Story.load(scenario)
     teller = Teller(Console())
-    teller.console.print(f"[bold]Sextant plays {story.name} at speed {speed:g}.[/] {story.label}")
+    teller.title(f"Sextant plays {story.name} at speed {speed:g}.", story.label)
     async with opened(story, port=port, speed=speed) as stage:
         teller.console.print(
             f"Open [bold underline]{stage.url}/[/] and watch the board; Ctrl-C ends everything."

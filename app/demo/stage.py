@@ -22,7 +22,7 @@ from app.kit.http import client
 
 ROOT = Path(app.__file__).resolve().parents[1]
 HOST = "127.0.0.1"
-HEAD_START_SECONDS = 3.0  # real time in which everything starts before the story does
+HEAD_START_SECONDS = 5.0  # real time in which everything starts before the story does
 READY_SECONDS = 45.0  # real time that a process may take to be ready
 END_SECONDS = 10.0  # real time that a process may take to end when asked
 SECRET_VARIABLE = "STANDIN_CLIENT_SECRET"  # noqa: S105 - a name, not a secret

@@ -37,6 +37,10 @@ class Teller:
         self.console = console
         self._attempts: dict[str, int] = {}
 
+    def title(self, title: str, label: str) -> None:
+        """Print what is played."""
+        self.console.print(f"[bold]{escape(title)}[/] {escape(label)}", highlight=False)
+
     def line(self, at: datetime, text: str, *, style: str = "") -> None:
         """Print one line at a moment of the story."""
         content = f"[{style}]{text}[/]" if style else text

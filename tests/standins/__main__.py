@@ -28,14 +28,13 @@ from tests.standins.entra import Entra, Registration
 from tests.standins.faults import Throttle
 from tests.standins.front_door import FrontDoor
 from tests.standins.graph import Graph, recorded_issues, recorded_services
-from tests.standins.receiver import PATH, TOLERANCE_SECONDS, Receiver
+from tests.standins.receiver import PATH, Receiver
 from tests.standins.reporters import Reporters
 
 TENANT = "0f6a3c1e-5b7d-4a52-9c1b-2d8e4f60a7b9"  # made up
 CLIENT = "7c9e6679-7425-40de-944b-e07fc1f90ae7"  # made up
 SECRET_VARIABLE = "STANDIN_CLIENT_SECRET"
 HOST = "127.0.0.1"
-TRANSPORT_SECONDS = 10.0  # real time on the way, which at high speed is much of the story
 
 
 class Server(uvicorn.Server):
@@ -107,15 +106,13 @@ def build(
     directory: Path,
     secret: str,
     port_base: int = 0,
-    speed: float = 1.0,
 ) -> StandIns:
     """Make all stand-ins of a story and bind their ports; port base 0 takes free ones."""
-    tolerance = max(TOLERANCE_SECONDS, TRANSPORT_SECONDS * speed)
     registration = Registration(tenant=TENANT, client=CLIENT, secrets={secret: None})
     names = ("graph", "front_door", "receiver")
     return StandIns(
         graph=Graph(
-            entra=Entra(registrations=[registration], wall=lambda: datetime.now(UTC)),
+            entra=Entra(registrations=[registration], wall=_wall),
             now=now,
             throttle=Throttle(now=now),
             story=story,
@@ -123,7 +120,7 @@ def build(
             services=recorded_services(),
         ),
         front_door=FrontDoor(story=story, now=now),
-        receiver=Receiver(now=now, tolerance_seconds=tolerance),
+        receiver=Receiver(now=now, wall=_wall),
         reporters=Reporters(story=story, now=now),
         certificates=create(directory),
         sockets={
@@ -131,6 +128,10 @@ def build(
             for number, name in enumerate(names)
         },
     )
+
+
+def _wall() -> datetime:
+    return datetime.now(UTC)
 
 
 def _config(app: Any, **more: Any) -> uvicorn.Config:
@@ -161,7 +162,6 @@ async def _main(argv: list[str]) -> None:
         directory=asked.directory,
         secret=asked.secret,
         port_base=asked.port_base,
-        speed=asked.speed,
     )
     if not asked.quiet:
         standins.receiver.say = lambda line: print(line, flush=True)

@@ -43,14 +43,7 @@ class Received:
     superseded: tuple[str, ...] = ()
 
 
-def verify(
-    secret: str,
-    headers: Mapping[str, str],
-    body: bytes,
-    *,
-    now: datetime,
-    tolerance_seconds: float = TOLERANCE_SECONDS,
-) -> str:
+def verify(secret: str, headers: Mapping[str, str], body: bytes, *, now: datetime) -> str:
     """Check a delivery by its headers, and give its id.
 
     Raises:
@@ -65,7 +58,7 @@ def verify(
         raise BadSignature(f"the header {error.args[0]} is missing") from error
     except (ValueError, binascii.Error) as error:
         raise BadSignature("the timestamp is not a number") from error
-    if abs(age) > tolerance_seconds:
+    if abs(age) > TOLERANCE_SECONDS:
         raise BadSignature(f"the timestamp is {age:.0f} s off")
     signed = f"{webhook_id}.{stamp}.".encode() + body
     expected = base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
@@ -78,12 +71,16 @@ def verify(
 
 @dataclass(slots=True, kw_only=True)
 class Receiver:
-    """The receiver: its secret, what it got, and how many attempts of each event it refuses."""
+    """The receiver: its secret, what it got, and how many attempts of each event it refuses.
+
+    It notes what it got in story time (``now``), but holds the stamp of a signature against the
+    real time of day (``wall``), as any receiver would.
+    """
 
     now: Callable[[], datetime]
+    wall: Callable[[], datetime]
     secret: str | None = None
     refuses: int = 1
-    tolerance_seconds: float = TOLERANCE_SECONDS
     say: Callable[[str], None] | None = None
     received: list[Received] = field(default_factory=list)
     attempts: dict[str, int] = field(default_factory=dict)
@@ -104,13 +101,7 @@ class Receiver:
         webhook_id = request.headers.get("webhook-id", "")
         problem = ""
         try:
-            verify(
-                self.secret or "",
-                request.headers,
-                body,
-                now=self.now(),
-                tolerance_seconds=self.tolerance_seconds,
-            )
+            verify(self.secret or "", request.headers, body, now=self.wall())
         except BadSignature as error:
             problem = str(error)
         if self.secret is None:  # it learns its secret from the answer that the ping overtakes
