@@ -19,6 +19,7 @@ SIGHTINGS = (
 SHORT = {"advisory": "Microsoft", "probe": "Probes", "client_report": "Users"}
 RANK = {"failing": 0, "degraded": 1, "unknown": 3, "healthy": 2}
 STALE = frozenset({"stale", "failing"})
+LOST = frozenset({"stale"})  # a source that fails for less than three intervals is still believed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,8 @@ class Board:
     recent: tuple[Card, ...]
     columns: tuple[ColumnView, ...]
     services: tuple[ServiceView, ...]
-    quiet: tuple[ServiceView, ...]
+    calm: tuple[ServiceView, ...]
+    unheard: tuple[ServiceView, ...]
     sources: tuple[SourceView, ...]
     is_empty: bool
 
@@ -104,10 +106,12 @@ def board_of(
     lost = _stale_kinds(sources)
     rows = [_service(item, lost, cards, now) for item in services]
     rows.sort(key=lambda row: (RANK[row.condition], row.name))
-    known = [row for row in rows if any(cell.as_of or cell.stale for cell in row.cells)]
-    quiet = [row for row in rows if row not in known]
+    heard = [row for row in rows if any(cell.as_of or cell.stale for cell in row.cells)]
+    unheard = [row for row in rows if row not in heard]
+    known = [row for row in heard if not _is_calm(row)] or heard
+    calm = [row for row in heard if row not in known]
     views = tuple(source_view(item, now) for item in sources)
-    verdict, tone = _verdict(cards, known, views)
+    verdict, tone = _verdict(cards, heard, views)
     return Board(
         verdict=verdict,
         tone=tone,
@@ -115,9 +119,22 @@ def board_of(
         recent=tuple(card(item, now) for item in recent),
         columns=_columns(sources),
         services=tuple(known),
-        quiet=tuple(quiet),
+        calm=tuple(calm),
+        unheard=tuple(unheard),
         sources=views,
-        is_empty=not known and not cards and not recent,
+        is_empty=not heard and not cards and not recent,
+    )
+
+
+def _is_calm(row: ServiceView) -> bool:
+    """Whether only the vendor vouches for a service, and nobody measures or reports on it."""
+    vendor, probes, _ = row.cells
+    return (
+        vendor.condition == "healthy"
+        and not vendor.stale
+        and probes.as_of is None
+        and all(cell.condition in {"healthy", "unknown"} for cell in row.cells)
+        and not row.incidents
     )
 
 
@@ -136,13 +153,13 @@ def _group(source: Document) -> str:
 def _stale_kinds(sources: Sequence[Document]) -> frozenset[str]:
     """The kinds of which every source is unreadable: what they said last proves nothing now."""
     all_of = Counter(_group(source) for source in sources)
-    lost = Counter(_group(source) for source in sources if source.get("state") in STALE)
+    lost = Counter(_group(source) for source in sources if source.get("state") in LOST)
     return frozenset(kind for kind, count in all_of.items() if lost[kind] == count)
 
 
 def _columns(sources: Sequence[Document]) -> tuple[ColumnView, ...]:
     all_of = Counter(_group(source) for source in sources)
-    lost = Counter(_group(source) for source in sources if source.get("state") in STALE)
+    lost = Counter(_group(source) for source in sources if source.get("state") in LOST)
     return tuple(
         ColumnView(title=title, lost=lost[kind], all=all_of[kind]) for kind, title in SIGHTINGS
     )

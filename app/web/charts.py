@@ -17,103 +17,18 @@ from app.web.drawing import (
     text_width,
     titled,
 )
+from app.web.lanes import PALETTE, Column, Marker, Picture, Track, Users
 from app.web.times import hour_minute
 
 WIDE = 1120
 NARROW = 372
 GUTTER = 188  # room for row labels in the wide drawing
 MARK_ROW = 17
-PALETTE = 6  # symptoms with a colour of their own; the last one is for all others
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
-    """A stretch of one row.
-
-    ``tone`` is failing, degraded, healthy, restored, unknown, fixing or silent.
-    """
-
-    start: datetime
-    end: datetime
-    tone: str
-    label: str
-    title: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tick:
-    """A moment on a row, such as a post."""
-
-    at: datetime
-    title: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Track:
-    """One row of a lane. ``stated_start`` is the onset that an advisory states in hindsight."""
-
-    label: str
-    segments: tuple[Segment, ...] = ()
-    ticks: tuple[Tick, ...] = ()
-    stated_start: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """What users hit in one bin of time. ``parts`` are counts in the order of the symptoms."""
-
-    at: datetime
-    parts: tuple[int, ...]
-    reporters: int
-    expected: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Users:
-    """The users' lane: columns of equal width and the symptoms that they stack."""
-
-    symptoms: tuple[str, ...] = ()
-    columns: tuple[Column, ...] = ()
-    bin_minutes: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Marker:
-    """A moment of the incident's life. ``kind`` chooses the look."""
-
-    at: datetime
-    label: str
-    kind: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lead:
-    """The bracket between our detection and the vendor's post; ``open_ended`` while it is silent."""
-
-    start: datetime
-    end: datetime
-    label: str
-    open_ended: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """Everything that the drawing shows. ``now`` is absent when the incident is over."""
-
-    start: datetime
-    end: datetime
-    description: str
-    now: datetime | None = None
-    vendor: tuple[Track, ...] = ()
-    probes: tuple[Track, ...] = ()
-    users: Users = Users()
-    markers: tuple[Marker, ...] = ()
-    lead: Lead | None = None
 
 
 @dataclass(slots=True)
 class _Sheet:
-    """A drawing in the making: its parts, the words over them, and how far down it has come."""
+    """A drawing in the making: its parts, the words over them, how far down it has come."""
 
     parts: list[str]
     words: list[str]
@@ -286,8 +201,8 @@ def _track(sheet: _Sheet, frame: Frame, track: Track, height: float) -> None:
     )
     if track.stated_start is not None:
         x = scale.x(track.stated_start)
-        points = f"{number(x)},{number(middle - 5)} {number(x + 6)},{number(middle)} " + (
-            f"{number(x)},{number(middle + 5)}"
+        points = " ".join(
+            f"{number(x + dx)},{number(middle + dy)}" for dx, dy in ((0, -5), (6, 0), (0, 5))
         )
         text = f"Microsoft states the start as {hour_minute(track.stated_start)}"
         sheet.parts.append(element("polygon", titled(text), points=points, class_="stated"))

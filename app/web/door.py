@@ -22,7 +22,7 @@ from app.core.errors import (
 from app.store import keys
 from app.store.keys import ApiKey
 from app.web.page import Frame, error_page
-from app.web.reading import Context
+from app.web.reading import Context, Pictures
 from app.web.session import (
     OPERATOR,
     SEED_COOKIE,
@@ -60,6 +60,11 @@ def context_of(request: Request) -> Context:
     return cast("Context", request.app.state.context)
 
 
+def pictures_of(request: Request) -> Pictures:
+    """The reader of pictures that the API uses too."""
+    return cast("Pictures", request.app.state.pictures)
+
+
 def _may(key: ApiKey, scope: str) -> bool:
     if "admin" in key.scopes or scope in key.scopes:
         return True
@@ -84,9 +89,7 @@ async def viewer_of(request: Request) -> Viewer:
         if not host_is_ours(request.headers.get("host", ""), context.public_url):
             raise Forbidden("The console is open on this machine only, under its own name.")
         return _viewer(request, names or {"default": "default"}, name="console", may_write=True)
-    key_id = unseal(
-        context.secret, request.cookies.get(SESSION_COOKIE), now=context.clock.now()
-    )
+    key_id = unseal(context.secret, request.cookies.get(SESSION_COOKIE), now=context.clock.now())
     key = await context.db.read(lambda c: keys.get(c, None, key_id)) if key_id else None
     if key is None or not may_look(key, context):
         raise Unauthenticated

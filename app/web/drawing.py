@@ -1,4 +1,4 @@
-"""SVG primitives: escaped elements as text, styled by class because the page forbids inline style."""
+"""SVG primitives: escaped elements, styled by class because our pages forbid inline style."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from app.web.charts import (
+from app.web.lanes import (
     PALETTE,
     Column,
     Lead,

@@ -1,4 +1,8 @@
-"""Reading for the pages: from the store to the documents that the view models take."""
+"""Reading for the pages: from the store to the documents that the view models take.
+
+How sources, checks and services stand is read by the same ``Pictures`` as ``/v1/services`` and
+``/v1/sources`` are, so that the console and the API cannot disagree; it comes with the application.
+"""
 
 import json
 from collections.abc import Sequence
@@ -7,13 +11,19 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from app.core.document import incident_document
+from app.core.advisory import condition_of
+from app.core.board import ServiceStanding, Sighting, Standing, board
+from app.core.catalogue import SERVICES
+from app.core.document import incident_document, rfc3339
 from app.core.incident import Incident
 from app.core.signal import Command
-from app.core.types import Severity, Status, TenantId
+from app.core.state import Track
+from app.core.types import Condition, Severity, SourceState, Status, TenantId
 from app.kit.clock import Clock
-from app.store import events, evidence, incidents, states
+from app.store import advisories, events, evidence, incidents, states
+from app.store.advisories import StoredAdvisory
 from app.store.engine import Database
+from app.store.sources import SourceRecord
 from app.web.pages.incidents import PAGE, Filters
 
 Document = dict[str, Any]
@@ -82,6 +92,87 @@ class Context(Protocol):
         """Whether the console asks for no key: the server listens on loopback only."""
 
 
+class SourceLike(Protocol):
+    """How one source stands."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def kind(self) -> str:
+        """Its kind, as ``GET /sources`` names it."""
+
+    @property
+    def name(self) -> str:
+        """Its display name."""
+
+    @property
+    def state(self) -> SourceState:
+        """How well it can be read."""
+
+    @property
+    def last_complete_at(self) -> datetime | None:
+        """When it was last read completely."""
+
+    @property
+    def record(self) -> SourceRecord | None:
+        """What is kept of it; a door that others push to has none."""
+
+
+class ProbeLike(Protocol):
+    """How one check stands at one location."""
+
+    @property
+    def track(self) -> Track:
+        """The check with its minutes."""
+
+    @property
+    def condition(self) -> Condition:
+        """What it says now."""
+
+    @property
+    def last_at(self) -> datetime | None:
+        """When its newest result is from."""
+
+    @property
+    def stale(self) -> bool:
+        """Whether no result came when one was due."""
+
+    @property
+    def failing_since(self) -> datetime | None:
+        """Since when it fails without a break, or None."""
+
+
+class PictureLike(Protocol):
+    """Everything that is known of a tenant now."""
+
+    @property
+    def sources(self) -> Sequence[SourceLike]:
+        """Its sources."""
+
+    @property
+    def probes(self) -> Sequence[ProbeLike]:
+        """Its checks."""
+
+    @property
+    def incidents(self) -> Sequence[Incident]:
+        """Its living incidents."""
+
+    def sightings(self) -> list[Sighting]:
+        """What is said of services now."""
+
+    def standings(self) -> list[Standing]:
+        """How well each source that should speak is read."""
+
+
+class Pictures(Protocol):
+    """Reads pictures; kept at ``request.app.state.pictures``."""
+
+    async def read(self, tenant: TenantId) -> PictureLike:
+        """Read the picture of a tenant."""
+
+
 def parsed(body: bytes | str | None) -> Document:
     """Read a stored JSON document; nothing stored is an empty one."""
     document: Document = json.loads(body) if body else {}
@@ -101,6 +192,10 @@ def one_incident(
         "incident": incident_document(incident, public_url=public_url),
         "evidence": parsed(evidence.get(c, owner, incident_id)),
         "events": [parsed(event.body) for event in log],
+        "advisories": [
+            advisory_document(stored)
+            for stored in advisories.by_ids(c, owner, [a.id for a in incident.advisories]).values()
+        ],
         "notes": [
             {"at": note.at, "by": note.by, "text": note.text, "visibility": note.visibility}
             for note in incident.notes
@@ -130,23 +225,11 @@ def list_incidents(
     return shown, found[PAGE - 1].id if len(found) > PAGE else None
 
 
-def board_incidents(
-    c: Connection, tenant: str, public_url: str
-) -> tuple[list[Incident], list[Document], list[Document]]:
-    """The living incidents, the open ones as documents, and those that ended lately."""
-    owner = TenantId(tenant)
-    living = list(incidents.living(c, owner))
-    ended = incidents.page(c, owner, incidents.Filters(statuses=ENDED), None, RECENT * 2)
-    ended = sorted(ended, key=_ended_at, reverse=True)[:RECENT]
-    return (
-        living,
-        [
-            incident_document(incident, public_url=public_url)
-            for incident in living
-            if incident.status not in ENDED
-        ],
-        [incident_document(incident, public_url=public_url) for incident in ended],
-    )
+def recent_incidents(c: Connection, tenant: str, public_url: str) -> list[Document]:
+    """The incidents that ended lately, newest end first."""
+    found = incidents.page(c, TenantId(tenant), incidents.Filters(statuses=ENDED), None, RECENT * 2)
+    ended = sorted(found, key=_ended_at, reverse=True)[:RECENT]
+    return [incident_document(incident, public_url=public_url) for incident in ended]
 
 
 def _ended_at(incident: Incident) -> datetime:
@@ -157,3 +240,110 @@ def change_mark(c: Connection, tenant: str) -> tuple[int, ...]:
     """A value that differs once anything was folded for the tenant."""
     checkpoint = states.checkpoint(c, TenantId(tenant))
     return (checkpoint.revision, checkpoint.sequence)
+
+
+def advisory_document(stored: StoredAdvisory) -> Document:
+    """What the page of an incident shows of an advisory."""
+    advisory = stored.advisory
+    return {
+        "id": advisory.vendor_id,
+        "service": advisory.service,
+        "service_name": advisory.service_name,
+        "classification": advisory.classification,
+        "status": advisory.status,
+        "condition": condition_of(advisory.status).value,
+        "title": advisory.title,
+        "impact_description": advisory.impact_description,
+        "withdrawn": advisory.withdrawn,
+        "started_at": rfc3339(advisory.started_at),
+        "stated_started_at": rfc3339(advisory.stated_started_at),
+        "published_at": rfc3339(advisory.published_at),
+        "first_seen_at": rfc3339(advisory.first_seen_at),
+        "posts": [
+            {
+                "id": post.id,
+                "created_at": rfc3339(post.created_at),
+                "type": post.type,
+                "html": post.html,
+            }
+            for post in advisory.posts
+        ],
+    }
+
+
+def board_documents(picture: PictureLike, public_url: str) -> dict[str, list[Document]]:
+    """Services, sources and open incidents of a picture, as keyword arguments of the board."""
+    standings = board(
+        {service.slug: service.name for service in SERVICES},
+        incidents=picture.incidents,
+        sightings=picture.sightings(),
+        standings=picture.standings(),
+    )
+    return {
+        "services": [_service(standing) for standing in standings],
+        "sources": source_documents(picture),
+        "incidents": [
+            incident_document(incident, public_url=public_url)
+            for incident in picture.incidents
+            if incident.status not in ENDED
+        ],
+    }
+
+
+def _service(standing: ServiceStanding) -> Document:
+    return {
+        "service": standing.service,
+        "name": standing.name,
+        "condition": standing.condition.value,
+        "incidents": list(standing.incidents),
+        "sources": {
+            kind.value: {"condition": told.condition.value, "as_of": rfc3339(told.as_of)}
+            for kind, told in standing.sources.items()
+        },
+    }
+
+
+def source_documents(picture: PictureLike) -> list[Document]:
+    """The sources of a picture."""
+    return [_source(source) for source in picture.sources]
+
+
+def _source(source: SourceLike) -> Document:
+    record = source.record
+    error = record.last_error if record else None
+    return {
+        "id": source.id,
+        "kind": source.kind,
+        "name": source.name,
+        "state": source.state.value,
+        "last_complete_at": rfc3339(source.last_complete_at),
+        "last_error": {"text": error.text, "remedy": error.remedy} if error else None,
+        "unreadable": record.unreadable if record else 0,
+        "budget": dict(record.budget) if record and record.budget else None,
+    }
+
+
+def probe_documents(picture: PictureLike) -> list[Document]:
+    """The checks of a picture, the failing ones first."""
+    order = (Condition.FAILING, Condition.DEGRADED, Condition.UNKNOWN, Condition.HEALTHY)
+    found = sorted(
+        picture.probes,
+        key=lambda p: (order.index(p.condition), p.track.probe, p.track.location),
+    )
+    return [_probe(probe) for probe in found]
+
+
+def _probe(probe: ProbeLike) -> Document:
+    track = probe.track
+    newest = track.minutes[max(track.minutes)] if track.minutes else None
+    bad = probe.condition in {Condition.FAILING, Condition.DEGRADED}
+    return {
+        "probe": track.probe,
+        "location": track.location,
+        "service": track.service,
+        "condition": probe.condition.value,
+        "last_at": rfc3339(probe.last_at),
+        "stale": probe.stale,
+        "failing_since": rfc3339(probe.failing_since) if bad else None,
+        "symptom": newest.symptom if bad and newest else None,
+    }

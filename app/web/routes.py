@@ -21,6 +21,7 @@ from app.web.door import (
     frame_of,
     html,
     may_look,
+    pictures_of,
     see_other,
     set_cookie,
     viewer_of,
@@ -45,11 +46,12 @@ pages = APIRouter(route_class=PageRoute, include_in_schema=False)
 async def show_board(request: Request, viewer: Looking) -> Response:
     """Show the board."""
     context = context_of(request)
-    now = context.clock.now()
-    shown = await context.db.read(
-        lambda c: reading.board(c, viewer.tenant, context.public_url, now)
+    picture = await pictures_of(request).read(TenantId(viewer.tenant))
+    recent = await context.db.read(
+        lambda c: reading.recent_incidents(c, viewer.tenant, context.public_url)
     )
-    return html(request, board_page(frame_of(request, viewer), **shown))
+    shown = reading.board_documents(picture, context.public_url)
+    return html(request, board_page(frame_of(request, viewer), **shown, recent=recent))
 
 
 @pages.get("/incidents")
@@ -82,10 +84,13 @@ async def show_incident(request: Request, viewer: Looking, incident_id: str) -> 
 @pages.get("/sources")
 async def show_sources(request: Request, viewer: Looking) -> Response:
     """Show the sources and the newest probe results."""
-    context = context_of(request)
-    now = context.clock.now()
-    shown = await context.db.read(lambda c: reading.sources(c, viewer.tenant, now))
-    return html(request, sources_page(frame_of(request, viewer), **shown))
+    picture = await pictures_of(request).read(TenantId(viewer.tenant))
+    page = sources_page(
+        frame_of(request, viewer),
+        sources=reading.source_documents(picture),
+        probes=reading.probe_documents(picture),
+    )
+    return html(request, page)
 
 
 async def _command(
@@ -127,7 +132,7 @@ async def add_note(request: Request, viewer: Looking, incident_id: str) -> Respo
         raise InvalidInput(f"A note has 1 to {TEXT_LIMIT:,} characters.")
     visibility = "public" if form.get("visibility") == "public" else "internal"
     body = {"text": text, "visibility": visibility}
-    return await _command(request, viewer, incident_id, "note", body)
+    return await _command(request, viewer, incident_id, "notes", body)
 
 
 @pages.post("/incidents/{incident_id}/resolve")
@@ -171,7 +176,9 @@ async def sign_in(request: Request) -> Response:
     if is_wellformed(secret, "key"):
         key = await context.db.read(lambda c: keys.find(c, digest(secret)))
     if key is None or not may_look(key, context):
-        flash = "That key opens nothing here. It may be mistyped, revoked, expired, or lack the scope."
+        flash = (
+            "That key opens nothing here. It may be mistyped, revoked, expired, or lack the scope."
+        )
         page = login_page(frame_of(request, None, flash=flash), next_path=path)
         return html(request, page, status=403)
     answer = see_other(path)

@@ -61,7 +61,7 @@ SOURCE = {
 ORIGIN = {
     "vendor": "Microsoft",
     "local": "Local: site, network or device",
-    "identity": "Identity: this tenant’s sign-in",
+    "identity": "Identity: sign-in of this tenant",
     "third_party": "Third party on the path",
     "unknown": "Not yet known",
 }

@@ -6,8 +6,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from app.web.charts import Lead, Marker, Picture, Segment, Track, draw
+from app.web.charts import draw
 from app.web.drawing import Scale, ceiling, place
+from app.web.lanes import Lead, Marker, Picture, Segment, Track
 from app.web.picture import picture_of
 from tests.web import story
 from tests.web.story import at
@@ -33,11 +34,11 @@ def test_the_story_is_drawn_as_the_golden_file_shows(form: str) -> None:
 
 @pytest.mark.parametrize("clock", ["06:08", "06:25", "08:20", "09:10"])
 @pytest.mark.parametrize("narrow", [False, True])
-def test_the_picture_is_well_formed_and_has_no_inline_style(clock: str, narrow: bool) -> None:
+def test_the_picture_is_well_formed_and_has_no_inline_style(clock: str, *, narrow: bool) -> None:
     svg = draw(story_picture(clock), narrow=narrow)
     root = ET.fromstring(svg)
     assert "style=" not in svg
-    left, top, width, height = map(float, root.attrib["viewBox"].split())
+    left, _, width, height = map(float, root.attrib["viewBox"].split())
     for shape in root.iter("{http://www.w3.org/2000/svg}rect"):
         assert left <= float(shape.attrib["x"])
         assert float(shape.attrib["x"]) + float(shape.attrib["width"]) <= width
@@ -45,15 +46,18 @@ def test_the_picture_is_well_formed_and_has_no_inline_style(clock: str, narrow: 
 
 
 def test_words_of_others_are_escaped() -> None:
-    evil = '<script>"&\''
+    evil = "<script>\"&'"
     picture = Picture(
-        start=at("06:00"), end=at("07:00"), description=evil,
+        start=at("06:00"),
+        end=at("07:00"),
+        description=evil,
         vendor=(
             Track(
                 label=evil,
                 segments=(
-                    Segment(start=at("06:10"), end=at("06:50"), tone="failing", label=evil,
-                            title=evil),
+                    Segment(
+                        start=at("06:10"), end=at("06:50"), tone="failing", label=evil, title=evil
+                    ),
                 ),
             ),
         ),
@@ -84,6 +88,8 @@ def test_ticks_are_round_and_inside() -> None:
     assert ticks[-1] == at("08:45")
 
 
-@pytest.mark.parametrize(("value", "top"), [(0, 4), (4, 4), (7, 8), (29, 30), (101, 120), (999, 1000)])
+@pytest.mark.parametrize(
+    ("value", "top"), [(0, 4), (4, 4), (7, 8), (29, 30), (101, 120), (999, 1000)]
+)
 def test_an_axis_ends_at_a_good_number(value: float, top: int) -> None:
     assert ceiling(value) == top

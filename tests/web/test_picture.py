@@ -36,8 +36,12 @@ def test_a_local_fault_has_no_bracket() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(2100, "Microsoft published 35 min later"), (-720, "Microsoft published 12 min earlier"),
-     (10, "Microsoft published at the same time"), (None, "Microsoft silent")],
+    [
+        (2100, "Microsoft published 35 min later"),
+        (-720, "Microsoft published 12 min earlier"),
+        (10, "Microsoft published at the same time"),
+        (None, "Microsoft silent"),
+    ],
 )
 def test_the_lead_is_put_into_words(seconds: float | None, words: str) -> None:
     assert lead_words(seconds) == words
@@ -57,8 +61,13 @@ def test_the_vendor_lane_shows_silence_and_then_each_status() -> None:
 
 def test_a_check_that_gave_no_result_is_unknown_and_not_clean() -> None:
     munich = next(track for track in pictured("09:10").probes if "munich" in track.label)
-    assert [part.tone for part in munich.segments] == ["healthy", "unknown", "healthy", "failing",
-                                                       "healthy"]
+    assert [part.tone for part in munich.segments] == [
+        "healthy",
+        "unknown",
+        "healthy",
+        "failing",
+        "healthy",
+    ]
     assert munich.segments[1].start == at("05:51")
     assert munich.segments[3].end == at("08:00")
 
@@ -66,8 +75,13 @@ def test_a_check_that_gave_no_result_is_unknown_and_not_clean() -> None:
 def test_a_minute_in_which_the_location_itself_is_unsound_is_unknown() -> None:
     now = at("06:30")
     series = [
-        {"minute": iso(at("06:00") + timedelta(minutes=i)), "count": 0, "reporters": 0,
-         "expected": 0.0, "state": state}
+        {
+            "minute": iso(at("06:00") + timedelta(minutes=i)),
+            "count": 0,
+            "reporters": 0,
+            "expected": 0.0,
+            "state": state,
+        }
         for i, state in enumerate(["healthy", "abstains", "abstains", "failing"])
     ]
     cell = story.evidence(now)["cells"][4] | {"series": series}
@@ -80,7 +94,8 @@ def test_users_are_stacked_by_symptom_the_greatest_first() -> None:
     assert users.symptoms == ("HTTP 5xx", "timeout", "sign-in loop", "connection failed")
     assert users.bin_minutes == 1
     assert sum(sum(column.parts) for column in users.columns) == sum(
-        cell["count"] for cell in story.evidence(at("09:10"))["cells"]
+        cell["count"]
+        for cell in story.evidence(at("09:10"))["cells"]
         if cell["source"] == "client_report"
     )
 
@@ -94,9 +109,7 @@ def test_a_long_incident_is_drawn_in_wider_bins() -> None:
 
 def test_more_symptoms_than_colours_are_summed_up() -> None:
     now = at("06:30")
-    cells = [
-        story.evidence(now)["cells"][0] | {"symptom": f"kind_{i}"} for i in range(9)
-    ]
+    cells = [story.evidence(now)["cells"][0] | {"symptom": f"kind_{i}"} for i in range(9)]
     users = picture_of(story.incident(now), {"cells": cells}, [], [], now).users
     assert len(users.symptoms) == 6
     assert users.symptoms[-1] == "all others"

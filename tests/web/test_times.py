@@ -10,8 +10,17 @@ from tests.web.story import at
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0, "0 s"), (59, "59 s"), (60, "1 min"), (3599, "59 min"), (3600, "1 h"), (8340, "2 h 19 min"),
-     (86_400, "1 d"), (90_000, "1 d 1 h"), (-120, "2 min")],
+    [
+        (0, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (3599, "59 min"),
+        (3600, "1 h"),
+        (8340, "2 h 19 min"),
+        (86_400, "1 d"),
+        (90_000, "1 d 1 h"),
+        (-120, "2 min"),
+    ],
 )
 def test_a_span_has_at_most_two_units(seconds: float, words: str) -> None:
     assert span(seconds) == words

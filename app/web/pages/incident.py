@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.web.charts import draw
+from app.web.evidenceview import evidence_lines
 from app.web.page import Frame
 from app.web.picture import Document, picture_of
 from app.web.times import instant
@@ -11,7 +12,6 @@ from app.web.views import (
     RESOLVABLE,
     advisory_words,
     card,
-    evidence_lines,
     facts,
     grounds,
     timeline,

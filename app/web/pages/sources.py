@@ -6,14 +6,20 @@ from typing import Any
 from app.web.boardview import source_view
 from app.web.page import Frame
 from app.web.views import Document, when
-from app.web.words import SYMPTOM, service_name, word
+from app.web.words import CONDITION, SYMPTOM, service_name, word
 
-CONDITIONS = {"ok": "healthy", "degraded": "degraded", "failed": "failing"}
-OUTCOMES = {"ok": "Clean", "degraded": "Degraded", "failed": "Failed", "unknown": "Unknown"}
+OUTCOMES = {"healthy": "Clean", "degraded": "Degraded", "failing": "Failing"}
 
 
 def sources_page(frame: Frame, *, sources: Sequence[Document], probes: Sequence[Document]) -> str:
-    """Render the sources and the newest result of each check at each location."""
+    """Render the sources and how each check stands at each location.
+
+    Args:
+        frame: the surroundings.
+        sources: the sources documents.
+        probes: ``{"probe", "location", "service", "condition", "last_at", "stale", "symptom",
+            "failing_since"}``.
+    """
     return frame.render(
         "sources.html",
         here="sources",
@@ -23,20 +29,19 @@ def sources_page(frame: Frame, *, sources: Sequence[Document], probes: Sequence[
 
 
 def _probe(frame: Frame, document: Document) -> dict[str, Any]:
-    outcome = str(document.get("outcome") or "unknown")
+    condition = str(document["condition"])
+    since = when(document.get("failing_since"), frame.now)
     said = [
+        "stale: no result when one was due" if document.get("stale") else "",
         word(SYMPTOM, document.get("symptom")),
-        f"HTTP {document['http_status']}" if document.get("http_status") else "",
-        f"{document['latency_ms']:,.0f} ms" if document.get("latency_ms") is not None else "",
-        "own control check fails too" if document.get("self_check") == "failed" else "",
-        str(document.get("error") or ""),
+        f"failing since {since.short}" if since else "",
     ]
     return {
         "probe": document["probe"],
         "location": document["location"],
         "service": service_name(document.get("service") or "other"),
-        "condition": CONDITIONS.get(outcome, "unknown"),
-        "outcome": word(OUTCOMES, outcome),
-        "at": when(document.get("occurred_at"), frame.now) or when(frame.now, frame.now),
+        "condition": condition,
+        "outcome": OUTCOMES.get(condition) or word(CONDITION, condition),
+        "at": when(document.get("last_at"), frame.now),
         "detail": " · ".join(part for part in said if part),
     }
