@@ -56,7 +56,10 @@ REMEDIES: Mapping[str, str] = {
         " secret has expired: Entra admin center, App registrations, your app, Certificates and"
         " secrets."
     ),
-    "token_unavailable": "Check that this host reaches the authority over https (firewall, CA).",
+    "token_unavailable": (
+        "Check that this host reaches the authority over https; if a proxy inspects TLS, name its"
+        " authority in ca_file."
+    ),
     "throttled": "Lower requests_per_hour or give Sextant an app registration of its own.",
     "unreachable": "Check that this host reaches Graph over https (DNS, proxy, firewall).",
     "timeout": "Check the path from this host to Graph; it answers too slowly or not at all.",
