@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
@@ -48,6 +48,7 @@ DRAIN_SECONDS = 20.0  # what is in flight at a stop gets so long
 POLL_FLOOR = 0.1  # seconds, however fast the story runs
 RECORD_TRIES = 2
 LEASE_MARGIN = timedelta(seconds=10)
+OPENED_SECRETS = 1024  # kept in memory, so that each is decrypted once
 HEADER_IDS = 100  # event ids in one header; the delivery log names all
 
 
@@ -119,7 +120,7 @@ class Deliver:
         self._clock = clock
         self._sender = sender
         self._formats = formats
-        self._vault = vault
+        self._opened = lru_cache(OPENED_SECRETS)(vault.open)
         self._news = news
         self._draw = draw
         self._bell = bell
@@ -241,7 +242,7 @@ class Deliver:
         until = subscription.previous_until
         if subscription.secret_previous and until is not None and until > self._clock.now():
             sealed.append(subscription.secret_previous)
-        return [self._vault.open(secret) for secret in sealed]
+        return [self._opened(secret) for secret in sealed]
 
     def _conclude(self, claimed: Claimed, outcome: AttemptOutcome) -> Recorded:
         now = self._clock.now()
