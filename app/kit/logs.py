@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import IO, Any
 
 # What every LogRecord has; all else on a record came through ``extra``.
-STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 SECRET_WORDS = ("secret", "token", "password", "authorization", "cookie", "api_key", "signature")
 LONGEST_VALUE = 2000  # characters of one field
 HIDDEN = "[hidden]"
@@ -51,7 +51,7 @@ def configure(*, level: str = "INFO", stream: IO[str] | None = None) -> None:
         logger.propagate = True
     # Its lines quote paths with their query strings; the edge logs and counts requests itself.
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
-    for name in ("httpx", "httpcore", "msal"):
+    for name in ("httpx", "httpcore", "msal", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

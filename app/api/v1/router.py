@@ -6,6 +6,7 @@ from app.api.v1 import (
     advisories,
     client_reports,
     commands,
+    deliveries,
     events,
     incidents,
     keys,
@@ -13,6 +14,7 @@ from app.api.v1 import (
     probes,
     services,
     sources,
+    subscriptions,
 )
 
 RESOURCES = (
@@ -20,9 +22,11 @@ RESOURCES = (
     probe_results,
     incidents,
     commands,
+    deliveries,
     advisories,
     services,
     sources,
+    subscriptions,
     probes,
     events,
     keys,
