@@ -8,11 +8,25 @@ import pytest
 from app.core import catalogue
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "graph"
-DESIGNED = (
-    "exchange-online microsoft-teams sharepoint-online onedrive entra-id microsoft-365-suite "
-    "microsoft-365-apps intune copilot defender purview power-bi power-platform viva dynamics-365 "
-    "microsoft-365-admin other"
-).split()
+DESIGNED = [
+    "exchange-online",
+    "microsoft-teams",
+    "sharepoint-online",
+    "onedrive",
+    "entra-id",
+    "microsoft-365-suite",
+    "microsoft-365-apps",
+    "intune",
+    "copilot",
+    "defender",
+    "purview",
+    "power-bi",
+    "power-platform",
+    "viva",
+    "dynamics-365",
+    "microsoft-365-admin",
+    "other",
+]
 
 
 def _live() -> list[tuple[str, str]]:
