@@ -14,9 +14,10 @@ from app.core.board import Sighting, Standing
 from app.core.incident import Incident
 from app.core.state import ProbeMinute, Track, instant_of
 from app.core.types import Condition, SignalKind, SourceKind, SourceState, TenantId
-from app.store import advisories, incidents, sources, states
+from app.store import advisories, incidents, probes, sources, states
 from app.store.advisories import StoredAdvisory
 from app.store.arrivals import last_arrival
+from app.store.probes import NewestResult
 from app.store.sources import SIGHTINGS, SourceRecord, is_stale, state_of
 
 OPEN_ADVISORIES = 500  # most open advisories that the board takes in
@@ -44,13 +45,17 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeState:
-    """How one check at one location stands."""
+    """How one check at one location stands.
+
+    ``newest`` is the newest result of a check that we run ourselves, with its measurements.
+    """
 
     track: Track
     condition: Condition
     last_at: datetime | None
     stale: bool
     failing_since: datetime | None
+    newest: NewestResult | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,9 +141,35 @@ class Pictures:
         known = self._tracks.get(tenant)
         if known is None or known[0] != revision:
             checkpoint, state = states.load(c, tenant)
-            tracks = tuple(state.tracks[key] for key in sorted(state.tracks))
-            known = self._tracks[tenant] = (checkpoint.revision, tracks)
-        return tuple(probe_state(track, now) for track in known[1])
+            kept = tuple(state.tracks[key] for key in sorted(state.tracks))
+            known = self._tracks[tenant] = (checkpoint.revision, kept)
+        tracks = {(track.probe, track.location): track for track in known[1]}
+        own = {(r.probe, r.location): r for r in probes.listing(c, tenant, now=now)}
+        return tuple(
+            own_state(own[key], tracks.get(key)) if key in own else probe_state(tracks[key], now)
+            for key in sorted(tracks.keys() | own.keys())
+        )
+
+
+def own_state(newest: NewestResult, track: Track | None) -> ProbeState:
+    """Say how a check of ours stands: by its newest result, unless one is overdue."""
+    followed = track or Track(
+        probe=newest.probe,
+        location=newest.location,
+        service=newest.service,
+        feature=newest.feature,
+        client=newest.client,
+        region=newest.region,
+    )
+    spoken = [minute for minute in sorted(followed.minutes) if followed.minutes[minute].speaks]
+    return ProbeState(
+        track=followed,
+        condition=newest.condition,
+        last_at=newest.occurred_at,
+        stale=newest.silent,
+        failing_since=_failing_since(followed, spoken),
+        newest=newest,
+    )
 
 
 def probe_state(track: Track, now: datetime) -> ProbeState:

@@ -7,13 +7,16 @@ from fastapi import Request
 from app.api.deps import Context, Reader, resource, tenants_of
 from app.api.picture import Pictures, ProbeState
 from app.api.v1.schemas import Out
-from app.core.types import Condition, TenantId
+from app.core.types import Condition, Outcome, SelfCheck, TenantId
 
 router = resource("probes")
 
 
 class ProbeOut(Out):
-    """One check at one location; `stale` says that no result came when one was due."""
+    """One check at one location; `stale` says that no result came when one was due.
+
+    What was measured is there for checks that Sextant runs itself.
+    """
 
     tenant: str
     probe: str
@@ -25,6 +28,11 @@ class ProbeOut(Out):
     condition: Condition
     stale: bool
     symptom: str | None
+    outcome: Outcome | None
+    http_status: int | None
+    error: str | None
+    latency_ms: float | None
+    self_check: SelfCheck | None
     last_at: datetime | None
     failing_since: datetime | None
     failure_rate: float
@@ -51,7 +59,9 @@ async def list_probes(request: Request, app: Context, caller: Reader) -> ProbeLi
 
 def _shown(tenant: TenantId, state: ProbeState) -> ProbeOut:
     track = state.track
-    newest = max(track.minutes, default=None)
+    minute = max(track.minutes, default=None)
+    newest = state.newest
+    symptom = None if minute is None else track.minutes[minute].symptom
     return ProbeOut(
         tenant=tenant,
         probe=track.probe,
@@ -62,7 +72,12 @@ def _shown(tenant: TenantId, state: ProbeState) -> ProbeOut:
         region=track.region,
         condition=state.condition,
         stale=state.stale,
-        symptom=None if newest is None else track.minutes[newest].symptom,
+        symptom=symptom if newest is None else newest.symptom,
+        outcome=None if newest is None else newest.outcome,
+        http_status=None if newest is None else newest.http_status,
+        error=None if newest is None else newest.error,
+        latency_ms=None if newest is None else newest.latency_ms,
+        self_check=None if newest is None else newest.self_check,
         last_at=state.last_at,
         failing_since=state.failing_since,
         failure_rate=round(track.failure_rate, 6),
