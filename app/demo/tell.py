@@ -9,9 +9,7 @@ from rich.table import Table
 
 from app.demo.expect import Check, Document
 
-WORTH_TELLING = frozenset(
-    {"severity", "origin", "disagreement", "cause", "services", "locations_failing"}
-)
+WORTH_TELLING = frozenset({"severity", "origin", "cause", "services"})
 STYLES = {
     "incident.opened": "bold yellow",
     "incident.confirmed": "bold red",
@@ -35,7 +33,7 @@ class Teller:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self._attempts: dict[str, int] = {}
+        self._disagreements: dict[str, str] = {}
 
     def title(self, title: str, label: str) -> None:
         """Print what is played."""
@@ -58,10 +56,19 @@ class Teller:
         if incident is None:
             self.line(at, escape(f"{kind} {event['data'].get('reason') or ''}"), style="dim")
             return
-        if kind == "incident.updated" and not WORTH_TELLING & set(event["data"]["changed"]):
-            return
-        head = f"[{STYLES.get(kind, 'dim')}]{kind}[/]  {incident['number']} {incident['status']}"
-        self.line(at, f"{head}  {escape(_about(event, incident))}")
+        if kind != "incident.updated" or WORTH_TELLING & set(event["data"]["changed"]):
+            style, number = STYLES.get(kind, "dim"), incident["number"]
+            head = f"[{style}]{kind}[/]  {number} {incident['status']}"
+            self.line(at, f"{head}  {escape(_about(event, incident))}")
+        self._disagreement(at, incident)
+
+    def _disagreement(self, at: datetime, incident: Document) -> None:
+        """Say so when our evidence and the vendor's word part, or agree again."""
+        before = self._disagreements.get(incident["id"], "none")
+        now = self._disagreements[incident["id"]] = incident["disagreement"]
+        if now != before:
+            text = f"      disagreement {now}: {DISAGREEMENTS.get(now, now)}"
+            self.line(at, escape(text), style="bold blue")
 
     def microsoft(self, at: datetime, status: str, text: str) -> None:
         """Print what the vendor's newest post says."""
@@ -82,7 +89,10 @@ class Teller:
         if incident is None:
             self.console.print("No vendor incident was opened.", style="bold red")
             return
-        table = Table(title=f"{incident['number']}  {incident['title']}", show_header=False)
+        title = escape(f"{incident['number']}  {incident['title']}")
+        table = Table(title=title, show_header=False)
+        table.add_column()
+        table.add_column(overflow="fold")
         for name, value in _rows(incident):
             table.add_row(name, escape(value))
         self.console.print(table)
@@ -115,8 +125,6 @@ def _about(event: Document, incident: Document) -> str:
             return f"{ids} belongs to it; {_lead(incident)}"
         case "incident.advisory_updated":
             return ", ".join(f"{item['id']} {item['status']}" for item in incident["advisories"])
-        case "incident.updated" if "disagreement" in event["data"]["changed"]:
-            return DISAGREEMENTS[incident["disagreement"]]
         case "incident.resolved":
             return f"as {incident['resolution']}; {_lead(incident)}"
         case _:

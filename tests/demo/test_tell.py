@@ -18,7 +18,7 @@ def an_event(kind: str, *, changed: list[str] | None = None, **more: Any) -> dic
     incident = {
         "id": "inc_1", "number": "INC-2026-0001", "title": "Exchange [red]fails[/red]",
         "status": "suspected", "status_reason": "burst", "severity": "major", "origin": "vendor",
-        "confidence": 0.97, "lead_time_seconds": 1980, "disagreement": "vendor_ahead",
+        "confidence": 0.97, "lead_time_seconds": 1980, "disagreement": "none",
         "resolution": "rollback", "url": "http://127.0.0.1/x", "cause": None,
         "advisories": [{"id": "EX931445", "status": "serviceDegradation"}],
         "impact": {"level": "many", "reporters": 4, "reports": 9, "locations_failing": 3,
@@ -48,7 +48,7 @@ def teller(out: StringIO) -> Teller:
         (an_event("incident.confirmed"), "3 of 3 locations fail, origin vendor, confidence 0.97"),
         (an_event("incident.advisory_linked"), "EX931445 belongs to it; 33 min before Microsoft"),
         (an_event("incident.advisory_updated"), "EX931445 serviceDegradation"),
-        (an_event("incident.updated", changed=["disagreement"]), "we still see it fail"),
+        (an_event("incident.updated", changed=["severity"]), "major, 4 reporters"),
         (an_event("incident.resolved"), "as rollback; 33 min before Microsoft"),
         ({"type": "source.stale", "occurred_at": AT, "data": {"reason": "x"}}, "source.stale x"),
     ],
@@ -64,6 +64,16 @@ def test_each_event_is_one_line(
 def test_a_small_update_is_not_told(teller: Teller, out: StringIO) -> None:
     teller.event(an_event("incident.updated", changed=["impact"]))
     assert out.getvalue() == ""
+
+
+def test_a_disagreement_is_told_when_it_begins_and_when_it_ends(
+    teller: Teller, out: StringIO
+) -> None:
+    for word in ("vendor_ahead", "vendor_ahead", "none"):
+        teller.event(an_event("incident.updated", disagreement=word))
+    began, ended = out.getvalue().splitlines()
+    assert "vendor_ahead: Microsoft says it is fixed; we still see it fail" in began
+    assert "agree" in ended
 
 
 def test_the_summary_names_times_and_lead(teller: Teller, out: StringIO) -> None:
