@@ -15,6 +15,7 @@ from app.core.types import OPEN_STATUSES, Origin, Status
 UMBRELLAS = frozenset({"microsoft-365-suite", "microsoft-365-admin"})
 SCALE = timedelta(hours=6)  # how fast distance in time costs fit (correlation notes, 4.5)
 GRACE = timedelta(minutes=30)  # distance in time that costs nothing
+COUNTRY = 2  # letters of a country code; longer words are larger areas
 ACCESS = frozenset(
     {
         "http_5xx",
@@ -86,10 +87,17 @@ def score(
     distance = max(timedelta(0), abs(onset - start) - GRACE)
     near = exp(-distance / SCALE)
     fit = _symptom_fit([str(s) for s in advisory.understood.symptoms], symptoms)
-    theirs = {region.lower() for region in advisory.understood.regions}
-    ours = {region.lower() for region in regions}
-    where = 1.0 if not theirs or not ours or theirs & ours else 0.2
+    where = 1.0 if _may_overlap(advisory.understood.regions, regions) else 0.2
     return same * near * fit * where
+
+
+def _may_overlap(said: Sequence[str], seen: Sequence[str]) -> bool:
+    """Whether regions may overlap: countries compare, larger areas ("emea") limit nothing."""
+    theirs = {region.lower() for region in said}
+    ours = {region.lower() for region in seen}
+    if not theirs or not ours or theirs & ours:
+        return True
+    return any(len(region) != COUNTRY for region in theirs | ours)
 
 
 def fits_disturbance(advisory: Advisory, start: datetime, disturbance: Disturbance) -> float:
