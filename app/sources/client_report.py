@@ -1,7 +1,7 @@
 """Client reports as they come over the wire: read, judged one by one and normalized."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -17,8 +17,10 @@ from app.kit.wire import BodyRefused, Fault, MediaRefused, RecordReader, Records
 
 MESSAGE_KEPT = 500  # characters of a message that are stored
 CODE_KEPT = 120  # characters of a code that are stored
-CACHE_ENTRIES = 65_536  # remembered actors, and remembered meanings, of one tenant
+CACHE_ENTRIES = 32_768  # of each memory: actors of a tenant, meanings, texts, places
 
+_Place = tuple[str | None, str | None]  # region and network as they came
+_Located = tuple[str | None, str | None, tuple[str, str] | None]  # as kept, and why refused
 Word = Annotated[str, msgspec.Meta(max_length=256)]
 
 
@@ -58,11 +60,16 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class _Meaning:
-    symptom: Symptom
-    fine: str | None
-    weight: float
-    code: str | None
-    message: str | None
+    """What of a row is the same in many reports, or why they are refused (detail, pointer)."""
+
+    fault: tuple[str, str] | None
+    service: str = ""
+    client: Client = Client.OTHER
+    symptom: Symptom = Symptom.OTHER
+    fine: str | None = None
+    weight: float = 0.0
+    code: str | None = None
+    message: str | None = None
 
 
 @dataclass(slots=True)
@@ -104,8 +111,9 @@ class ClientReportReader:
         self._records = RecordReader(ClientReportWire)
         self._encode = msgspec.msgpack.Encoder().encode
         self._desks: dict[TenantId, _Desk] = {}
-        self._services: dict[str, str] = {}
         self._meanings: dict[tuple[object, ...], _Meaning] = {}
+        self._texts: dict[int, str | None] = {}
+        self._places: dict[_Place, _Located] = {}
 
     def parse(
         self, tenant: TenantId, body: bytes, content_type: str | None, *, now: datetime
@@ -128,42 +136,51 @@ class ClientReportReader:
     def _translate(
         self, tenant: TenantId, records: Records[ClientReportWire], arrival: Arrival
     ) -> Parsed:
-        desk = self._desks.get(tenant)
-        if desk is None:
-            digests = Digests(self._key, tenant, SignalKind.CLIENT_REPORT)
-            desk = self._desks[tenant] = _Desk(digests)
+        desk = self._desk(tenant)
         ids: list[bytes] = []
         rows: list[tuple[Any, ...]] = []
         rejected = records.faults
-        id_of, encode, now = desk.digests.id_of, self._encode, arrival.now
+        # Looked up once: this loop is the dearest part of intake.
+        id_of, encode, reporters = desk.digests.id_of, self._encode, desk.reporters
+        meanings, places = self._meanings, self._places
+        now, oldest = arrival.now, arrival.oldest
         for index, report in zip(records.indexes, records.items, strict=True):
-            service = self._services.get(report.service) or self._service(report.service)
-            fault = _judge(report, service)
-            at, late, clamped = now, False, False
-            try:
-                if report.occurred_at is not None:
-                    at, late, clamped = arrival.settle(report.occurred_at)
-            except OverflowError:
-                fault = ("The instant is before year 1.", "/occurred_at")
+            key = (
+                report.service,
+                report.client,
+                report.code,
+                report.http_status,
+                hash(report.message),  # stands for the text, so that none is held here
+                report.symptom,
+            )
+            meaning = meanings.get(key) or self._learn(key, report)
+            place = (report.region, report.network)
+            region, network, fault = places.get(place) or self._locate(place)
+            fault = meaning.fault or fault
+            at, late, clamped = report.occurred_at, False, False
+            if at is None or not (oldest <= at <= now and at.tzinfo is UTC):
+                try:
+                    at, late, clamped = arrival.settle(at)
+                except OverflowError:
+                    fault = ("The instant is before year 1.", "/occurred_at")
             if fault is not None:
                 rejected.append(Fault(index, *fault))
                 continue
-            meaning = self._meaning(report)
             ids.append(id_of(encode(report) if report.id is None else b"i" + report.id.encode()))
             rows.append(
                 (
-                    service,
-                    report.client or Client.OTHER,
+                    meaning.service,
+                    meaning.client,
                     meaning.symptom,
-                    desk.actor(report),
+                    reporters.get(hash(report.reporter)) or desk.actor(report),
                     at,
                     now,
                     meaning.code,
                     meaning.fine,
                     report.http_status,
                     meaning.message,
-                    report.region or None,
-                    report.network or None,
+                    region,
+                    network,
                     report.count or 1,
                     meaning.weight,
                     late,
@@ -173,42 +190,58 @@ class ClientReportReader:
         rejected.sort(key=lambda one: one.index)
         return Parsed(Batch(SignalKind.CLIENT_REPORT, ids, rows), rejected)
 
-    def _service(self, word: str) -> str | None:
-        slug = known_service(word)
-        if slug is not None:
-            if len(self._services) >= CACHE_ENTRIES:
-                self._services.clear()
-            self._services[word] = slug
-        return slug
+    def _desk(self, tenant: TenantId) -> _Desk:
+        desk = self._desks.get(tenant)
+        if desk is None:
+            digests = Digests(self._key, tenant, SignalKind.CLIENT_REPORT)
+            desk = self._desks[tenant] = _Desk(digests)
+        return desk
 
-    def _meaning(self, report: ClientReportWire) -> _Meaning:
-        key = (report.code, report.http_status, hash(report.message), report.symptom, report.client)
-        known = self._meanings.get(key)
-        if known is None:
-            found = self._classify(
-                report.code or None,
-                report.http_status,
-                report.message,
-                report.symptom,
-                client=report.client,
-                service=report.service,
-            )
-            code = scrub(found.code, CODE_KEPT) if found.code else None
-            message = scrub(report.message, MESSAGE_KEPT) if report.message else None
-            known = _Meaning(found.symptom, found.fine, found.weight, code, message or None)
-            if len(self._meanings) >= CACHE_ENTRIES:
-                self._meanings.clear()
-            self._meanings[key] = known
-        return known
+    def _learn(self, key: tuple[object, ...], report: ClientReportWire) -> _Meaning:
+        if len(self._meanings) >= CACHE_ENTRIES:
+            self._meanings.clear()
+        meaning = self._meanings[key] = self._judge(report)
+        return meaning
 
+    def _judge(self, report: ClientReportWire) -> _Meaning:
+        service = known_service(report.service)
+        if service is None:
+            return _Meaning((f"Unknown service {report.service!r}: {HOW_TO_LIST}.", "/service"))
+        if not (report.code or report.http_status or report.message or report.symptom):
+            return _Meaning(("Give at least one of symptom, code, http_status, message.", ""))
+        found = self._classify(
+            report.code or None,
+            report.http_status,
+            report.message,
+            report.symptom,
+            client=report.client,
+            service=service,
+        )
+        return _Meaning(
+            None,
+            service=service,
+            client=report.client or Client.OTHER,
+            symptom=found.symptom,
+            fine=found.fine,
+            weight=found.weight,
+            code=(scrub(found.code, CODE_KEPT) or None) if found.code else None,
+            message=self._scrub(report.message) if report.message else None,
+        )
 
-def _judge(report: ClientReportWire, service: str | None) -> tuple[str, str] | None:
-    if service is None:
-        return f"Unknown service {report.service!r}: {HOW_TO_LIST}.", "/service"
-    if not (report.code or report.http_status or report.message or report.symptom):
-        return "Give at least one of symptom, code, http_status, message.", ""
-    if report.region is not None and not report.region.isprintable():
-        return "Control characters are not taken here.", "/region"
-    if report.network is not None and not report.network.isprintable():
-        return "Control characters are not taken here.", "/network"
-    return None
+    def _scrub(self, message: str) -> str | None:
+        key = hash(message)
+        if key not in self._texts:
+            if len(self._texts) >= CACHE_ENTRIES:
+                self._texts.clear()
+            self._texts[key] = scrub(message, MESSAGE_KEPT) or None
+        return self._texts[key]
+
+    def _locate(self, place: _Place) -> _Located:
+        if len(self._places) >= CACHE_ENTRIES:
+            self._places.clear()
+        fault = None
+        for name, word in zip(("region", "network"), place, strict=True):
+            if not (word or "").isprintable():
+                fault = ("Control characters are not taken here.", f"/{name}")
+        located = self._places[place] = (place[0] or None, place[1] or None, fault)
+        return located

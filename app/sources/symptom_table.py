@@ -11,6 +11,7 @@ from app.core.arrival import Classified
 from app.core.types import Client, Symptom
 
 CACHE_ENTRIES = 16_384  # remembered answers; a storm repeats few codes and texts
+OUTAGE_LIKE = 0.5  # weight from which a symptom without a code counts as outage-like
 UNKNOWN_WEIGHT = 0.3  # what an error that we cannot read says for an outage, 0 to 1
 
 # What a symptom that the client names itself says for an outage where no code backs it, 0 to 1;
@@ -58,6 +59,18 @@ class _Range:
     meaning: Classified
 
 
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What a text says: by a code or sure phrase in it, by a vague phrase, and any code in it."""
+
+    specific: Classified | None
+    generic: Classified | None
+    code: str | None
+
+
+_SILENT = _Reading(None, None, None)
+
+
 @dataclass(slots=True)
 class _Index:
     by_code: dict[tuple[str, str], Classified] = field(default_factory=dict)
@@ -68,14 +81,15 @@ class _Index:
 
 
 class SymptomTable:
-    """Reads errors by the table; answers are remembered by code, status and text."""
+    """Reads errors by the table; what codes and texts say is remembered."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.closed = {fine: Symptom(word) for fine, word in document["closed"].items()}
         self._index = _Index()
         for row in document["rows"]:
             self._add(row)
-        self._cache: dict[tuple[object, ...], Classified] = {}
+        self._codes: dict[tuple[str, Client | None], Classified | None] = {}
+        self._texts: dict[int, _Reading] = {}
 
     def classify(
         self,
@@ -93,49 +107,49 @@ class SymptomTable:
         An unknown code is ``other`` and kept.
         """
         del service  # every code of the table means the same for each service
+        stated = self._read_code(code, client) if code else None
+        text = self._read_text(message) if message else _SILENT
+        found = (
+            stated
+            or text.specific
+            or (self._by_status(http_status) if http_status else None)
+            or text.generic
+            or Classified(Symptom.OTHER, None, UNKNOWN_WEIGHT, outage_like=False, code=text.code)
+        )
+        if symptom is not None and symptom is not found.symptom:
+            weight = STATED_WEIGHT[symptom]
+            found = Classified(symptom, None, weight, weight >= OUTAGE_LIKE, code=found.code)
+        return found if code is None else replace(found, code=code)
+
+    def _read_code(self, code: str, client: Client | None) -> Classified | None:
+        key = (code, client)
+        if key not in self._codes:
+            if len(self._codes) >= CACHE_ENTRIES:
+                self._codes.clear()
+            self._codes[key] = self._by_code(code.strip(), client)
+        return self._codes[key]
+
+    def _read_text(self, message: str) -> _Reading:
         # The hash stands for the text, so that no text of a user is held here.
-        key = (code, http_status, hash(message), symptom, client)
-        known = self._cache.get(key)
-        if known is None:
-            known = self._classify(code, http_status, message or "", symptom, client)
-            if len(self._cache) >= CACHE_ENTRIES:
-                self._cache.clear()
-            self._cache[key] = known
-        return known
+        key = hash(message)
+        reading = self._texts.get(key)
+        if reading is None:
+            if len(self._texts) >= CACHE_ENTRIES:
+                self._texts.clear()
+            unknown = IN_TEXT.search(message)
+            reading = self._texts[key] = _Reading(
+                next(self._specific(message), None),
+                next(self._phrase_matches(self._index.generic, message), None),
+                unknown[0] if unknown and not unknown["enhanced"] else None,
+            )
+        return reading
 
-    def _classify(
-        self,
-        code: str | None,
-        status: int | None,
-        text: str,
-        symptom: Symptom | None,
-        client: Client | None,
-    ) -> Classified:
-        found = next(self._candidates(code, status, text, client), None)
-        if found is None:
-            unknown = IN_TEXT.search(text)
-            kept = unknown[0] if unknown and not unknown["enhanced"] else None
-            found = Classified(Symptom.OTHER, None, UNKNOWN_WEIGHT, outage_like=False, code=kept)
-        if code is not None:
-            found = replace(found, code=code)
-        if symptom is None or symptom is found.symptom:
-            return found
-        weight = STATED_WEIGHT[symptom]
-        return Classified(symptom, None, weight, outage_like=weight >= 0.5, code=found.code)  # noqa: PLR2004 - half
-
-    def _candidates(
-        self, code: str | None, status: int | None, text: str, client: Client | None
-    ) -> Iterator[Classified]:
-        if code and (found := self._by_code(code.strip(), client)):
-            yield found
+    def _specific(self, text: str) -> Iterator[Classified]:
         yield from self._codes_in_text(text)
         yield from self._phrase_matches(self._index.phrases, text)
         for match in STATUS_IN_TEXT.finditer(text):
             if found := self._by_status(int(match[1])):
                 yield found
-        if status is not None and (found := self._by_status(status)):
-            yield found
-        yield from self._phrase_matches(self._index.generic, text)
 
     def _by_code(self, code: str, client: Client | None) -> Classified | None:
         if code.lower().startswith("0x") or (code.startswith("-2") and code[1:].isdigit()):
