@@ -18,6 +18,8 @@ HYPOTHESES: tuple[tuple[float, float, float | None], ...] = (
     (0.0, 0.0, 0.9),
 )  # (multiple of the null rate, least rate per minute, probe failure rate); 0 or None: no say
 ALONE = 5  # the first so many hypotheses rest on reports alone
+SURE = 1e15  # a ratio beyond which nothing more is learned
+ALONE_MINUTES = 30  # so long it is asked when reports alone would have sufficed
 CEILING = 1e30  # keeps the statistic finite in a long outage
 CLEAN_RATE = 0.3  # failure rate that a clean probe minute speaks against
 NATS_CAP = 3.0  # most information that one minute of silence may give
@@ -189,7 +191,7 @@ class _Scan:
         fresh = self._first_seen(minute)
         if self.episode and minute - self.episode.last_bad == self.policy.quiet_minutes + 1:
             self.ratio = [0.0] * len(self.ratio)  # a relapse must show itself anew
-        mean = self._accumulate(minute, fresh)
+        mean = SURE if self._is_sure(minute) else self._accumulate(minute, fresh)
         if self.episode is None and mean < self.policy.threshold / self.policy.suspect_ratio:
             return
         failing = self.failing(minute)
@@ -197,6 +199,14 @@ class _Scan:
             self._maybe_open(minute, mean, failing)
         if self.episode is not None:
             self._follow(minute, mean, failing)
+
+    def _is_sure(self, minute: int) -> bool:
+        """Whether a stretch is beyond doubt and goes on, so that its ratio need not be followed."""
+        episode = self.episode
+        if episode is None or episode.confirmed is None or self._is_over(minute):
+            return False
+        waited = minute - episode.suspected > ALONE_MINUTES
+        return episode.peak >= SURE and (episode.reports_alone is not None or waited)
 
     def _is_over(self, minute: int) -> bool:
         episode = self.episode
@@ -240,9 +250,9 @@ class _Scan:
         if episode is None:
             return
         policy = self.policy
-        enough = self._groups(minute, failing) >= policy.quorum_groups
         over = self._is_over(minute)
-        if not over and episode.confirmed is None and mean >= policy.threshold and enough:
+        asked = not over and episode.confirmed is None and mean >= policy.threshold
+        if asked and self._groups(minute, failing) >= policy.quorum_groups:
             episode.confirmed = minute
         if episode.reports_alone is None and self.alone >= policy.threshold / policy.suspect_ratio:
             episode.reports_alone = minute
