@@ -46,6 +46,7 @@ BY_NUMBER: Mapping[int, type[AppError]] = {
     415: errors.UnsupportedMediaType,
     503: errors.Overloaded,
 }
+UNPARSED = (ValueError, RecursionError)  # why the framework could not parse a body
 RETRY_SECONDS = 2  # asked of a caller when the error does not say
 ACCEPTED_ENCODINGS = "gzip, zstd"
 
@@ -171,6 +172,9 @@ def _numbered(error: HTTPException, *, public_url: str, instance: str | None) ->
     cause = error.__cause__
     if isinstance(cause, AppError):
         return answer(cause, public_url=public_url, instance=instance)
+    if error.status_code == HTTPStatus.BAD_REQUEST and isinstance(cause, UNPARSED):
+        refusal = errors.InvalidInput(errors=[{"pointer": "", "detail": "Not a JSON document."}])
+        return answer(refusal, public_url=public_url, instance=instance)
     if known is not None:
         return answer(known(), public_url=public_url, instance=instance)
     phrase = HTTPStatus(error.status_code).phrase

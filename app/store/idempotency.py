@@ -78,7 +78,8 @@ def _insert(c: Connection, wanted: Claim, now: datetime) -> bool:
         "created_at": now,
     }
     insert = sqlite.insert if c.dialect.name == "sqlite" else postgresql.insert
-    return c.execute(insert(T).values(values).on_conflict_do_nothing()).rowcount == 1
+    statement = insert(T).values(values).on_conflict_do_nothing().returning(T.c.key)
+    return c.execute(statement).first() is not None
 
 
 def _where(wanted: Claim) -> ColumnElement[bool]:

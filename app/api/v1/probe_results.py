@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import Depends, Request, Response
 
-from app.api.deps import Principal, require, resource
-from app.api.v1.client_reports import take_in
+from app.api.deps import Principal, require
 from app.api.v1.intake_schemas import IntakeReceipt, ProbeResultIn, request_body
+from app.api.v1.take_in import intake_resource, take_in
 
-router = resource("Intake")
+router = intake_resource()
 
 
 @router.post(
