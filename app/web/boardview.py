@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from app.core.catalogue import OTHER
 from app.web.views import Card, When, card, when
 from app.web.words import CONDITION, SOURCE_KIND, SOURCE_STATE, plural, service_name, word
 
@@ -17,6 +18,7 @@ SIGHTINGS = (
     ("client_report", "What users hit"),
 )
 SHORT = {"advisory": "Microsoft", "probe": "Probes", "client_report": "Users"}
+BAD = frozenset({"degraded", "failing"})
 RANK = {"failing": 0, "degraded": 1, "unknown": 3, "healthy": 2}
 STALE = frozenset({"stale", "failing"})
 LOST = frozenset({"stale"})  # a source that fails for less than three intervals is still believed
@@ -105,6 +107,8 @@ def board_of(
     cards = tuple(sorted((card(item, now) for item in incidents), key=_urgency))
     lost = _stale_kinds(sources)
     rows = [_service(item, lost, cards, now) for item in services]
+    # What is known of no service of the catalogue is a row only while something is wrong.
+    rows = [row for row in rows if row.slug != OTHER or row.condition in BAD or row.incidents]
     rows.sort(key=lambda row: (RANK[row.condition], row.name))
     heard = [row for row in rows if any(cell.as_of or cell.stale for cell in row.cells)]
     unheard = [row for row in rows if row not in heard]
@@ -205,7 +209,7 @@ def _verdict(
     tail = f" {plural(lost, 'source is', 'sources are')} not readable." if lost else ""
     if cards:
         return f"{plural(len(cards), 'open incident')}.{tail}", "failing"
-    if any(row.condition in {"failing", "degraded"} for row in services):
+    if any(row.condition in BAD for row in services):
         return f"No open incident, but not everything is well.{tail}", "degraded"
     if lost or not any(row.condition == "healthy" for row in services):
         return f"No open incident.{tail or ' Nothing has been heard yet.'}", "unknown"

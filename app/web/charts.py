@@ -241,8 +241,7 @@ def _users(sheet: _Sheet, frame: Frame, users: Users) -> None:
                 label(frame.scale.left - 6, y + 4, value, "level-label", anchor="end")
             )
     unit = height / peak
-    for column in users.columns:
-        _column(sheet, frame, users, column, base=base, unit=unit)
+    sheet.parts.extend(_stacks(frame, users, base=base, unit=unit))
     sheet.parts.append(_reporters(frame, users, base=base, unit=unit))
     expected = max((column.expected for column in users.columns), default=0.0)
     if expected > 0:
@@ -252,20 +251,34 @@ def _users(sheet: _Sheet, frame: Frame, users: Users) -> None:
     sheet.y = max(base, top + height)
 
 
-def _column(
-    sheet: _Sheet, frame: Frame, users: Users, column: Column, *, base: float, unit: float
-) -> None:
-    until = column.at + timedelta(minutes=users.bin_minutes)
-    left, right = frame.scale.x(column.at), frame.scale.x(until)
-    y = base
-    for index, count in enumerate(column.parts):
-        if count:
-            y -= count * unit
-            text = f"{hour_minute(column.at)} {users.symptoms[index]}: {count}"
-            width = max(right - left - (0.6 if right - left > 2 else 0), 0.8)  # noqa: PLR2004
-            sheet.parts.append(
-                box(left, y, width, count * unit, f"s{min(index, PALETTE - 1)}", title=text)
-            )
+def _stacks(frame: Frame, users: Users, *, base: float, unit: float) -> list[str]:
+    """One path per symptom, because a page of rectangles would weigh ten times as much."""
+    paths: list[list[str]] = [[] for _ in users.symptoms]
+    hints = []
+    for column in users.columns:
+        until = column.at + timedelta(minutes=users.bin_minutes)
+        left, right = frame.scale.x(column.at), frame.scale.x(until)
+        wide = number(max(right - left - (0.6 if right - left > 2 else 0), 0.8))  # noqa: PLR2004
+        y = base
+        for path, count in zip(paths, column.parts, strict=True):
+            if count:
+                y -= count * unit
+                tall = number(count * unit)
+                path.append(f"M{number(left)} {number(y)}h{wide}v{tall}h-{wide}z")
+        if not frame.narrow:  # a finger does not hover
+            hints.append(box(left, y, right - left, base - y, "hint", title=_told(users, column)))
+    drawn = [
+        element("path", d="".join(path), class_=f"s{min(index, PALETTE - 1)}")
+        for index, path in enumerate(paths)
+        if path
+    ]
+    return [*drawn, *hints]
+
+
+def _told(users: Users, column: Column) -> str:
+    counts = zip(users.symptoms, column.parts, strict=True)
+    parts = ", ".join(f"{name} {count}" for name, count in counts if count)
+    return f"{hour_minute(column.at)} UTC: {column.reporters} reporters; {parts}"
 
 
 def _reporters(frame: Frame, users: Users, *, base: float, unit: float) -> str:

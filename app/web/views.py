@@ -1,6 +1,5 @@
 """View models of incidents: what a page shows, from documents to words; pure."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +8,6 @@ from app.web.times import ago, instant, iso, near, span, stamp
 from app.web.words import (
     ADVISORY_STATUS,
     DISAGREEMENT,
-    EVENT,
     IMPACT,
     ORIGIN,
     RESOLUTION,
@@ -25,30 +23,6 @@ Document = dict[str, Any]
 
 ENDED = frozenset({"resolved", "closed", "dismissed", "merged"})
 RESOLVABLE = frozenset({"suspected", "confirmed", "mitigating", "monitoring"})
-FIELDS = {
-    "vendor_published_at": "Microsoft’s first post",  # noqa: RUF001 - typography of the page
-    "mitigated_at": "time of mitigation",
-    "resolved_at": "time of recovery",
-    "confirmed_at": "time of confirmation",
-    "detected_at": "time of detection",
-    "lead_time_seconds": "lead time",
-    "stale_sources": "stale sources",
-}
-# Fields that the title of the event tells already, or that no reader waits for.
-TOLD = frozenset(
-    {
-        "updated_at",
-        "revision",
-        "status",
-        "status_reason",
-        "acknowledged",
-        "advisories",
-        "notes",
-        "explanation",
-        "evidence",
-    }
-)
-PLAIN_REASONS = frozenset({"command", "acknowledged", "noted"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,17 +60,6 @@ class Ground:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Happening:
-    """One event of the timeline."""
-
-    kind: str
-    title: str
-    detail: str
-    actor: str
-    when: When
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
     """An incident as lists show it."""
 
@@ -128,7 +91,8 @@ def when(value: str | datetime | None, now: datetime) -> When | None:
     return When(iso=iso(at), short=near(at, now), full=stamp(at), ago=ago(at, now))
 
 
-def _surely(value: str | datetime | None, now: datetime) -> When:
+def surely(value: str | datetime | None, now: datetime) -> When:
+    """Show an instant of a document, or the present one where there is none."""
     return when(value, now) or when(now, now) or When(iso="", short="", full="", ago="")
 
 
@@ -189,7 +153,7 @@ def card(incident: Document, now: datetime) -> Card:
         severity=incident["severity"],
         services=listing([service_name(slug) for slug in incident.get("services") or []]),
         origin=word(ORIGIN, incident.get("origin")),
-        since=_surely(since(incident), now),
+        since=surely(since(incident), now),
         duration=duration(incident, now),
         lead=words,
         lead_kind=kind,
@@ -219,7 +183,7 @@ def facts(incident: Document, now: datetime) -> tuple[Fact, ...]:
     percent = f"{round((incident.get('confidence') or 0) * 100)} %"
     total = impact.get("locations_total") or 0
     places = f"{impact.get('locations_failing') or 0} of {total} locations failing" if total else ""
-    begin = _surely(since(incident), now)
+    begin = surely(since(incident), now)
     return (
         Fact(
             label="Lasted" if over else "Since",
@@ -276,66 +240,19 @@ def grounds(incident: Document, now: datetime) -> tuple[Ground, ...]:
             rule=str(line["reason"]).replace("_", " "),
             source=word(SOURCE, line.get("source")) or "Engine",
             supports=line["effect"] == "+",
-            weight=f"{'+' if line['effect'] == '+' else '−'}{abs(line['weight']):.1f}",  # noqa: RUF001
+            weight=_signed(line),
             share=round(100 * abs(line["weight"]) / greatest, 1),
-            when=_surely(line.get("at"), now),
+            when=surely(line.get("at"), now),
         )
         for line in ordered
     )
 
 
-def timeline(events: Sequence[Document], now: datetime) -> tuple[Happening, ...]:
-    """The events of an incident, newest first."""
-    return tuple(
-        Happening(
-            kind=event["type"].rpartition(".")[2],
-            title=word(EVENT, event["type"]),
-            detail=_event_detail(event),
-            actor=_actor((event.get("data") or {}).get("actor") or {}),
-            when=_surely(event["occurred_at"], now),
-        )
-        for event in sorted(events, key=lambda event: -int(event["sequence"]))
-    )
-
-
-def _actor(actor: Document) -> str:
-    kind = actor.get("kind")
-    return "" if kind in {None, "engine"} else str(actor.get("id") or kind)
-
-
-def _event_detail(event: Document) -> str:
-    body = event.get("data") or {}
-    note = body.get("note")
-    if isinstance(note, dict):
-        return str(note.get("text") or "")
-    incident = body.get("incident") or {}
-    previous = body.get("previous") or {}
-    parts = []
-    for field in body.get("changed") or []:
-        if field in TOLD:
-            continue
-        was, new = previous.get(field), incident.get(field)
-        if isinstance(was, str) and isinstance(new, str) and not field.endswith("_at"):
-            parts.append(f"{_field(field)} {_plain(was)} → {_plain(new)}")
-        else:
-            parts.append(_field(field))
-    if event["type"] == "incident.advisory_linked":
-        names = [item["id"] for item in incident.get("advisories") or []]
-        parts = [listing(names), *parts]
-    reason = str(body.get("reason") or "")
-    reason = "" if reason in PLAIN_REASONS else _plain(reason)
-    told = ", ".join(dict.fromkeys(part for part in parts if part))
-    if reason in told:
-        return told
-    return f"{told} · {reason}" if told and reason else told or reason
-
-
-def _field(name: str) -> str:
-    return FIELDS.get(name) or name.removesuffix("_at").replace("_", " ")
-
-
-def _plain(value: str) -> str:
-    return value.replace("_", " ")
+def _signed(line: Document) -> str:
+    size = f"{abs(line['weight']):.1f}"
+    if size == "0.0":  # a line that explains without weighing
+        return "·"
+    return f"{'+' if line['effect'] == '+' else '−'}{size}"  # noqa: RUF001 - a true minus
 
 
 def advisory_words(advisory: Document) -> str:

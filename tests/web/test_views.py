@@ -2,7 +2,8 @@
 
 from app.web.boardview import board_of
 from app.web.evidenceview import evidence_lines
-from app.web.views import card, facts, grounds, timeline
+from app.web.timeline import timeline
+from app.web.views import card, facts, grounds
 from tests.web import story
 from tests.web.story import at
 
@@ -47,6 +48,20 @@ def test_the_timeline_is_newest_first_and_says_what_changed() -> None:
     assert note.detail.startswith("Told the service desk")
     updated = next(event for event in told if event.kind == "confirmed")
     assert updated.detail == "severity minor → critical · probe quorum"
+
+
+def test_a_run_of_mere_figures_is_one_line() -> None:
+    events = [
+        story.events(at("06:20"))[3]
+        | {"sequence": 200 + i, "occurred_at": story.iso(at(f"06:2{i}"))}
+        for i in range(5)
+    ]
+    for event in events:
+        event["data"] = event["data"] | {"changed": ["impact", "summary"], "previous": {}}
+    (line,) = timeline(events, at("06:30"))
+    assert line.title == "Figures moved 5 times"
+    assert (line.since.short, line.when.short) == ("06:20", "06:24")
+    assert line.detail.endswith("3 of 3 locations failing")
 
 
 def test_only_cells_with_something_bad_are_evidence() -> None:

@@ -7,6 +7,7 @@ from app.web.charts import draw
 from app.web.evidenceview import evidence_lines
 from app.web.page import Frame
 from app.web.picture import Document, picture_of
+from app.web.timeline import timeline
 from app.web.times import instant
 from app.web.views import (
     RESOLVABLE,
@@ -14,7 +15,6 @@ from app.web.views import (
     card,
     facts,
     grounds,
-    timeline,
     when,
 )
 from app.web.words import DISAGREEMENT, RESOLUTION, service_name

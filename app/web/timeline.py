@@ -1,0 +1,136 @@
+"""View model of an incident's timeline; pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from app.web.views import Document, When, advisory_words, surely
+from app.web.words import EVENT, plural, word
+
+# Fields that the title of the event tells already, or that no reader waits for.
+TOLD = frozenset(
+    {"updated_at", "revision", "status", "status_reason", "acknowledged", "advisories", "notes",
+     "explanation", "evidence", "summary", "confidence", "confidence_label", "title"}
+)  # fmt: skip
+FIGURES = frozenset({"impact"})  # moves all the time while an incident lasts
+SCALES = frozenset({"severity", "disagreement", "origin", "resolution"})  # shown from → to
+FIELDS = {
+    "vendor_published_at": "first post of Microsoft",
+    "vendor_started_at": "start by the word of Microsoft",
+    "mitigated_at": "time of mitigation",
+    "resolved_at": "time of recovery",
+    "confirmed_at": "time of confirmation",
+    "detected_at": "time of detection",
+    "lead_time_seconds": "lead time",
+    "stale_sources": "stale sources",
+}
+PLAIN_REASONS = frozenset({"command", "acknowledged", "noted", "evidence_changed"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """One event of the timeline, or a run of events in which only figures moved."""
+
+    kind: str
+    title: str
+    detail: str
+    actor: str
+    when: When
+    since: When | None = None
+
+
+def timeline(events: Sequence[Document], now: datetime) -> tuple[Happening, ...]:
+    """The events of an incident, newest first; runs of mere figures are one line."""
+    ordered = sorted(events, key=lambda event: -int(event["sequence"]))
+    lines: list[Happening] = []
+    for routine, run in groupby(ordered, key=_is_routine):
+        group = list(run)
+        if routine:
+            lines.append(_figures(group, now))
+        else:
+            lines.extend(_happening(event, now) for event in group)
+    return tuple(lines)
+
+
+def _is_routine(event: Document) -> bool:
+    body = event.get("data") or {}
+    moved = set(body.get("changed") or []) - TOLD
+    engine = (body.get("actor") or {}).get("kind", "engine") == "engine"
+    return event["type"] == "incident.updated" and engine and moved <= FIGURES
+
+
+def _figures(run: Sequence[Document], now: datetime) -> Happening:
+    """Sum up a run of updates, newest first, in which only figures moved."""
+    newest, oldest = run[0], run[-1]
+    return Happening(
+        kind="figures",
+        title="Figures moved" if len(run) == 1 else f"Figures moved {len(run)} times",
+        detail=_impact(newest),
+        actor="",
+        when=surely(newest["occurred_at"], now),
+        since=surely(oldest["occurred_at"], now) if len(run) > 1 else None,
+    )
+
+
+def _happening(event: Document, now: datetime) -> Happening:
+    return Happening(
+        kind=event["type"].rpartition(".")[2],
+        title=word(EVENT, event["type"]),
+        detail=_detail(event),
+        actor=_actor((event.get("data") or {}).get("actor") or {}),
+        when=surely(event["occurred_at"], now),
+    )
+
+
+def _actor(actor: Document) -> str:
+    kind = actor.get("kind")
+    return "" if kind in {None, "engine"} else str(actor.get("id") or kind)
+
+
+def _impact(event: Document) -> str:
+    impact = ((event.get("data") or {}).get("incident") or {}).get("impact") or {}
+    said = plural(impact.get("reporters") or 0, "reporter")
+    total = impact.get("locations_total") or 0
+    if not total:
+        return said
+    return f"{said}, {impact.get('locations_failing') or 0} of {total} locations failing"
+
+
+def _detail(event: Document) -> str:
+    body = event.get("data") or {}
+    note = body.get("note")
+    if isinstance(note, dict):
+        return str(note.get("text") or "")
+    told = ", ".join(dict.fromkeys(part for part in _parts(event) if part))
+    reason = str(body.get("reason") or "")
+    reason = "" if reason in PLAIN_REASONS else _plain(reason)
+    if reason in told:
+        return told
+    return f"{told} · {reason}" if told and reason else told or reason
+
+
+def _parts(event: Document) -> list[str]:
+    body = event.get("data") or {}
+    incident, previous = body.get("incident") or {}, body.get("previous") or {}
+    parts = []
+    if event["type"].startswith("incident.advisory_"):
+        linked = incident.get("advisories") or []
+        parts = [f"{item['id']} {advisory_words(item)}" for item in linked]
+    for field in body.get("changed") or []:
+        was, new = previous.get(field), incident.get(field)
+        if field in TOLD:
+            continue
+        if field in FIGURES:
+            parts.append(_impact(event))
+        elif field in SCALES and was and new:
+            parts.append(f"{field} {_plain(was)} → {_plain(new)}")
+        elif field in SCALES and new:
+            parts.append(f"{field} {_plain(new)}")
+        else:
+            parts.append(FIELDS.get(field) or _plain(field.removesuffix("_at")))
+    return parts
+
+
+def _plain(value: str) -> str:
+    return str(value).replace("_", " ")
