@@ -17,7 +17,6 @@ from app.core.types import (
     IncidentId,
     Origin,
     Resolution,
-    Severity,
     Status,
     TenantId,
     severity_of,
@@ -109,7 +108,7 @@ def _severity(incident: Incident, command: Command, now: datetime) -> Change:
     word = command.body.get("severity")
     if word is None:
         text = f"severity given back to the engine by {command.actor}"
-        after = replace(incident, severity_pinned=False, severity=Severity.UNKNOWN)
+        after = replace(incident, severity_pinned=False, severity=incident.severity_measured)
     else:
         text = f"severity {word} set by {command.actor}: {command.body.get('reason') or ''}"
         after = replace(incident, severity_pinned=True, severity=severity_of(word))

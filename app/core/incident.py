@@ -122,6 +122,7 @@ class Incident:
     assignee_name: str | None = None
     assignee_by: str | None = None
     severity_pinned: bool = False
+    severity_measured: Severity = Severity.UNKNOWN  # the engine's own, kept while a person's holds
     suppressed: str | None = None
     stale_sources: tuple[str, ...] = ()
     first_signal_at: datetime | None = None

@@ -150,7 +150,8 @@ def _own_fields(incident: Incident, disturbance: Disturbance, context: Context) 
     """Everything that follows from our own evidence, apart from the status."""
     confirmed = disturbance.confirmed is not None or incident.confirmed_at is not None
     impact = impact_of(disturbance, context.profile, context.policy)
-    severity = max(severity_of(disturbance, impact, confirmed=confirmed), incident.severity)
+    severity = severity_of(disturbance, impact, confirmed=confirmed)
+    severity = max(severity, incident.severity_measured)
     services = tuple(dict.fromkeys((*incident.services, *disturbance.services)))
     names = [context.profile.service_names.get(s, s) for s in services]
     peak = max(f.peak for f in disturbance.findings)
@@ -162,6 +163,7 @@ def _own_fields(incident: Incident, disturbance: Disturbance, context: Context) 
         title=incident.title if incident.by_person else title_of(names, disturbance),
         summary=summary_of(disturbance, incident.advisories),
         severity=incident.severity if incident.severity_pinned else severity,
+        severity_measured=severity,
         origin=origin,
         services=services,
         features=disturbance.size.features or incident.features,
@@ -196,6 +198,7 @@ def _vendor_fields(incident: Incident, context: Context) -> Incident:
         title=f"{first.service_name}: {first.title}",
         summary=first.impact_description,
         severity=incident.severity if incident.severity_pinned else severity,
+        severity_measured=severity,
         origin=Origin.THIRD_PARTY if first.origin.lower() == "thirdparty" else Origin.VENDOR,
         services=services,
         features=tuple(dict.fromkeys(f for u in read for f in u.features)),
