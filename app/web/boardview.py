@@ -208,7 +208,8 @@ def _verdict(
     lost = sum(source.state in STALE for source in sources)
     tail = f" {plural(lost, 'source is', 'sources are')} not readable." if lost else ""
     if cards:
-        return f"{plural(len(cards), 'open incident')}.{tail}", "failing"
+        counted = plural(len(cards), "open incident")
+        return (f"{counted}.{tail}" if tail else counted), "failing"
     if any(row.condition in BAD for row in services):
         return f"No open incident, but not everything is well.{tail}", "degraded"
     if lost or not any(row.condition == "healthy" for row in services):

@@ -133,8 +133,12 @@ def _lead(picture: Picture, frame: Frame, sheet: _Sheet) -> None:
         sheet.words.append(label(middle, y + 4, lead.label, "lead-label", anchor="middle"))
     elif right + wide + 10 < frame.width:
         sheet.words.append(label(right + 7, y + 4, lead.label, "lead-label"))
-    else:
+    elif left - wide > 8:  # noqa: PLR2004 - the gap
         sheet.words.append(label(left - 7, y + 4, lead.label, "lead-label", anchor="end"))
+    else:
+        middle = min(max((left + right) / 2, wide / 2 + 2), frame.width - wide / 2 - 2)
+        sheet.words.append(label(middle, y + 22, lead.label, "lead-label", anchor="middle"))
+        sheet.y += 16
     sheet.y += 28
 
 

@@ -75,7 +75,9 @@ def _cells(evidence: Document, source: str) -> list[Document]:
 def _window(incident: Document, evidence: Document, end: datetime) -> tuple[datetime, datetime]:
     keys = ("first_signal_at", "detected_at", "confirmed_at", "vendor_published_at")
     moments = [at for key in keys if (at := instant(incident.get(key)))]
-    moments += [at for cell in evidence.get("cells") or [] if (at := instant(cell.get("first_at")))]
+    if not moments:
+        cells = evidence.get("cells") or []
+        moments = [at for cell in cells if (at := instant(cell.get("first_at")))]
     first = min(moments, default=instant(incident["updated_at"]) or end)
     stated = instant(incident.get("vendor_started_at"))
     if stated is not None and first - REACH < stated < first:

@@ -11,18 +11,18 @@ from app.web.words import EVENT, plural, word
 # Fields that the title of the event tells already, or that no reader waits for.
 TOLD = frozenset(
     {"updated_at", "revision", "status", "status_reason", "acknowledged", "advisories", "notes",
-     "explanation", "evidence", "summary", "confidence", "confidence_label", "title"}
+     "explanation", "evidence", "summary", "vendor_published_at", "lead_time_seconds",
+     "confidence", "confidence_label", "title"}
 )  # fmt: skip
-FIGURES = frozenset({"impact"})  # moves all the time while an incident lasts
+# These grow all the time while an incident lasts.
+FIGURES = frozenset({"impact", "clients", "features", "symptoms", "regions", "networks"})
 SCALES = frozenset({"severity", "disagreement", "origin", "resolution"})  # shown from → to
 FIELDS = {
-    "vendor_published_at": "first post of Microsoft",
     "vendor_started_at": "start by the word of Microsoft",
     "mitigated_at": "time of mitigation",
     "resolved_at": "time of recovery",
     "confirmed_at": "time of confirmation",
     "detected_at": "time of detection",
-    "lead_time_seconds": "lead time",
     "stale_sources": "stale sources",
 }
 PLAIN_REASONS = frozenset({"command", "acknowledged", "noted", "evidence_changed"})
@@ -114,14 +114,15 @@ def _parts(event: Document) -> list[str]:
     body = event.get("data") or {}
     incident, previous = body.get("incident") or {}, body.get("previous") or {}
     parts = []
+    joined = event["type"] == "incident.advisory_linked"
     if event["type"].startswith("incident.advisory_"):
         linked = incident.get("advisories") or []
         parts = [f"{item['id']} {advisory_words(item)}" for item in linked]
     for field in body.get("changed") or []:
         was, new = previous.get(field), incident.get(field)
-        if field in TOLD:
+        if field in TOLD or (joined and field == "vendor_started_at"):
             continue
-        if field in FIGURES:
+        if field == "impact":
             parts.append(_impact(event))
         elif field in SCALES and was and new:
             parts.append(f"{field} {_plain(was)} → {_plain(new)}")

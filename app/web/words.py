@@ -87,6 +87,26 @@ DISAGREEMENT = {
         "Our own evidence has turned. The advisory has not been closed yet.",
     ),
 }
+STATUS_REASON = {
+    "quorum": "independent groups of our own evidence agree.",
+    "below_quorum": "our own evidence is unusual, but independent groups do not agree yet.",
+    "evidence_turning": "our own evidence is turning; the quiet period is running.",
+    "evidence_quiet": "our own evidence was clean for the whole quiet period.",
+    "timeout_low_evidence": "nothing bad was seen for long, though little was seen at all.",
+    "vendor_withdrew": "Microsoft calls it a false alarm.",
+    "relapse": "it came back before it was over.",
+    "vendor_reported": "Microsoft reports it.",
+    "primed": "Microsoft already had it open when we first read.",
+    "vendor_mitigating": "Microsoft says that a fix is under way.",
+    "vendor_verifying": "Microsoft is checking that its fix holds.",
+    "vendor_resolved": "Microsoft says that it is over.",
+    "person_opened": "opened by a person.",
+    "person_resolved": "resolved by a person.",
+    "person_reopened": "reopened by a person.",
+    "person_dismissed": "dismissed by a person.",
+    "evidence_withdrawn": "what spoke for it was withdrawn.",
+    "same_fault": "another incident tells of the same fault.",
+}
 RESOLUTION = {
     "vendor_fix": "fixed by Microsoft",
     "rollback": "change rolled back",

@@ -17,7 +17,7 @@ from app.web.views import (
     grounds,
     when,
 )
-from app.web.words import DISAGREEMENT, RESOLUTION, service_name
+from app.web.words import DISAGREEMENT, RESOLUTION, STATUS_REASON, service_name, word
 
 # How a person may say that it ended; duplicates and false positives are dismissed or merged.
 BY_HAND = ("vendor_fix", "rollback", "self_restored", "customer_fix", "unknown")
@@ -48,7 +48,7 @@ def incident_page(
     return frame.render(
         "incident.html",
         here="incidents",
-        doc={**incident, "status_reason": _sentence(incident.get("status_reason"))},
+        doc={**incident, "status_reason": word(STATUS_REASON, incident.get("status_reason"))},
         item=item,
         facts=facts(incident, now),
         disagreement=DISAGREEMENT.get(incident.get("disagreement") or "") if item.is_open else None,
@@ -62,10 +62,6 @@ def incident_page(
         resolvable=incident["status"] in RESOLVABLE,
         resolutions=[(value, RESOLUTION[value]) for value in BY_HAND],
     )
-
-
-def _sentence(reason: Any) -> str:
-    return str(reason or "").replace("_", " ")
 
 
 def _advisories(
