@@ -1,6 +1,7 @@
 PY := .venv/bin/python
 BIN := .venv/bin
 SPEED ?= 60
+STORY_SPEED ?= 120
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -45,7 +46,7 @@ style: setup
 
 # The demo is an acceptance test: it ends with 0 only when the incident went as told.
 story: setup
-	$(BIN)/sextant demo --once --speed 600 --port 18765
+	$(BIN)/sextant demo --once --speed $(STORY_SPEED) --port 18765
 
 chaos: setup
 	CHAOS_KILLS=200 $(BIN)/pytest tests/chaos

@@ -1,11 +1,14 @@
 """Migrations: whether the tables are those of this version, and bringing them there."""
 
+import logging
 from pathlib import Path
 
 from sqlalchemy import Connection, String, column, inspect, select, table
 
 from app.core.errors import StorageUnavailable
 from app.store.engine import Database
+
+log = logging.getLogger(__name__)
 
 HEAD = "0001"  # the newest revision in alembic/versions; a test compares
 VERSION_TABLE = "alembic_version"
@@ -35,6 +38,7 @@ def upgrade(db: Database) -> None:
         return
     scripts = scripts_folder()
     db.write_now(lambda connection: run(connection, scripts, "head"))
+    log.info("migrated", extra={"revision": HEAD})
 
 
 def scripts_folder() -> Path:
@@ -65,6 +69,7 @@ def run(connection: Connection, scripts: Path, revision: str) -> None:
 
     from alembic import command  # noqa: PLC0415
 
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of its own plugins
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
     config = Config()
