@@ -15,6 +15,7 @@ from app.api.health import Readiness
 from app.api.middleware import Bodies, Edge
 from app.api.openapi import document
 from app.api.picture import Pictures
+from app.api.rates import Rates
 from app.api.v1.router import make_router
 
 UNMATCHED = "unmatched"  # the metric label of a path that no route has
@@ -48,6 +49,7 @@ def create_api(context: App, lifespan: Lifespan | None = None, *, full: bool = T
     )
     api.state.context = context
     api.state.key_ring = KeyRing(context)
+    api.state.rates = Rates(context.settings.limits)
     api.state.readiness = Readiness(context)
     api.state.pictures = Pictures(context)
     api.include_router(health.router)

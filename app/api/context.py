@@ -27,6 +27,10 @@ class Limits(Protocol):
     def api_requests_per_second(self) -> float:
         """Requests per second that one API key may send, outside intake."""
 
+    @property
+    def intake_requests_per_second(self) -> float:
+        """Requests per second that one API key may send to intake."""
+
 
 class TenantSettings(Protocol):
     """One ``[[tenants]]`` entry, as far as the edge reads it."""

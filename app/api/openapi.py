@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from app.api.problems import MEDIA_TYPE
+from app.api.problems import MEDIA_TYPE, pointer
 from app.core.events import EventType
 
 Document: TypeAlias = dict[str, Any]
@@ -107,7 +107,7 @@ def differences(app: FastAPI, file: Path = FILE) -> list[str]:
 def _differences(kept: Any, made: Any, place: str) -> Iterator[str]:
     if isinstance(kept, dict) and isinstance(made, dict):
         for key in kept.keys() | made.keys():
-            inner = f"{place}/{key}"
+            inner = place + pointer([key])
             if key not in made:
                 yield f"{inner} is only in the file"
             elif key not in kept:

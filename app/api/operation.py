@@ -21,6 +21,8 @@ from starlette.responses import Response
 
 from app.api.auth import authenticate
 from app.api.context import App
+from app.api.middleware import INTAKE
+from app.api.rates import Rates
 from app.core.errors import (
     IdempotencyConflict,
     InvalidInput,
@@ -60,7 +62,9 @@ class Operation(APIRoute):
 
         async def serve(request: Request) -> Response:
             if guarded:
-                await authenticate(request)
+                key = await authenticate(request)
+                rates: Rates = request.app.state.rates
+                rates.take(key.id, intake=request.url.path.startswith(INTAKE))
             _refuse_unknown(request, known)
             if takes_json:
                 _refuse_other_media(request)

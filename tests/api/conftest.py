@@ -54,7 +54,10 @@ def clock() -> FixedClock:
 @pytest.fixture
 def world(sqlite_database: Database, clock: FixedClock) -> Context:
     limits = SimpleNamespace(
-        body_bytes=64 * 1024, intake_body_bytes=1024 * 1024, api_requests_per_second=0.0
+        body_bytes=64 * 1024,
+        intake_body_bytes=1024 * 1024,
+        api_requests_per_second=0.0,
+        intake_requests_per_second=0.0,
     )
     tenants = [SimpleNamespace(id=TENANT, name="Contoso"), SimpleNamespace(id=OTHER, name="F")]
     bells = SimpleNamespace(feed=Bell())
