@@ -38,7 +38,7 @@ test: setup
 check: setup style story test
 
 style: setup
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff format --check app tests bench alembic docs/examples
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
