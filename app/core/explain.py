@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from math import exp, log
+from math import log
 
 from app.core.disturbance import Disturbance, symptoms_of
 from app.core.incident import LinkedAdvisory, Reason
@@ -12,6 +12,7 @@ from app.core.state import instant_of
 from app.core.types import SourceKind, Status
 
 ONSETS_PER_MINUTE = 7e-5  # three outages a month, as the prior hazard (correlation notes, 3)
+CERTAIN = 0.999  # more is never claimed
 VENDOR_NATS = {"incident": log(20.0), "advisory": log(3.0)}  # most that the vendor may add
 WORDS = {
     "http_5xx": "server errors",
@@ -36,7 +37,7 @@ WORDS = {
 def probability(peak: float) -> float:
     """Probability that the trouble is real, from the highest evidence ratio and the prior."""
     odds = ONSETS_PER_MINUTE * peak
-    return odds / (1 + odds)
+    return min(odds / (1 + odds), CERTAIN)
 
 
 def listed(names: Sequence[str], *, limit: int = 4) -> str:
@@ -131,7 +132,7 @@ def _later_reasons(disturbance: Disturbance, policy: Policy) -> list[Reason]:
         result.append(
             _reason(
                 "probes_failing",
-                exp(0),
+                0.0,
                 f"{text} failed",
                 source=SourceKind.PROBE,
                 at=instant_of(disturbance.last_bad),
