@@ -52,10 +52,7 @@ async def _play(*, port: int, speed: float, scenario: str, once: bool) -> int:
     story = Story.load(scenario)
     teller = Teller(Console())
     teller.title(f"Sextant plays {story.name} at speed {speed:g}.", story.label)
-    async with opened(story, port=port, speed=speed) as stage:
-        teller.console.print(
-            f"Open [bold underline]{stage.url}/[/] and watch the board; Ctrl-C ends everything."
-        )
+    async with opened(story, port=port, speed=speed, listening=teller.address) as stage:
         headers = {"authorization": f"Bearer {stage.keys['reader']}"}
         async with (
             client(base_url=stage.url, timeout_seconds=20) as api,

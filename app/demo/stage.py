@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -64,8 +64,12 @@ class Stage:
 
 
 @asynccontextmanager
-async def opened(story: Story, *, port: int, speed: float) -> AsyncIterator[Stage]:
+async def opened(
+    story: Story, *, port: int, speed: float, listening: Callable[[str], None]
+) -> AsyncIterator[Stage]:
     """Set the stage: start everything, and end everything afterwards, whatever happened.
+
+    ``listening`` is called with Sextant's address as soon as a browser may open it.
 
     Raises:
         DemoFailed: the port is taken, the stand-ins are not there, or a process did not start.
@@ -87,6 +91,7 @@ async def opened(story: Story, *, port: int, speed: float) -> AsyncIterator[Stag
         server = await _start(stack, "serve", serve, directory=directory, environ=environ)
         url = f"http://{HOST}:{port}"
         await _until_ready(server, url, directory / "serve.log")
+        listening(url)
         names = list(KEYS)
         made = await asyncio.gather(
             *(_create_key(config, environ, story=story, name=name) for name in names)

@@ -39,6 +39,11 @@ class Teller:
         """Print what is played."""
         self.console.print(f"[bold]{escape(title)}[/] {escape(label)}", highlight=False)
 
+    def address(self, url: str) -> None:
+        """Print which page to open."""
+        page = f"[bold underline]{url}/[/]"
+        self.console.print(f"Open {page} and watch the board; Ctrl-C ends everything.")
+
     def line(self, at: datetime, text: str, *, style: str = "") -> None:
         """Print one line at a moment of the story."""
         content = f"[{style}]{text}[/]" if style else text
