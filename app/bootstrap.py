@@ -23,6 +23,7 @@ from app.flow.fold import Fold
 from app.flow.ingest import Intake
 from app.flow.poll import Cadence, Poll
 from app.flow.probe import ProbeSchedule
+from app.flow.retention import Retention
 from app.flow.subscriptions import Subscriptions
 from app.formats.cloudevents_v1 import CloudEventsV1
 from app.formats.native import NativeV1
@@ -185,6 +186,19 @@ def build(settings: Settings, db: Database) -> Context:
 Loop = Callable[[asyncio.Event], Awaitable[None]]
 
 
+def retention_of(context: Context) -> Retention:
+    """Deletes what the settings no longer keep."""
+    kept = context.settings.retention
+    return Retention(
+        context.db,
+        context.clock,
+        tenants=context.fold.tenants,
+        intake=timedelta(days=kept.intake_days),
+        probe_results=timedelta(days=kept.probe_days),
+        events=timedelta(days=kept.events_days),
+    )
+
+
 def tenant_loops(
     context: Context, tenant: TenantSettings, stack: AsyncExitStack
 ) -> dict[str, Loop]:
@@ -262,6 +276,9 @@ async def working(context: Context, roles: tuple[str, ...]) -> AsyncIterator[Non
             speed = context.settings.clock.speed
             loops["fold"] = partial(fold_loop, context.fold, context.bells.intake, speed=speed)
             loops["deliver"] = context.deliver.run
+            loops["retention"] = partial(
+                paced_loop, "retention", retention_of(context), speed=speed
+            )
             for tenant in context.settings.tenants:
                 loops |= tenant_loops(context, tenant, stack)
         await stack.enter_async_context(running(loops))

@@ -1,0 +1,72 @@
+"""Deleting what is no longer kept, on both databases."""
+
+from datetime import timedelta
+
+from sqlalchemy import func, insert, select
+
+from app.core.types import TenantId
+from app.flow.ingest import Intake
+from app.flow.retention import Retention
+from app.kit.clock import FixedClock
+from app.store import states
+from app.store.engine import Database
+from app.store.states import Checkpoint
+from app.store.tables import DeliveryRow, EventRow, IntakeRow
+from tests.builders import NOW, a_report
+
+TENANT = TenantId("contoso")
+OLD = NOW - timedelta(days=40)
+
+
+def count(database: Database, row: type) -> int:
+    table = row.__table__  # type: ignore[attr-defined]
+    return database.read_now(lambda c: c.execute(select(func.count()).select_from(table)).scalar())
+
+
+def a_retention(database: Database) -> Retention:
+    days = timedelta(days=30)
+    return Retention(database, FixedClock(NOW), tenants=[TENANT], intake=days,
+                     probe_results=days, events=days)  # fmt: skip
+
+
+async def test_folded_reports_are_forgotten_and_waiting_ones_are_not(database: Database) -> None:
+    intake = Intake(database)
+    await intake.append_reports(TENANT, [a_report(at=OLD)], source="x", now=OLD)
+    await a_retention(database).step()
+    assert count(database, IntakeRow) == 1
+    last = database.read_now(
+        lambda c: c.execute(select(IntakeRow.__table__.c.tx, IntakeRow.__table__.c.seq)).one()
+    )
+    after = Checkpoint(revision=1, tx=last.tx, seq=last.seq)
+    database.write_now(
+        lambda c: states.swap(c, TENANT, Checkpoint(), after, body=b"", policy="p", now=NOW)
+    )
+    await intake.append_reports(TENANT, [a_report()], source="x", now=NOW)
+    await a_retention(database).step()
+    assert count(database, IntakeRow) == 1
+
+
+def an_event(number: int) -> dict[str, object]:
+    return {"tenant": TENANT, "sequence": number, "id": f"evt_{number}", "type": "incident.opened",
+            "incident": None, "occurred_at": OLD, "body": b"{}"}  # fmt: skip
+
+
+def a_delivery(number: int, state: str) -> dict[str, object]:
+    return {"id": f"dlv_{number}", "tenant": TENANT, "subscription": "sub_1",
+            "event": f"evt_{number}", "event_type": "incident.opened", "lane": "x",
+            "position": number, "state": state, "reason": "wanted", "attempts": 0,
+            "created_at": OLD, "due_at": OLD, "superseded": "[]"}  # fmt: skip
+
+
+async def test_an_event_that_a_delivery_waits_for_is_kept(database: Database) -> None:
+    events, deliveries = EventRow.__table__, DeliveryRow.__table__
+    database.write_now(lambda c: c.execute(insert(events), [an_event(1), an_event(2)]))
+    database.write_now(
+        lambda c: c.execute(
+            insert(deliveries), [a_delivery(1, "pending"), a_delivery(2, "delivered")]
+        )
+    )
+    await a_retention(database).step()
+    kept = database.read_now(lambda c: list(c.execute(select(events.c.id)).scalars()))
+    assert kept == ["evt_1"]
+    assert count(database, DeliveryRow) == 1
