@@ -53,7 +53,7 @@ async def _play(*, port: int, speed: float, scenario: str, once: bool) -> int:
     teller = Teller(Console())
     teller.title(f"Sextant plays {story.name} at speed {speed:g}.", story.label)
     async with opened(story, port=port, speed=speed, listening=teller.address) as stage:
-        headers = {"authorization": f"Bearer {stage.keys['reader']}"}
+        headers = {"authorization": f"Bearer {stage.key}"}
         async with (
             client(base_url=stage.url, timeout_seconds=20) as api,
             client(timeout_seconds=20) as standins,

@@ -26,10 +26,7 @@ HEAD_START_SECONDS = 5.0  # real time in which everything starts before the stor
 READY_SECONDS = 45.0  # real time that a process may take to be ready
 END_SECONDS = 10.0  # real time that a process may take to end when asked
 SECRET_VARIABLE = "STANDIN_CLIENT_SECRET"  # noqa: S105 - a name, not a secret
-KEYS = {
-    "reader": "incidents:read,subscriptions:write",
-    "reporters": "reports:write",
-}
+SCOPES = "incidents:read,subscriptions:write,reports:write"
 CHECKS = (  # name, path, feature, client
     ("owa", "owa/", "outlook-web", "outlook_web"),
     ("activesync", "Microsoft-Server-ActiveSync", "activesync", "activesync"),
@@ -48,7 +45,7 @@ class Stage:
     url: str
     control: str
     receiver: str
-    keys: Mapping[str, str]
+    key: str
     clock: ScaledClock
     directory: Path
     server: asyncio.subprocess.Process
@@ -92,15 +89,12 @@ async def opened(
         url = f"http://{HOST}:{port}"
         await _until_ready(server, url, directory / "serve.log")
         listening(url)
-        names = list(KEYS)
-        made = await asyncio.gather(
-            *(_create_key(config, environ, story=story, name=name) for name in names)
-        )
+        key = await _create_key(config, environ, story=story)
         yield Stage(
             url=url,
             control=facts["control"],
             receiver=facts["receiver"],
-            keys=dict(zip(names, made, strict=True)),
+            key=key,
             clock=ScaledClock(start=story.skip_to, speed=speed, mark=mark),
             directory=directory,
             server=server,
@@ -270,10 +264,10 @@ async def _until_ready(process: asyncio.subprocess.Process, url: str, log: Path)
     raise DemoFailed(f"Sextant did not start: {_tail(log)}")
 
 
-async def _create_key(config: Path, environ: Mapping[str, str], *, story: Story, name: str) -> str:
+async def _create_key(config: Path, environ: Mapping[str, str], *, story: Story) -> str:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "app.cli", "keys", "create", "--config", str(config),
-        "--tenant", story.tenant["id"], "--scopes", KEYS[name], "--name", f"demo {name}",
+        "--tenant", story.tenant["id"], "--scopes", SCOPES, "--name", "demo",
         cwd=ROOT, env=dict(environ),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip

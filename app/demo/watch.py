@@ -32,7 +32,7 @@ class Watch:
         await self._ask(
             self._standins.post(f"{self._stage.control}/secret", json={"secret": made["secret"]})
         )
-        reporters = {"base_url": self._stage.url, "api_key": self._stage.keys["reporters"]}
+        reporters = {"base_url": self._stage.url, "api_key": self._stage.key}
         await self._ask(self._standins.post(f"{self._stage.control}/reporters", json=reporters))
 
     async def events(self) -> list[Document]:
