@@ -16,6 +16,7 @@ from app.api.middleware import Bodies, Edge
 from app.api.openapi import document
 from app.api.picture import Pictures
 from app.api.rates import Rates
+from app.api.v1 import subscriptions
 from app.api.v1.router import make_router
 
 UNMATCHED = "unmatched"  # the metric label of a path that no route has
@@ -55,6 +56,7 @@ def create_api(context: App, lifespan: Lifespan | None = None, *, full: bool = T
     api.include_router(health.router)
     if full:
         api.include_router(make_router())
+        api.include_router(subscriptions.well_known)
         api.include_router(docs.router)
     problems.install(api, public_url=context.public_url)
     templates = Templates(api)

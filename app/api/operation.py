@@ -63,8 +63,9 @@ class Operation(APIRoute):
         async def serve(request: Request) -> Response:
             if guarded:
                 key = await authenticate(request)
-                rates: Rates = request.app.state.rates
-                rates.take(key.id, intake=request.url.path.startswith(INTAKE))
+                rates: Rates | None = getattr(request.app.state, "rates", None)
+                if rates is not None:  # an application of a single resource has none
+                    rates.take(key.id, intake=request.url.path.startswith(INTAKE))
             _refuse_unknown(request, known)
             if takes_json:
                 _refuse_other_media(request)

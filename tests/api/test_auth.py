@@ -20,7 +20,7 @@ from tests.api.conftest import OTHER, Context
 from tests.api.conftest import make_key as key_for
 from tests.builders import TENANT
 
-OPEN = {"/livez", "/readyz", "/metrics"}
+OPEN = {"/livez", "/readyz", "/metrics", "/.well-known/webhook-keys.json"}
 
 
 def test_a_key_can_be_told_from_a_typing_error() -> None:
