@@ -4,14 +4,14 @@ Run: ``python -m bench.intake [--seconds 3] [--rounds 5] [--connections 32] [--j
 
 Method. Two servers run as processes of their own on loopback, both uvicorn with uvloop and
 httptools: *F*, a FastAPI route with the documented Pydantic schema as its body, which stores
-nothing; and *ours*, the real route with authentication, dedup and the intake log on SQLite with
-``synchronous=FULL``, which answers after the commit. The load generator is a third process (this
-one): raw sockets, keep-alive, one request in flight on each connection. Each report has an id and
-an instant of its own; reporters are drawn from 5,200, texts from 200, codes from 12, as in a storm.
-Rounds alternate between the two servers and the medians over the rounds are compared, because a
-shared machine is noisy: read the ratio, not the absolute figures. Processor time per report, all
-threads, is given beside, because other work disturbs it least. ``--steady`` leaves the ids out, so
-that each report is digested whole; ``--unique`` makes each text its own.
+nothing; and *ours*, the real API with all its layers, authentication, dedup and the intake log on
+SQLite with ``synchronous=FULL``, which answers after the commit. The load generator is a third
+process (this one): raw sockets, keep-alive, one request in flight on each connection. Each report
+has an id and an instant of its own; reporters are drawn from 5,200, texts from 200, codes from 12,
+as in a storm. Rounds alternate between the two servers and the medians over the rounds are
+compared, because a shared machine is noisy: read the ratio, not the absolute figures. Processor
+time per report, all threads, is given beside, because other work disturbs it least. ``--steady``
+leaves the ids out, so that each report is digested whole; ``--unique`` makes each text its own.
 """
 
 import argparse
@@ -27,23 +27,17 @@ import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic import ConfigDict
-from sqlmodel import SQLModel
 
-import app.store.tables  # noqa: F401 - registers the tables
-from app.api.v1 import client_reports
+from app.api.app import create_api
 from app.api.v1.intake_schemas import ClientReportIn
-from app.flow.ingest import Intake
-from app.kit.clock import SystemClock
-from app.sources.client_report import ClientReportReader
-from app.sources.symptom_table import load_symptom_table
-from app.store.engine import Database
+from app.bootstrap import build, open_database
+from app.flow import keys
+from app.settings.model import DatabaseSettings, Settings
 
-KEY = "sxt_key_bench"
 CODES = ("0x8004011D", "0x80040115", "AADSTS50196", "AADSTS90033", "503", "504", "4.4.101",
          "ErrorServerBusy", "ErrorMailboxFailover", "0xCAA82EE2", "401", "HTTP 500")  # fmt: skip
 CLIENTS = ("outlook_desktop", "outlook_web", "outlook_mobile", "activesync")
@@ -57,7 +51,7 @@ class Floor(ClientReportIn):
     model_config = ConfigDict(strict=False)
 
 
-def naive() -> Any:
+def naive() -> FastAPI:
     """The floor: FastAPI and Pydantic, nothing stored."""
     served = FastAPI()
 
@@ -68,61 +62,48 @@ def naive() -> Any:
     return served
 
 
-def durable() -> Any:
-    """The real route on a fresh SQLite file."""
-    database = Database(os.environ["BENCH_DATABASE"])
-    SQLModel.metadata.create_all(database.engine)
-    served = FastAPI()
-    served.state.context = SimpleNamespace(
-        clock=SystemClock(),
-        intake=Intake(database),
-        report_reader=ClientReportReader(load_symptom_table().classify, key=b"bench"),
-    )
-    served.state.key_ring = _Ring()
-    served.include_router(client_reports.router, prefix="/v1")
-    return served
+def prepare(url: str) -> str:
+    """Make the tables and an API key."""
+    database = open_database(Settings(database=DatabaseSettings(url=url)), may_migrate=True)
+    scopes = ["reports:write"]
+    now = datetime.now(UTC)
+    made = asyncio.run(keys.create(database, tenant="bench", name="b", scopes=scopes, now=now))
+    database.close()
+    return made.secret
 
 
-class _Ring:
-    """Stands for the key ring, which remembers keys for seconds."""
-
-    async def find(self, secret: str) -> Any:
-        assert secret == KEY
-        return SimpleNamespace(id="k", tenant="bench", name="b", scopes=frozenset({"admin"}))
+def durable() -> FastAPI:
+    """The real API as it is wired, without its loops: nothing folds what is stored."""
+    settings = Settings(database=DatabaseSettings(url=os.environ["BENCH_DATABASE"]))
+    return create_api(build(settings, open_database(settings, may_migrate=False)))
 
 
-def reports(count: int, *, ids: bool, texts: int) -> list[dict[str, Any]]:
-    """Make reports of a storm."""
+def reports(count: int, *, ids: bool, texts: int) -> str:
+    """Make reports of a storm, as a JSON array."""
     now = datetime.now(UTC)
     made = []
     for _ in range(count):
         at = now - timedelta(microseconds=random.randrange(300_000_000))
-        report: dict[str, Any] = {
-            "occurred_at": at.isoformat().replace("+00:00", "Z"),
-            "service": "exchange-online",
-            "client": random.choice(CLIENTS),
-            "code": random.choice(CODES),
-            "http_status": 503,
-            "message": f"Cannot reach mailbox server {random.randrange(texts)}",
-            "reporter": f"user{random.randrange(5200)}@contoso.example",
-            "region": "de",
-            "network": random.choice(NETWORKS),
-            "count": 1,
-        }
-        if ids:
-            report["id"] = f"{random.getrandbits(64):016x}"
-        made.append(report)
-    return made
+        given = f'"id":"{random.getrandbits(64):016x}",' if ids else ""
+        made.append(
+            f'{{{given}"occurred_at":"{at:%Y-%m-%dT%H:%M:%S.%fZ}","service":"exchange-online",'
+            f'"client":"{random.choice(CLIENTS)}","code":"{random.choice(CODES)}",'
+            '"http_status":503,"region":"de","count":1,'
+            f'"message":"Cannot reach the mailbox server {random.randrange(texts)}",'
+            f'"reporter":"user{random.randrange(5200)}@contoso.example",'
+            f'"network":"{random.choice(NETWORKS)}"}}'
+        )
+    return "[" + ",".join(made) + "]"
 
 
-def requests(batch: int, count: int, *, ids: bool, texts: int) -> list[bytes]:
+def requests(key: str, batch: int, count: int, *, ids: bool, texts: int) -> list[bytes]:
     """Make whole HTTP requests."""
     made = []
     for _ in range(count):
-        body = json.dumps(reports(batch, ids=ids, texts=texts)).encode()
+        body = reports(batch, ids=ids, texts=texts).encode()
         head = (
             "POST /v1/client-reports HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-            f"Authorization: Bearer {KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"Authorization: Bearer {key}\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         made.append(head.encode() + body)
     return made
@@ -163,11 +144,11 @@ async def load(
 class Server:
     """One server process."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, url: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        environment = {**os.environ, "BENCH_DATABASE": f"sqlite:///{folder}/bench.db"}
+        environment = {**os.environ, "BENCH_DATABASE": url}
         command = [sys.executable, "-m", "uvicorn", "--factory", f"bench.intake:{name}", "--port"]
         options = [
             "--loop",
@@ -212,9 +193,9 @@ def compare(batch: int, servers: dict[str, Server], options: argparse.Namespace)
     found: dict[str, list[dict[str, float]]] = {name: [] for name in servers}
     for number in range(options.rounds + 1):  # the first one warms up
         for name, server in servers.items():
-            count = int(options.seconds * (8_000 if batch > 1 else 20_000))
+            count = int(options.seconds * (1_000 if batch > 1 else 8_000))
             texts = 10**9 if options.unique else 200
-            work = requests(batch, count, ids=not options.steady, texts=texts)
+            work = requests(options.key, batch, count, ids=not options.steady, texts=texts)
             before = server.cpu()
             one = asyncio.run(
                 load(server.port, work, seconds=options.seconds, connections=options.connections)
@@ -247,7 +228,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        servers = {name: Server(name, Path(folder)) for name in ("naive", "durable")}
+        url = f"sqlite:///{folder}/bench.db"
+        options.key = prepare(url)
+        servers = {name: Server(name, url) for name in ("naive", "durable")}
         try:
             for server in servers.values():
                 server.wait()

@@ -22,7 +22,8 @@ class Classified:
 
     ``fine`` is the finer word of the table, absent where nothing matched. ``weight`` says how
     strongly this speaks for an outage, 0 to 1. ``code`` is the code that was given, or else the
-    one that was found in the text.
+    one that was found in the text. ``sure`` says that the given code alone decided, so that the
+    same code with another text means the same.
     """
 
     symptom: Symptom
@@ -31,6 +32,7 @@ class Classified:
     outage_like: bool
     layer: str | None = None
     code: str | None = None
+    sure: bool = False
 
 
 class Classify(Protocol):

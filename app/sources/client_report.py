@@ -69,7 +69,6 @@ class _Meaning:
     fine: str | None = None
     weight: float = 0.0
     code: str | None = None
-    message: str | None = None
 
 
 @dataclass(slots=True)
@@ -112,7 +111,7 @@ class ClientReportReader:
         self._encode = msgspec.msgpack.Encoder().encode
         self._desks: dict[TenantId, _Desk] = {}
         self._meanings: dict[tuple[object, ...], _Meaning] = {}
-        self._texts: dict[int, str | None] = {}
+        self._texts: dict[int, str] = {}
         self._places: dict[_Place, _Located] = {}
 
     def parse(
@@ -142,7 +141,7 @@ class ClientReportReader:
         rejected = records.faults
         # Looked up once: this loop is the dearest part of intake.
         id_of, encode, reporters = desk.digests.id_of, self._encode, desk.reporters
-        meanings, places = self._meanings, self._places
+        meanings, texts, places = self._meanings, self._texts, self._places
         now, oldest = arrival.now, arrival.oldest
         for index, report in zip(records.indexes, records.items, strict=True):
             key = (
@@ -150,10 +149,12 @@ class ClientReportReader:
                 report.client,
                 report.code,
                 report.http_status,
-                hash(report.message),  # stands for the text, so that none is held here
                 report.symptom,
             )
             meaning = meanings.get(key) or self._learn(key, report)
+            message = report.message
+            if message:
+                message = texts.get(hash(message)) or self._scrub(message)
             place = (report.region, report.network)
             region, network, fault = places.get(place) or self._locate(place)
             fault = meaning.fault or fault
@@ -178,7 +179,7 @@ class ClientReportReader:
                     meaning.code,
                     meaning.fine,
                     report.http_status,
-                    meaning.message,
+                    message or None,
                     region,
                     network,
                     report.count or 1,
@@ -198,17 +199,24 @@ class ClientReportReader:
         return desk
 
     def _learn(self, key: tuple[object, ...], report: ClientReportWire) -> _Meaning:
-        if len(self._meanings) >= CACHE_ENTRIES:
-            self._meanings.clear()
-        meaning = self._meanings[key] = self._judge(report)
+        # The hash stands for the text, so that no text of a user is held here.
+        whole = (*key, hash(report.message))
+        meaning = self._meanings.get(whole)
+        if meaning is None:
+            if len(self._meanings) >= CACHE_ENTRIES:
+                self._meanings.clear()
+            meaning, sure = self._judge(report)
+            self._meanings[key if sure else whole] = meaning
         return meaning
 
-    def _judge(self, report: ClientReportWire) -> _Meaning:
+    def _judge(self, report: ClientReportWire) -> tuple[_Meaning, bool]:
         service = known_service(report.service)
         if service is None:
-            return _Meaning((f"Unknown service {report.service!r}: {HOW_TO_LIST}.", "/service"))
+            reason = f"Unknown service {report.service!r}: {HOW_TO_LIST}."
+            return _Meaning((reason, "/service")), False
         if not (report.code or report.http_status or report.message or report.symptom):
-            return _Meaning(("Give at least one of symptom, code, http_status, message.", ""))
+            reason = "Give at least one of symptom, code, http_status, message."
+            return _Meaning((reason, "")), False
         found = self._classify(
             report.code or None,
             report.http_status,
@@ -217,7 +225,7 @@ class ClientReportReader:
             client=report.client,
             service=service,
         )
-        return _Meaning(
+        meaning = _Meaning(
             None,
             service=service,
             client=report.client or Client.OTHER,
@@ -225,16 +233,14 @@ class ClientReportReader:
             fine=found.fine,
             weight=found.weight,
             code=(scrub(found.code, CODE_KEPT) or None) if found.code else None,
-            message=self._scrub(report.message) if report.message else None,
         )
+        return meaning, found.sure
 
-    def _scrub(self, message: str) -> str | None:
-        key = hash(message)
-        if key not in self._texts:
-            if len(self._texts) >= CACHE_ENTRIES:
-                self._texts.clear()
-            self._texts[key] = scrub(message, MESSAGE_KEPT) or None
-        return self._texts[key]
+    def _scrub(self, message: str) -> str:
+        if len(self._texts) >= CACHE_ENTRIES:
+            self._texts.clear()
+        kept = self._texts[hash(message)] = scrub(message, MESSAGE_KEPT)
+        return kept
 
     def _locate(self, place: _Place) -> _Located:
         if len(self._places) >= CACHE_ENTRIES:

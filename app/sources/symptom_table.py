@@ -119,7 +119,7 @@ class SymptomTable:
         if symptom is not None and symptom is not found.symptom:
             weight = STATED_WEIGHT[symptom]
             found = Classified(symptom, None, weight, weight >= OUTAGE_LIKE, code=found.code)
-        return found if code is None else replace(found, code=code)
+        return found if code is None else replace(found, code=code, sure=stated is not None)
 
     def _read_code(self, code: str, client: Client | None) -> Classified | None:
         key = (code, client)
