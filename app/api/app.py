@@ -1,5 +1,6 @@
 """The HTTP application: resources, middleware and error answers put together."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
@@ -49,6 +50,8 @@ def create_api(context: App, lifespan: Lifespan | None = None, *, full: bool = T
         redirect_slashes=False,
     )
     api.state.context = context
+    # Set by whoever runs the server when it stops, so that streams end before it waits for them.
+    api.state.stopping = asyncio.Event()
     api.state.key_ring = KeyRing(context)
     api.state.rates = Rates(context.settings.limits)
     api.state.readiness = Readiness(context)
@@ -66,6 +69,7 @@ def create_api(context: App, lifespan: Lifespan | None = None, *, full: bool = T
         public_url=context.public_url,
         metrics=context.metrics,
         templates=templates,
+        stopping=api.state.stopping,
     )
     _serve_document(api)
     return api

@@ -58,8 +58,10 @@ class Edge:
         public_url: str,
         metrics: Registry,
         templates: Templates,
+        stopping: asyncio.Event,
     ) -> None:
         self._app = app
+        self._stopping = stopping
         self._public_url = public_url
         self._template = templates
         self._secure = public_url.startswith("https://")
@@ -85,7 +87,8 @@ class Edge:
         begun = time.monotonic()
         self._open.add(1)
         try:
-            await self._answer(scope, receive, self._dressed(send, request_id, seen), seen)
+            dressed = self._dressed(send, request_id, seen)
+            await self._answer(scope, self._ending(receive), dressed, seen)
         finally:
             self._open.add(-1)
             self._count(scope, seen, time.monotonic() - begun)
@@ -106,6 +109,20 @@ class Edge:
             if seen.status is not None:
                 raise  # half an answer is out: only a broken connection tells the client so
             await unexpected(public_url=self._public_url, instance=request_id)(scope, receive, send)
+
+    def _ending(self, receive: Receive) -> Receive:
+        whole = False
+
+        async def ending() -> Message:
+            nonlocal whole
+            # A stream asks now and then whether its reader left: when we stop, we let it go.
+            if whole and self._stopping.is_set():
+                return {"type": "http.disconnect"}
+            message = await receive()
+            whole = not message.get("more_body", False)
+            return message
+
+        return ending
 
     def _dressed(self, send: Send, request_id: str, seen: "_Seen") -> Send:
         async def dressed(message: Message) -> None:

@@ -147,7 +147,9 @@ Follow = Callable[..., Any]
 @pytest.fixture
 def follow(api: FastAPI) -> Follow:
     @asynccontextmanager
-    async def following(headers: dict[str, str], query: str = "") -> AsyncIterator[Following]:
+    async def following(
+        headers: dict[str, str], query: str = "", *, waits: bool = True
+    ) -> AsyncIterator[Following]:
         client = Following()
         gone = asyncio.Event()
         asked = False
@@ -174,7 +176,8 @@ def follow(api: FastAPI) -> Follow:
         }
         task = asyncio.create_task(api(scope, receive, client.send))
         yield client
-        gone.set()
+        if waits:
+            gone.set()
         async with asyncio.timeout(5):
             await task
 
@@ -256,6 +259,14 @@ async def test_a_client_that_takes_nothing_is_let_go(
         client.gate.set()
         (last,) = await client.events(1)
         assert last["event"] == "lagged"
+
+
+async def test_a_stream_ends_when_the_server_stops(
+    api: FastAPI, admin: dict[str, str], follow: Follow
+) -> None:
+    api.state.stopping.set()
+    async with follow(admin, waits=False) as client:
+        assert (await client.frames.get())["retry"] == "3000"
 
 
 async def test_a_stream_needs_a_key_and_a_cursor_of_ours(
