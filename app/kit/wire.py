@@ -17,6 +17,8 @@ PATH = re.compile(r" - at `(\$[^`]*)`$")
 KEY = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 MEMBER = re.compile(r"(?:unknown|required) field `(.*?)`")
 UNTOLD = "Input data was truncated"  # msgspec's word for an end that came too soon
+TOO_DEEP = "The JSON is nested too deeply."
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class RecordReader(Generic[R]):
     def _read_object(self, body: bytes) -> Records[R]:
         try:
             return Records([self._one.decode(body)], range(1), [])
-        except (msgspec.ValidationError, UnicodeDecodeError) as error:
+        except (msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
             return Records([], [], [_fault(0, error)])
         except msgspec.DecodeError as error:
             raise BodyRefused(_plain(error)) from error
@@ -80,7 +82,7 @@ class RecordReader(Generic[R]):
     def _read_array(self, body: bytes) -> Records[R]:
         try:
             items = self._many.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             return self._read_each(body)
         _check_count(len(items), ARRAY_LIMIT, "array")
         return Records(items, range(len(items)), [])
@@ -88,7 +90,7 @@ class RecordReader(Generic[R]):
     def _read_each(self, body: bytes) -> Records[R]:
         try:
             parts = self._raw.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise BodyRefused(_plain(error)) from error
         _check_count(len(parts), ARRAY_LIMIT, "array")
         return self._decode_each(enumerate(parts))
@@ -98,7 +100,7 @@ class RecordReader(Generic[R]):
         if lines <= LINE_LIMIT:
             try:
                 items = self._one.decode_lines(body)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except UNREADABLE:
                 items = []
             # Blank lines, or two records on one line, would shift the indexes.
             if items and len(items) == lines:
@@ -115,7 +117,7 @@ class RecordReader(Generic[R]):
         for index, part in parts:
             try:
                 found.items.append(self._one.decode(part))
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except UNREADABLE as error:
                 found.faults.append(_fault(index, error))
             else:
                 indexes.append(index)
@@ -156,6 +158,8 @@ def _explain_start(start: bytes) -> str:
 def _plain(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f"The body is not valid UTF-8: {error.reason}."
+    if isinstance(error, RecursionError):
+        return TOO_DEEP
     text = str(error)
     if text == UNTOLD:
         return "The JSON is cut short."
@@ -165,6 +169,8 @@ def _plain(error: Exception) -> str:
 def _fault(index: int, error: Exception) -> Fault:
     if isinstance(error, UnicodeDecodeError):
         return Fault(index, f"Not valid UTF-8: {error.reason}.", "")
+    if isinstance(error, RecursionError):
+        return Fault(index, TOO_DEEP, "")
     text = str(error)
     if text == UNTOLD:
         return Fault(index, "The JSON is cut short.", "")

@@ -11,7 +11,7 @@ import zstandard
 from sqlalchemy import BigInteger, Connection, Text, cast, func, insert, select, tuple_
 from sqlalchemy.sql import ColumnElement
 
-from app.core.batch import KEY_BYTES, REPORT_FIELDS, RESULT_FIELDS, Batch, key_of
+from app.core.batch import KEY_BYTES, Batch, key_of
 from app.core.signal import Advisory, ClientReport, Command, ProbeResult, Signal
 from app.core.types import Client, Outcome, SelfCheck, SignalKind, Symptom, TenantId
 from app.store.tables import IntakeRow
@@ -87,10 +87,7 @@ class _Result(msgspec.Struct, array_like=True, gc=False):
     id: str = ""
 
 
-LAYOUTS = {
-    SignalKind.CLIENT_REPORT: (_Report, REPORT_FIELDS),
-    SignalKind.PROBE_RESULT: (_Result, RESULT_FIELDS),
-}
+_LAYOUTS = {SignalKind.CLIENT_REPORT: _Report, SignalKind.PROBE_RESULT: _Result}
 
 _encoder = msgspec.msgpack.Encoder()
 _reports = msgspec.msgpack.Decoder(tuple[bytes, list[_Report]])
@@ -108,6 +105,11 @@ class _Tools(threading.local):
 
 
 _tools = _Tools()
+
+
+def layout(kind: SignalKind) -> tuple[str, ...]:
+    """The names of a stored row's values in their order; it may only grow, at its end."""
+    return _LAYOUTS[kind].__struct_fields__[:-1]
 
 
 def encode_batch(ids: Sequence[bytes], rows: Sequence[tuple[Any, ...]]) -> bytes:
