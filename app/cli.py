@@ -117,11 +117,11 @@ async def _keys_do(arguments: argparse.Namespace) -> int:
 def _openapi(arguments: argparse.Namespace) -> int:
     from app.api import openapi  # noqa: PLC0415 - slow to import
     from app.bootstrap import create_app  # noqa: PLC0415 - the same
-    from app.settings import load  # noqa: PLC0415 - the same
+    from app.settings.model import DatabaseSettings, Settings  # noqa: PLC0415 - the same
 
     with tempfile.TemporaryDirectory() as directory:
         url = f"sqlite:///{Path(directory) / 'openapi.db'}"
-        application = create_app(load(None, {"SEXTANT_DATABASE__URL": url}))
+        application = create_app(Settings(database=DatabaseSettings(url=url)))
         if not arguments.check:
             openapi.write(application)
             print(f"Wrote {openapi.FILE}.")

@@ -8,7 +8,12 @@ from datetime import UTC, datetime
 from typing import IO, Any
 
 # What every LogRecord has; all else on a record came through ``extra``.
-STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+    "color_message",
+}
 SECRET_WORDS = ("secret", "token", "password", "authorization", "cookie", "api_key", "signature")
 LONGEST_VALUE = 2000  # characters of one field
 HIDDEN = "[hidden]"

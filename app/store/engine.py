@@ -58,11 +58,17 @@ class Database:
     def _create(self) -> Engine:
         if self.dialect == "postgresql":
             return create_engine(
-                self.url, pool_size=READERS * 3, max_overflow=4, pool_pre_ping=True,
+                self.url,
+                pool_size=READERS * 3,
+                max_overflow=4,
+                pool_pre_ping=True,
                 connect_args={"options": "-c idle_in_transaction_session_timeout=10000"},
             )
         engine = create_engine(
-            self.url, poolclass=QueuePool, pool_size=READERS + 1, max_overflow=2,
+            self.url,
+            poolclass=QueuePool,
+            pool_size=READERS + 1,
+            max_overflow=2,
             connect_args={"check_same_thread": False, "timeout": BUSY_MILLISECONDS / 1000},
         )
         event.listen(engine, "connect", _prepare_sqlite)
