@@ -1,0 +1,102 @@
+"""What the outside saw: what clients asked and were told, and what the receiver was sent.
+
+The two logs are written by the harness while it runs and read by the checker afterwards. Nothing
+here knows how Sextant keeps its own books.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """A request begins with an invoke; what is neither answered nor refused is info: unknown."""
+
+    INVOKE = "invoke"
+    OK = "ok"
+    FAIL = "fail"
+    INFO = "info"
+
+
+class Door(StrEnum):
+    """Where a request went."""
+
+    REPORTS = "client-reports"
+    RESULTS = "probe-results"
+    COMMANDS = "commands"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """One step of one request. ``marks`` name each signal within it; ``life`` counts restarts."""
+
+    client: str
+    request: int
+    phase: Phase
+    door: Door
+    tenant: str
+    marks: tuple[str, ...]
+    life: int
+    status: int | None = None
+    accepted: int = 0
+    duplicates: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """One delivery attempt as the receiver saw it; ``status`` None: it hung up without an answer.
+
+    The order of the log is the order in which the receiver had done with them. ``digest`` is of
+    the body's bytes; ``genuine`` says whether the signature fits.
+    """
+
+    subscription: str
+    webhook_id: str
+    type: str
+    tenant: str
+    sequence: int
+    incident: str | None
+    revision: int | None
+    digest: str
+    status: int | None
+    genuine: bool = True
+    superseded: tuple[str, ...] = ()
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the receiver said that it has it."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+@dataclass(slots=True)
+class History:
+    """Both logs of one run, in the order in which things happened."""
+
+    acts: list[Act] = field(default_factory=list)
+    heard: list[Heard] = field(default_factory=list)
+    life: int = 0
+
+    def note(
+        self,
+        client: str,
+        request: int,
+        phase: Phase,
+        *,
+        door: Door,
+        tenant: str,
+        marks: tuple[str, ...],
+        status: int | None = None,
+        accepted: int = 0,
+        duplicates: int = 0,
+    ) -> None:
+        """Append one step of a request."""
+        self.acts.append(
+            Act(
+                client=client, request=request, phase=phase, door=door, tenant=tenant,
+                marks=marks, life=self.life, status=status, accepted=accepted,
+                duplicates=duplicates,
+            )
+        )  # fmt: skip
+
+    def acknowledged(self) -> int:
+        """How many signals were acknowledged so far."""
+        return sum(len(act.marks) for act in self.acts if act.phase is Phase.OK)

@@ -1,0 +1,166 @@
+"""Sextant as a process of its own: started, killed and started again on the same database."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from app.core.types import TenantId
+from app.flow import keys
+from app.kit.clock import SystemClock
+from app.store import migrate
+from app.store.engine import Database
+
+PROJECT = Path(__file__).resolve().parents[2]
+TENANTS = ("alpha", "beta-works")
+SCOPES = ("reports:write", "probes:write", "incidents:write", "subscriptions:write")
+SPEED = 60  # a minute of the story each second, so that incidents open, resolve and close
+WATCH_SECONDS = 0.01
+# Settings of ours, and what would make each life compile every file anew.
+HIDDEN = ("SEXTANT_", "PYTHONDONTWRITEBYTECODE")
+GRACE_SECONDS = 15.0  # what a stop by SIGTERM may take
+
+# Thresholds are low and periods short: the engine shall have much to say, not be right.
+SETTINGS = """
+[database]
+url = {url}
+[server]
+port = {port}
+public_url = "http://127.0.0.1:{port}"
+[egress]
+allow = [{{ cidr = "127.0.0.1/32" }}]
+[delivery]
+schedule_seconds = {schedule}
+deadline_seconds = 1.0
+[limits]
+api_requests_per_second = 0
+[clock]
+start = "2026-03-16T06:00:00Z"
+speed = {speed}
+mark = {mark}
+[policy]
+false_incidents_per_week = 200.0
+actor_window_minutes = 5
+active_window_minutes = 4
+quiet_minutes = 2
+quiet_minutes_vendor_open = 3
+low_evidence_minutes = 6
+power_nats = 0.5
+reopen_minutes = 4
+update_seconds = 20
+close_hours = 1
+{tenants}
+"""
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        port: int = tried.getsockname()[1]
+    return port
+
+
+async def prepare(url: str) -> dict[str, str]:
+    """Make the tables and a key for each tenant; gives tenant → key."""
+    database = Database(url)
+    try:
+        migrate.upgrade(database)
+        made = {}
+        for tenant in TENANTS:
+            key = await keys.create(
+                database, tenant=TenantId(tenant), name="chaos", scopes=list(SCOPES),
+                now=SystemClock().now(),
+            )  # fmt: skip
+            made[tenant] = key.secret
+    finally:
+        database.close()
+    return made
+
+
+class Server:
+    """The process, over all its lives; one log file for them all."""
+
+    def __init__(self, url: str, folder: Path, *, port: int) -> None:
+        self.port = port
+        self.lives = 0
+        self.began = 0.0
+        self.listening = asyncio.Event()
+        self._config = folder / "sextant.toml"
+        self._log = folder / "serve.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        schedule = [0, *[15] * 4, *[30] * 30]  # seconds of the story: nothing parks by itself
+        tenants = "\n".join(f'[[tenants]]\nid = "{name}"\nusers = 500' for name in TENANTS)
+        self._config.write_text(
+            SETTINGS.format(
+                url=json.dumps(url), port=port, schedule=schedule, speed=SPEED, mark=time.time(),
+                tenants=tenants,
+            )
+        )  # fmt: skip
+
+    def start(self) -> None:
+        """Start the next life."""
+        self.lives += 1
+        self.began = time.monotonic()
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(HIDDEN)}
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "app.cli", "serve", "--config", self._config,
+                 "--port", str(self.port)],
+                cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+
+    async def watch(self) -> None:
+        """Set ``listening`` whenever the port begins to answer; runs until it is cancelled."""
+        while True:
+            if self._process is not None and not self.listening.is_set():
+                with contextlib.suppress(OSError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                    self.listening.set()
+                    writer.close()
+            await asyncio.sleep(WATCH_SECONDS)
+
+    @property
+    def died(self) -> bool:
+        """Whether it ended by itself."""
+        return self._process is not None and self._process.poll() is not None
+
+    async def end(self, how: signal.Signals) -> int:
+        """Send a signal to the process and wait until it is gone; gives its exit code."""
+        process = self._process
+        if process is None:
+            return 0
+        self._process = None
+        if process.poll() is None:
+            process.send_signal(how)
+        self.listening.clear()
+        try:
+            code = await asyncio.to_thread(process.wait, GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = await asyncio.to_thread(process.wait)
+            self.complain(f"did not end within {GRACE_SECONDS:.0f} s of {how.name}")
+        return code
+
+    def complain(self, text: str) -> None:
+        """Add a line to the log of the process, as one of its errors."""
+        with self._log.open("a") as log:
+            log.write(json.dumps({"level": "error", "action": text}) + "\n")
+
+    def errors(self) -> list[str]:
+        """What the process itself called an error, over all its lives."""
+        lines = self._log.read_text("utf-8", "replace").splitlines()
+        return [line[:2000] for line in lines if _is_error(line)]
+
+
+def _is_error(line: str) -> bool:
+    try:
+        return json.loads(line)["level"] in {"error", "critical"}
+    except (ValueError, TypeError, KeyError):
+        return line.startswith("Traceback")  # it did not live long enough to log

@@ -1,0 +1,121 @@
+"""A receiver of webhooks that misbehaves by a seed: refuses, dawdles, or hangs up after reading."""
+
+import asyncio
+import contextlib
+import json
+import random
+from dataclasses import dataclass, field
+
+from app.kit.clock import Clock, SystemClock
+from tests.chaos.facts import digest_of
+from tests.chaos.history import Heard, History
+from tests.standins.receiver import BadSignature, verify
+
+REFUSES, HANGS_UP, DAWDLES = 0.12, 0.08, 0.3  # shares of all attempts
+SLOWEST_SECONDS = 0.4
+CALM = (204, 0.0)
+
+
+@dataclass(slots=True)
+class Receiver:
+    """An HTTP/1.1 server on loopback; the path of a subscription's address names it."""
+
+    history: History
+    chance: random.Random
+    clock: Clock = field(default_factory=SystemClock)
+    calm: bool = True
+    secrets: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    busy: int = 0
+    working: asyncio.Event = field(default_factory=asyncio.Event)
+    _server: asyncio.Server | None = None
+    _open: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    async def start(self) -> int:
+        """Listen; gives the port."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def stop(self) -> None:
+        """Stop listening and drop every connection."""
+        if self._server is not None:
+            self._server.close()
+            for writer in list(self._open):
+                writer.close()
+            await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        try:
+            while await self._one(reader, writer):
+                pass
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # the sender was killed in the middle
+        finally:
+            self._open.discard(writer)
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        path = head[0].split(" ")[1].strip("/")
+        pairs = (line.partition(":") for line in head[1:] if line)
+        headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        self.busy += 1
+        self.working.set()
+        try:
+            status, wait = self._mood()
+            if wait:
+                await asyncio.sleep(wait)
+            self.history.heard.append(self._heard(path, headers, body, status))
+            if status is None:
+                return False
+            writer.write(f"HTTP/1.1 {status} -\r\ncontent-length: 0\r\n\r\n".encode())
+            await writer.drain()
+        finally:
+            self.busy -= 1
+            if not self.busy:
+                self.working.clear()
+        return True
+
+    def _mood(self) -> tuple[int | None, float]:
+        if self.calm:
+            return CALM
+        drawn = self.chance.random()
+        if drawn < REFUSES:
+            return 503, 0.0
+        if drawn < REFUSES + HANGS_UP:
+            return None, 0.0
+        if drawn < REFUSES + HANGS_UP + DAWDLES:
+            return 204, self.chance.uniform(0.05, SLOWEST_SECONDS)
+        return CALM
+
+    def _heard(self, path: str, headers: dict[str, str], body: bytes, status: int | None) -> Heard:
+        event = json.loads(body)  # of either format; tenant apart, they use the same words
+        incident = (event.get("data") or {}).get("incident") or {}
+        return Heard(
+            subscription=self.names.get(path, path),
+            webhook_id=headers.get("webhook-id", ""),
+            type=str(event.get("type", "")),
+            tenant=event.get("tenant") or event.get("source", "").rpartition("/")[2],
+            sequence=int(event.get("sequence") or 0),
+            incident=incident.get("id"),
+            revision=incident.get("revision"),
+            digest=digest_of(body),
+            status=status,
+            genuine=self._is_genuine(path, headers, body),
+            superseded=tuple(headers.get("sextant-superseded", "").replace(",", " ").split()),
+        )
+
+    def _is_genuine(self, path: str, headers: dict[str, str], body: bytes) -> bool:
+        secret = self.secrets.get(path)
+        if secret is None:
+            return True  # the first ping overtakes the answer that holds the secret
+        try:
+            verify(secret, headers, body, now=self.clock.now())
+        except BadSignature:
+            return False
+        return True

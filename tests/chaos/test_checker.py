@@ -1,0 +1,290 @@
+"""The checker finds every kind of fault that is planted, and nothing in a run without one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from tests.chaos.checker import Verdict, check
+from tests.chaos.facts import Checkpoint, Delivery, Event, Facts, Known, Record
+from tests.chaos.history import Act, Door, Heard, History, Phase
+
+TENANT, CELL, MINUTE = "alpha", "exchange-online|browser|timeout||", 29_000_000
+WHERE = (TENANT, CELL, MINUTE)
+SUB, OTHER_SUB = "sub_1", "sub_2"
+
+
+@dataclass(frozen=True)
+class World:
+    """Two logs and a database that fit together."""
+
+    acts: tuple[Act, ...]
+    heard: tuple[Heard, ...]
+    facts: Facts
+
+    def judged(self) -> Verdict:
+        return check(self.acts, self.heard, self.facts)
+
+
+def told(*marks: str, door: Door = Door.REPORTS, end: Phase = Phase.OK, **more: Any) -> list[Act]:
+    """A request and what came of it."""
+    history = History()
+    fresh = {"accepted": len(marks)} if end is Phase.OK and door is not Door.COMMANDS else {}
+    history.note("r", 0, Phase.INVOKE, door=door, tenant=TENANT, marks=marks)
+    history.note("r", 0, end, door=door, tenant=TENANT, marks=marks, **{**fresh, **more})
+    return history.acts
+
+
+def a_report(mark: str, seq: int = 1, **more: Any) -> Record:
+    facts = {
+        "tenant": TENANT, "kind": "client_report", "id": f"id-{mark}", "mark": mark,
+        "position": (0, seq), "cell": CELL, "minute": MINUTE, "actor": mark,
+    }  # fmt: skip
+    return Record(**{**facts, **more})
+
+
+def a_command(mark: str) -> Record:
+    return Record(tenant=TENANT, kind="command", id=f"id-{mark}", mark=mark, position=None)
+
+
+def an_event(sequence: int, **more: Any) -> Event:
+    facts = {
+        "tenant": TENANT, "sequence": sequence, "id": f"evt_{sequence}", "type": "incident.updated",
+        "incident": "inc_1", "revision": sequence, "digest": f"body-{sequence}",
+    }  # fmt: skip
+    return Event(**{**facts, **more})
+
+
+def an_attempt(sequence: int, status: int | None = 204, **more: Any) -> Heard:
+    facts = {
+        "subscription": SUB, "webhook_id": f"evt_{sequence}", "type": "incident.updated",
+        "tenant": TENANT, "sequence": sequence, "incident": "inc_1", "revision": sequence,
+        "digest": f"body-{sequence}", "status": status,
+    }  # fmt: skip
+    return Heard(**{**facts, **more})
+
+
+def a_delivery(sequence: int, state: str = "delivered", **more: Any) -> Delivery:
+    facts = {"id": f"dlv_{sequence}", "subscription": SUB, "event": f"evt_{sequence}"}
+    return Delivery(**{**facts, "state": state, **more})
+
+
+@pytest.fixture
+def world() -> World:
+    """Three reports, one of them sent twice; a command; three events, one refused at first."""
+    return World(
+        acts=(
+            *told("a", "b", end=Phase.INFO),
+            *told("a", "b", "c"),
+            *told("a", "b", "c", accepted=0, duplicates=3),
+            *told("open", door=Door.COMMANDS),
+            *told("never", door=Door.COMMANDS, end=Phase.INFO),
+        ),
+        heard=(
+            an_attempt(0, type="test.ping", incident=None, webhook_id="evt_ping"),
+            an_attempt(1),
+            an_attempt(2, 503),
+            an_attempt(2, None),
+            an_attempt(2),
+            an_attempt(3),
+        ),
+        facts=Facts(
+            records=(a_report("a"), a_report("b"), a_report("c", 2), a_command("open")),
+            checkpoints={TENANT: Checkpoint(position=(0, 2), sequence=3)},
+            heads={TENANT: (0, 2)},
+            events=(an_event(1), an_event(2), an_event(3)),
+            deliveries=(a_delivery(1), a_delivery(2), a_delivery(3)),
+            subscriptions={SUB: (TENANT, "native")},
+            incidents=(
+                Known(
+                    tenant=TENANT, id="inc_1", revision=3, is_open=True, onset=MINUTE, reports=3,
+                    services=("exchange-online",), series={WHERE: 3},
+                ),
+            ),
+            tallies={WHERE: (3, 3)},
+        ),
+    )  # fmt: skip
+
+
+def test_a_run_without_a_fault_has_none(world: World) -> None:
+    verdict = world.judged()
+    assert verdict == Verdict()
+    assert verdict.holds
+
+
+Plant = Callable[[World], World]
+
+
+def stored(**changes: Any) -> Plant:
+    """Change what the database says."""
+    return lambda world: replace(world, facts=replace(world.facts, **changes))
+
+
+def heard(*more: Heard) -> Plant:
+    """Let the receiver hear more."""
+    return lambda world: replace(world, heard=(*world.heard, *more))
+
+
+def without_record(world: World) -> World:
+    facts = replace(world.facts, records=world.facts.records[:2] + world.facts.records[3:])
+    return replace(world, facts=replace(facts, tallies={WHERE: (2, 2)}, incidents=()))
+
+
+def without_command(world: World) -> World:
+    return replace(world, facts=replace(world.facts, records=world.facts.records[:3]))
+
+
+def more_records(*records: Record, **changes: Any) -> Plant:
+    def plant(world: World) -> World:
+        facts = replace(world.facts, records=(*world.facts.records, *records), **changes)
+        return replace(world, facts=facts)
+
+    return plant
+
+
+def an_incident(**changes: Any) -> Plant:
+    def plant(world: World) -> World:
+        changed = replace(world.facts.incidents[0], **changes)
+        return replace(world, facts=replace(world.facts, incidents=(changed,)))
+
+    return plant
+
+
+def never_sent(world: World) -> World:
+    return replace(world, acts=tuple(act for act in world.acts if act.phase is not Phase.INVOKE))
+
+
+def unordered(world: World) -> World:
+    ping, first, *_, third = world.heard
+    return replace(world, heard=(ping, first, third, an_attempt(2)))
+
+
+PLANTED: list[tuple[str, str, Plant]] = [
+    ("an acknowledged report is not stored", "lost drifted", without_record),
+    ("an acknowledged command is not stored", "lost", without_command),
+    (
+        "an event is missing in the log",
+        "lost phantom",
+        stored(events=(an_event(1, revision=1), an_event(3, revision=3))),
+    ),
+    ("an event is planned for nobody", "lost", stored(deliveries=(a_delivery(1), a_delivery(3)))),
+    (
+        "an event is not planned for one of two",
+        "lost",
+        stored(subscriptions={SUB: (TENANT, "native"), OTHER_SUB: (TENANT, "cloudevents")}),
+    ),
+    (
+        "an event counts as delivered and was not",
+        "lost",
+        lambda world: replace(world, heard=world.heard[:-1]),
+    ),
+    ("a change was told by no event", "lost", an_incident(revision=4)),
+    ("a stored report was never sent", "phantom", never_sent),
+    (
+        "an event was delivered and not committed",
+        "phantom",
+        heard(an_attempt(9, incident="inc_9")),
+    ),
+    (
+        "another tenant's event was delivered",
+        "phantom",
+        stored(subscriptions={SUB: ("beta", "native")}),
+    ),
+    (
+        "a delivery's signature does not fit",
+        "phantom",
+        heard(an_attempt(3, 503, genuine=False)),
+    ),
+    ("an event was accepted twice", "duplicate", heard(an_attempt(2))),
+    ("a command took effect twice", "duplicate", more_records(a_command("open"))),
+    ("an event came after a later one", "inverted", unordered),
+    ("an event came with other bytes", "drifted", heard(an_attempt(3, 503, digest="else"))),
+    (
+        "a native body is not the event's own",
+        "drifted",
+        stored(events=(an_event(1), an_event(2), an_event(3, digest="else"))),
+    ),
+    (
+        "a report is stored twice under one id",
+        "drifted",
+        more_records(a_report("a", 2), tallies={WHERE: (3, 3)}),
+    ),
+    (
+        "a report is stored twice under two ids and counted twice",
+        "drifted",
+        more_records(a_report("a", 2, id="id-else"), tallies={WHERE: (4, 3)}),
+    ),
+    (
+        "a repetition was called new",
+        "drifted",
+        lambda world: replace(world, acts=(*world.acts, *told("a", "b", "c"))),
+    ),
+    ("the engine counted a report twice", "drifted", stored(tallies={WHERE: (4, 3)})),
+    ("the engine forgot a minute", "drifted", stored(tallies={}, incidents=())),
+    ("the engine counted what is in no log", "drifted",
+     stored(tallies={WHERE: (3, 3), (TENANT, CELL, MINUTE + 1): (1, 1)})),
+    ("the fold stands beyond its log", "drifted", stored(heads={TENANT: (0, 1)})),
+    (
+        "the fold stands behind its log",
+        "drifted",
+        stored(heads={TENANT: (0, 3)}),
+    ),
+    ("the fold never ran", "drifted", stored(heads={TENANT: (0, 2), "beta": (0, 1)})),
+    (
+        "the state counts fewer events than there are",
+        "drifted",
+        stored(checkpoints={TENANT: Checkpoint(position=(0, 2), sequence=2)}),
+    ),
+    ("an incident claims too many reports", "drifted", an_incident(reports=4)),
+    ("an incident shows too many reports", "drifted", an_incident(series={WHERE: 4})),
+    ("an open incident shows too few", "drifted", an_incident(series={WHERE: 2})),
+    ("an incident's revision was told twice", "drifted lost",
+     stored(events=(an_event(1), an_event(2), an_event(3, revision=2)))),
+    ("the file is damaged", "drifted", stored(sound=False)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kinds", "plant"), [p[1:] for p in PLANTED], ids=[p[0] for p in PLANTED])
+def test_a_planted_fault_is_found(world: World, kinds: str, plant: Plant) -> None:
+    verdict = plant(world).judged()
+    assert {name for name, count in verdict.counts().items() if count} == set(kinds.split())
+    assert verdict.holds is (kinds == "duplicate")
+
+
+@pytest.mark.parametrize("state", ["pending", "parked"])
+def test_what_waits_or_is_parked_in_plain_sight_is_not_lost(world: World, state: str) -> None:
+    facts = replace(world.facts, deliveries=(a_delivery(1), a_delivery(2), a_delivery(3, state)))
+    assert replace(world, heard=world.heard[:-1], facts=facts).judged().holds
+
+
+def test_what_was_superseded_counts_as_delivered_with_what_stands_for_it(world: World) -> None:
+    rows = (a_delivery(1, superseded_by="dlv_2"), a_delivery(2, superseded_by="dlv_3"))
+    facts = replace(world.facts, deliveries=(*rows, a_delivery(3)))
+    only_last = (world.heard[0], world.heard[-1])
+    assert replace(world, heard=only_last, facts=facts).judged().holds
+    assert not replace(world, heard=world.heard[:-1], facts=facts).judged().holds
+
+
+def test_an_unanswered_request_may_be_stored_or_not(world: World) -> None:
+    facts = replace(world.facts, records=(*world.facts.records, a_command("never")))
+    assert replace(world, facts=facts).judged().holds
+
+
+def test_a_repetition_that_comes_late_is_no_inversion(world: World) -> None:
+    verdict = heard(an_attempt(1))(world).judged()
+    assert verdict.counts()["inverted"] == 0
+    assert verdict.counts()["duplicate"] == 1
+
+
+def test_minutes_that_the_engine_may_forget_are_not_missed(world: World) -> None:
+    point = Checkpoint(position=(0, 2), sequence=3, horizon=MINUTE + 1)
+    facts = replace(world.facts, tallies={}, checkpoints={TENANT: point})
+    assert replace(world, facts=facts).judged().holds
+
+
+def test_what_follows_the_checkpoint_is_not_expected_in_the_counts(world: World) -> None:
+    facts = replace(world.facts, records=(*world.facts.records, a_report("d", 3)))
+    acts = (*world.acts, *told("d"))
+    verdict = replace(world, acts=acts, facts=replace(facts, heads={TENANT: (0, 3)})).judged()
+    assert [text for text in verdict.drifted if "behind" not in text] == []
