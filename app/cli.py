@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -39,7 +40,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     application = create_app(settings, roles=roles, may_migrate=arguments.migrate)
     if host in LOOPBACK:
         print(f"Sextant listens on http://{host}:{server.port}/ (Ctrl-C ends it)", file=sys.stderr)
-    uvicorn.run(
+    config = uvicorn.Config(
         application,
         host=host,
         port=server.port,
@@ -48,6 +49,15 @@ def _serve(arguments: argparse.Namespace) -> int:
         timeout_graceful_shutdown=5,
         server_header=False,
     )
+
+    class Server(uvicorn.Server):
+        """Tells the streams to end before it waits for its connections."""
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            application.state.stopping.set()
+            await super().shutdown(sockets)
+
+    Server(config).run()
     return 0
 
 
@@ -186,6 +196,18 @@ def _probe(arguments: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
+def _fold(arguments: argparse.Namespace) -> int:
+    from app.bootstrap import fold_file  # noqa: PLC0415 - slow to import
+
+    told = fold_file(
+        Path(arguments.signals),
+        Path(arguments.out),
+        policy=Path(arguments.policy) if arguments.policy else None,
+    )
+    print(f"{told} incidents; see {arguments.out}.")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sextant", description="One Microsoft 365 incident from three sightings."
@@ -215,6 +237,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_keys(add("keys", _keys, "Make, list and revoke API keys."))
     openapi = add("openapi", _openapi, "Write openapi/v1.json, or check it.")
     openapi.add_argument("--check", action="store_true")
+    fold = add("fold", _fold, "Run the engine alone, in virtual time, over recorded signals.")
+    fold.add_argument("--signals", required=True, metavar="FILE", help="NDJSON, in arrival order")
+    fold.add_argument("--policy", metavar="FILE", help="TOML with keys of [policy]")
+    fold.add_argument("--out", required=True, metavar="DIR")
     graph = add("graph", _graph, "Look at the Graph source of every tenant.")
     graph.add_argument("action", choices=["check"])
     probe = add("probe", _probe, "Run a probe once from here.")

@@ -117,7 +117,7 @@ def a_command(**changes: Any) -> Command:
     """A person's note on the incident of ``an_incident``."""
     values: dict[str, Any] = {
         "id": SignalId(_next("cmd")),
-        "name": "note",
+        "name": "notes",
         "actor_kind": "person",
         "actor": "anna",
         "received_at": NOW,

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from app.core.desk import Desk, lay_out
+from app.core.disturbance import Disturbance
 from app.core.enter import obey_all, take_in
 from app.core.events import Event
 from app.core.evidence import evidence_document
@@ -35,7 +36,8 @@ class Decision:
     """What follows from one step.
 
     ``incidents`` are those that changed; ``evidence`` maps incident id to its evidence document;
-    ``advisories`` are revisions to store; ``links`` maps vendor id to the incident that holds it.
+    ``advisories`` are revisions to store; ``links`` maps vendor id to the incident that holds it,
+    ``held`` incident id to the disturbance that it stands for.
     """
 
     state: EngineState
@@ -46,6 +48,7 @@ class Decision:
     evidence: dict[str, dict[str, Any]] = field(default_factory=dict)
     advisories: tuple[KnownAdvisory, ...] = ()
     links: dict[str, str] = field(default_factory=dict)
+    held: dict[str, Disturbance] = field(default_factory=dict)
 
 
 def _forget(desk: Desk) -> None:
@@ -95,6 +98,7 @@ def _decision(desk: Desk) -> Decision:
         sequence=desk.log.sequence,
         number=desk.number,
         evidence=evidence,
+        held=dict(desk.by_incident),
         advisories=tuple(desk.revised[key] for key in sorted(desk.revised)),
         links={
             key: holder

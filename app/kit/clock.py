@@ -32,7 +32,7 @@ class SystemClock:
 
 
 class ScaledClock:
-    """Virtual time that starts at a given instant and runs ``speed`` times as fast; for the demo."""
+    """Virtual time from a given instant, running ``speed`` times as fast; for the demo."""
 
     def __init__(self, *, start: datetime, speed: float, mark: float | None = None) -> None:
         self._start = start

@@ -148,6 +148,8 @@ class Database:
                 return
 
     def _commit(self, units: list[_Unit]) -> None:
+        # Whoever waits may have gone; a unit that is running can no longer be taken back.
+        units = [unit for unit in units if unit.future.set_running_or_notify_cancel()]
         if len(units) > 1:
             try:
                 with self._engine.begin() as connection:

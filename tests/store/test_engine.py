@@ -1,6 +1,7 @@
 """The database keeps its word on both engines."""
 
 import asyncio
+import threading
 
 import pytest
 from sqlalchemy import Connection, func, insert, select
@@ -72,3 +73,16 @@ def test_an_unreachable_database_is_a_sentence_not_a_driver_error(tmp_path) -> N
 def test_the_shipped_driver_is_named(scheme: str) -> None:
     assert normalize(f"{scheme}://u@h/d") == "postgresql+psycopg://u@h/d"
     assert normalize("sqlite:///x.db") == "sqlite:///x.db"
+
+
+async def test_a_writer_whose_caller_has_gone_goes_on(sqlite_database: Database) -> None:
+    gate = threading.Event()
+    first = asyncio.ensure_future(sqlite_database.write(lambda _: gate.wait(10)))
+    await asyncio.sleep(0)
+    gone = asyncio.ensure_future(sqlite_database.write(lambda _: 1))
+    await asyncio.sleep(0)
+    gone.cancel()
+    gate.set()
+    assert await first
+    async with asyncio.timeout(5):
+        assert await sqlite_database.write(lambda _: 2) == 2
