@@ -105,13 +105,21 @@ class _Scan:
     def run(self) -> list[_Episode]:
         """Walk over all minutes up to now."""
         first = self.view.first_minute
-        if first is None:
+        if first is None or not self._may_speak():
             return []
         for minute in range(first, self.now + 1):
             self._step(minute)
         if self.episode is not None:
             self.ended.append(self.episode)
         return self.ended
+
+    def _may_speak(self) -> bool:
+        """Whether any group could ever agree: enough actors, or a location that failed twice."""
+        heard = {actor for actors in self.view.actors.values() for actor in actors}
+        if len(heard) >= self.policy.quorum_actors or self.view.spans_services:
+            return True
+        failed = (sum(minutes.values()) for minutes in self.view.locations.values())
+        return max(failed, default=0) >= RECENT_BAD
 
     def _first_seen(self, minute: int) -> int:
         fresh = 0
@@ -133,6 +141,7 @@ class _Scan:
     def _fresh_nats(
         self, fresh: int, verdicts: tuple[tuple[bool, float], ...], exposure: float
     ) -> _Nats:
+        """Likelihood ratio and nats of reports and of probes, for each hypothesis."""
         null = self.view.baseline * self.view.inflation * exposure
         rows = []
         for rho, least, rate in HYPOTHESES:
