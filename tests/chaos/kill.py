@@ -1,6 +1,6 @@
 """Kills Sextant again and again while it takes in and delivers, and asks afterwards what became.
 
-Run: ``python -m tests.chaos.kill [--database sqlite|postgresql] [--kills 25] [--seed 1] [--gentle]``;
+Run: ``python -m tests.chaos.kill --database sqlite|postgresql --kills 25 --seed 1 [--gentle]``;
 without ``--database`` both run side by side.
 
 Each life ends 20 to 600 ms after its first acknowledgement, by SIGKILL; the next one begins at
@@ -32,6 +32,7 @@ from tests.chaos.facts import Backlog, Facts, backlog, read
 from tests.chaos.history import History
 from tests.chaos.process import TENANTS, Server, free_port, prepare
 from tests.chaos.receiver import Receiver
+from tests.chaos.sabotage import SABOTAGES
 from tests.postgres import Postgres
 
 DATABASES = ("sqlite", "postgresql")
@@ -47,12 +48,13 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to do. ``gentle`` ends every life by SIGTERM instead."""
+    """What to do. ``gentle`` ends every life by SIGTERM; ``sabotage`` breaks a promise."""
 
     url: str
     kills: int
     seed: int = 1
     gentle: bool = False
+    sabotage: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,7 +88,7 @@ class Run:
         self.chance = random.Random(f"{plan.seed}:lives")
         self.history = History()
         self.receiver = Receiver(self.history, random.Random(f"{plan.seed}:receiver"))
-        self.server = Server(plan.url, folder, port=free_port())
+        self.server = Server(plan.url, folder, port=free_port(), sabotage=plan.sabotage)
         self.first = asyncio.Event()
         self.restarts: list[float] = []
         self.codes: list[int] = []
@@ -266,8 +268,11 @@ def tell(report: Report, say: Say) -> None:
         say(f"  {name:<10} {count:>6}")
         for sentence in getattr(report.verdict, name)[:SHOWN]:
             say(f"    {sentence}")
-    extra = {"left undone": [report.backlog] if _left(report) else [],
-             "errors": report.errors, "refusals": report.refusals}  # fmt: skip
+    extra: dict[str, Sequence[object]] = {
+        "left undone": [report.backlog] if _left(report) else [],
+        "errors": report.errors,
+        "refusals": report.refusals,
+    }
     for name, found in extra.items():
         for one in found[:SHOWN]:
             say(f"  {name}: {one}")
@@ -288,7 +293,7 @@ async def both(arguments: Sequence[str]) -> int:
         )  # fmt: skip
         try:
             while process.stdout is not None and (line := await process.stdout.readline()):
-                print(f"{name:<10} | {line.decode().rstrip()}", flush=True)
+                print(f"{name:<10} {line.decode().rstrip()}", flush=True)
             return await process.wait()
         finally:
             if process.returncode is None:
@@ -316,17 +321,21 @@ def say(line: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run from the command line; 0 when every promise was kept."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--database", choices=[*DATABASES, "both"], default="both")
     parser.add_argument("--kills", type=int, default=25)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--gentle", action="store_true", help="SIGTERM instead of SIGKILL")
+    parser.add_argument("--sabotage", choices=sorted(SABOTAGES), help="break a promise on purpose")
     given = parser.parse_args(argv)
     if given.database == "both":
         arguments = ["--kills", str(given.kills), "--seed", str(given.seed)]
-        return asyncio.run(both([*arguments, "--gentle"] if given.gentle else arguments))
+        arguments += ["--gentle"] if given.gentle else []
+        arguments += ["--sabotage", given.sabotage] if given.sabotage else []
+        return asyncio.run(both(arguments))
     say(f"{given.database}: {given.kills} kills, seed {given.seed}")
-    report = alone(given.database, say, kills=given.kills, seed=given.seed, gentle=given.gentle)
+    wanted = {name: getattr(given, name) for name in ("kills", "seed", "gentle", "sabotage")}
+    report = alone(given.database, say, **wanted)
     tell(report, say)
     return 0 if report.holds else 1
 

@@ -87,8 +87,9 @@ async def prepare(url: str) -> dict[str, str]:
 class Server:
     """The process, over all its lives; one log file for them all."""
 
-    def __init__(self, url: str, folder: Path, *, port: int) -> None:
+    def __init__(self, url: str, folder: Path, *, port: int, sabotage: str | None = None) -> None:
         self.port = port
+        self._module = ["app.cli"] if sabotage is None else ["tests.chaos.sabotage", sabotage]
         self.lives = 0
         self.began = 0.0
         self.listening = asyncio.Event()
@@ -111,7 +112,7 @@ class Server:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(HIDDEN)}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "app.cli", "serve", "--config", self._config,
+                [sys.executable, "-m", *self._module, "serve", "--config", self._config,
                  "--port", str(self.port)],
                 cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
