@@ -202,8 +202,8 @@ class Intake:
 
     async def _commit(self, lane: _Lane, taken: list[_Waiting]) -> None:
         now = max(one.now for one in taken)
+        since = now - self._window
         if not lane.loaded:
-            since = now - self._window
             rows = await self._database.read(lambda c: store.ids_since(c, lane.tenant, since))
             lane.seen.learn(rows)
             lane.loaded = True
@@ -214,7 +214,7 @@ class Intake:
             others: list[tuple[int, datetime, bytes]] = []
             if c.dialect.name == "postgresql":
                 store.lock_tenant(c, lane.tenant)
-                others = store.ids_after(c, lane.tenant, seen.position)
+                others = store.ids_after(c, lane.tenant, seen.position, since)
             foreign = Seen(self._window)
             foreign.learn(others)
             return _store(c, lane.tenant, groups, seen=seen, foreign=foreign), others

@@ -284,9 +284,11 @@ def ids_since(
     return _ids(c, T.c.tenant == tenant, T.c.received_at >= since)
 
 
-def ids_after(c: Connection, tenant: TenantId, seq: int) -> list[tuple[int, datetime, bytes]]:
-    """Read ``seq``, time and ids of the rows that follow; whole only under ``lock_tenant``."""
-    return _ids(c, T.c.tenant == tenant, T.c.seq > seq)
+def ids_after(
+    c: Connection, tenant: TenantId, seq: int, since: datetime
+) -> list[tuple[int, datetime, bytes]]:
+    """The same of the rows that follow a ``seq``; whole only under ``lock_tenant``."""
+    return _ids(c, T.c.tenant == tenant, T.c.seq > seq, T.c.received_at >= since)
 
 
 def _ids(c: Connection, *where: ColumnElement[bool]) -> list[tuple[int, datetime, bytes]]:
