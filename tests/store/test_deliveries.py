@@ -1,94 +1,16 @@
 """Deliveries on both databases: planned, claimed in order, fenced, coalesced, never lost."""
 
-import random
-from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Any
-
-import pytest
-from sqlalchemy import insert, update
+from datetime import timedelta
 
 from app.core.events import EventType
 from app.core.retry import Standing, Why
-from app.core.route import Facts, Filter, PlannedEvent
+from app.core.route import Facts, Filter
 from app.core.types import Severity, Status, TenantId
-from app.store import claims, deliveries, subscriptions
-from app.store.claims import Claimed, Recorded
-from app.store.deliveries import Attempt
+from app.store import deliveries, subscriptions
 from app.store.engine import Database
-from app.store.tables import DeliveryRow, EventRow
 from tests.builders import NOW, TENANT
 from tests.core.test_route import a_subscription
-
-EVENTS = EventRow.__table__
-LEASE = timedelta(seconds=40)
-
-
-def event(number: int, type_: EventType = EventType.OPENED, **more: Any) -> PlannedEvent:
-    values: dict[str, Any] = {
-        "id": f"evt_{number:06d}", "type": type_, "sequence": number, "incident": "inc_1",
-        "facts": Facts(services=("exchange-online",), severity=Severity.MAJOR),
-    }  # fmt: skip
-    return PlannedEvent(**{**values, **more})
-
-
-def document(identity: str) -> bytes:
-    return b'{"id":"%s"}' % identity.encode()
-
-
-def emit(
-    database: Database, *events: PlannedEvent, tenant: TenantId = TENANT, now: datetime = NOW
-) -> int:
-    def work(c: Any) -> int:
-        c.execute(
-            insert(EVENTS),
-            [
-                {
-                    "tenant": tenant, "sequence": e.sequence, "id": e.id, "type": e.type.value,
-                    "incident": e.incident, "occurred_at": now, "body": document(e.id),
-                }
-                for e in events
-            ],
-        )  # fmt: skip
-        return deliveries.plan(c, tenant, events, now)
-
-    return database.write_now(work)
-
-
-def subscribe(database: Database, *names: str, **changes: Any) -> None:
-    for name in names:
-        made = a_subscription(id=name, **changes)
-        database.write_now(lambda c, made=made: subscriptions.add(c, made))
-
-
-def claim(
-    database: Database, *, now: datetime = NOW, token: str = "t1", limit: int = 100, **more: Any
-) -> list[Claimed]:
-    return database.write_now(
-        lambda c: claims.claim(
-            c, token=token, now=now, until=now + LEASE, limit=limit, **{"share": 8, **more}
-        )
-    )
-
-
-def finish(
-    database: Database,
-    claimed: Sequence[Claimed],
-    *,
-    state: str = "delivered",
-    now: datetime = NOW,
-    due: datetime | None = None,
-) -> set[str]:
-    attempt = Attempt(at=now, status=200, outcome="delivered", duration_ms=1.0, excerpt="ok")
-    results = [
-        Recorded(claimed=c, attempt=attempt, state=state, reason=Why.ACCEPTED, due_at=due or now)
-        for c in claimed
-    ]
-    return database.write_now(lambda c: claims.record(c, results, now=now))
-
-
-def names(claimed: Sequence[Claimed]) -> list[tuple[str, str]]:
-    return sorted((c.delivery.subscription, c.delivery.event) for c in claimed)
+from tests.store.queue import EVENTS, LEASE, claim, emit, event, finish, names, subscribe
 
 
 def test_an_event_is_planned_for_whoever_wants_it(database: Database) -> None:
@@ -361,78 +283,3 @@ def test_a_change_over_another_revision_is_refused(database: Database) -> None:
     )
     assert database.read_now(lambda c: subscriptions.get(c, TENANT, "sub_1")) is None
     assert database.read_now(lambda c: subscriptions.page(c, TENANT, after=None, limit=9)) == []
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_order_holds_and_nothing_is_lost_under_random_failures(  # noqa: C901 - one story
-    database: Database, seed: int
-) -> None:
-    """A model run: arrivals, lapsed leases, failures and parkings in random order."""
-    chance = random.Random(seed)
-    subscribe(database, "sub_1", "sub_2")
-    now, sequence = NOW, 0
-    arrived: dict[tuple[str, str], list[int]] = {}
-    held: list[Claimed] = []
-    for step in range(150):
-        now += timedelta(seconds=chance.randint(0, 30))
-        if step < 100 and chance.random() < 0.5:
-            kinds = (EventType.UPDATED, EventType.UPDATED, EventType.NOTED)
-            batch = []
-            for _ in range(chance.randint(1, 4)):
-                sequence += 1
-                incident = f"inc_{chance.randint(1, 3)}"
-                batch.append(event(sequence, chance.choice(kinds), incident=incident))
-            emit(database, *batch, now=now)
-        if chance.random() < 0.7:
-            held += claim(database, now=now, token=f"t{step}", limit=chance.randint(1, 8))
-        chance.shuffle(held)
-        while held and (step >= 100 or chance.random() < 0.6):
-            one = held.pop()
-            fate = "pending" if step < 100 and chance.random() < 0.2 else "delivered"
-            due = now + timedelta(seconds=chance.randint(0, 60))
-            kept = finish(database, [one], state=fate, now=now, due=due)
-            if kept and fate == "delivered":
-                lane = (one.delivery.subscription, one.delivery.lane)
-                arrived.setdefault(lane, []).append(one.delivery.position)
-        if chance.random() < 0.1:
-            held = held[:-1]  # its owner died: the lease lapses
-    for _ in range(200):
-        now += LEASE * 2
-        batch_claimed = claim(database, now=now, token=f"end{now}")
-        if not batch_claimed:
-            break
-        for one in batch_claimed:
-            lane = (one.delivery.subscription, one.delivery.lane)
-            arrived.setdefault(lane, []).append(one.delivery.position)
-        finish(database, batch_claimed, now=now)
-    assert all(positions == sorted(positions) for positions in arrived.values())
-    rows = database.read_now(lambda c: deliveries.page(c, TENANT, limit=9999))
-    assert len(rows) == sequence * 2
-    assert {row.state for row in rows} == {"delivered"}
-
-
-def test_the_due_index_carries_the_claim(sqlite_database: Database) -> None:
-    database = sqlite_database
-    subscribe(database, "sub_1")
-    emit(database, event(1))
-
-    def explain(c: Any) -> str:
-        made = claims._due(NOW, ["sub_9"], 100).compile(
-            c.engine, compile_kwargs={"render_postcompile": True}
-        )
-        values = tuple(str(made.params[name]) for name in made.positiontup or ())
-        return "\n".join(
-            str(row) for row in c.exec_driver_sql(f"EXPLAIN QUERY PLAN {made}", values)
-        )
-
-    plan = database.read_now(explain)
-    assert "ix_deliveries_due" in plan
-    assert "ix_deliveries_lane" in plan
-
-
-def test_an_index_hit_is_not_lost_on_done_rows(database: Database) -> None:
-    subscribe(database, "sub_1")
-    emit(database, event(1))
-    table = DeliveryRow.__table__
-    database.write_now(lambda c: c.execute(update(table).values(state="delivered")))
-    assert claim(database) == []
