@@ -1,0 +1,69 @@
+"""``python -m bench [--quick] [--json] [--only PART …]``: measure, print, write the page.
+
+A full run takes about ten minutes and writes ``docs/performance.md`` and ``docs/img/bench.svg``;
+``--quick`` takes about two, and prints only, as does ``--only``. ``--json`` prints figures alone.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import door, engine, page, picture, reads, start, webhooks
+from bench.rig import ROOT, machine
+
+PAGE = ROOT / "docs" / "performance.md"
+PICTURE = ROOT / "docs" / "img" / "bench.svg"
+
+
+def _plan(*, quick: bool) -> dict[str, Callable[[], Any]]:
+    rounds, seconds = (1, 1.0) if quick else (3, 2.0)
+    return {
+        "start": lambda: start.measure(1 if quick else 5),
+        "intake": lambda: [
+            door.measure(batch, rounds=rounds, seconds=seconds) for batch in (100, 1)
+        ],
+        "webhooks": lambda: webhooks.measure(notes=60 if quick else 300, bursts=5 if quick else 20),
+        "engine": lambda: engine.measure(rounds=1 if quick else 3, batches=20),
+        "reads": lambda: reads.measure(rounds=rounds, seconds=seconds),
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+
+
+def main() -> None:
+    """Measure everything and tell it."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few rounds; nothing is written")
+    parser.add_argument("--json", action="store_true", help="print the figures alone, as JSON")
+    parser.add_argument(
+        "--only", nargs="+", choices=list(_plan(quick=True)), help="parts; printed as JSON"
+    )
+    options = parser.parse_args()
+    found = {}
+    for name, run in _plan(quick=options.quick).items():
+        if not options.only or name in options.only:
+            print(f"measuring {name} …", file=sys.stderr, flush=True)
+            found[name] = run()
+    if options.json or options.only:
+        print(json.dumps(found, indent=1))
+        return
+    page.show(found)
+    if options.quick:
+        return
+    here, day = machine(), f"{datetime.now(UTC):%d %B %Y}"
+    bars = page.targets(found)
+    drawn = picture.draw(bars, title="Sextant, measured", note=f"{day}; {here}")
+    _write(PICTURE, drawn)
+    _write(PAGE, page.document(found, command="python -m bench", machine=here, day=day))
+    print(f"Wrote {PAGE.relative_to(ROOT)} and {PICTURE.relative_to(ROOT)}.", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
