@@ -18,6 +18,7 @@ HYPOTHESES: tuple[tuple[float, float, float | None], ...] = (
     (0.0, 0.0, 0.9),
 )  # (multiple of the null rate, least rate per minute, probe failure rate); 0 or None: no say
 ALONE = 5  # the first so many hypotheses rest on reports alone
+SPEAKS = 1e3  # a ratio above what chance gives in the minutes kept: its start may be the onset
 SURE = 1e15  # a ratio beyond which nothing more is learned
 ALONE_MINUTES = 30  # so long it is asked when reports alone would have sufficed
 CEILING = 1e30  # keeps the statistic finite in a long outage
@@ -232,17 +233,19 @@ class _Scan:
                 return
             self.ended.append(self.episode)
         best = max(range(len(self.ratio)), key=lambda i: (self.ratio[i], -i))
-        since = max(1, minute - self.start[best] + 1)
+        speaking = [start for start, r in zip(self.start, self.ratio, strict=True) if r >= SPEAKS]
+        onset = min([self.start[best], *speaking])
+        since = max(1, minute - onset + 1)
         null = self.view.baseline
         clean = tuple(
             sorted(n for n, m in self.view.locations.items() if minute in m and n not in failing)
         )
         self.episode = _Episode(
-            onset=self.start[best],
+            onset=onset,
             suspected=minute,
             report_nats=self.report_nats[best],
             probe_nats=self.probe_nats[best],
-            actors=sum(self.firsts.get(m, 0) for m in range(self.start[best], minute + 1)),
+            actors=sum(self.firsts.get(m, 0) for m in range(onset, minute + 1)),
             expected=null * since,
             failing=failing,
             clean=clean,

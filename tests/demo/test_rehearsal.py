@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -29,7 +29,8 @@ SYMPTOMS = {
     Kind.RESET: Symptom.CONNECTION_FAILED,
 }
 MINUTE = timedelta(minutes=1)
-STEP = timedelta(seconds=60)
+TICK = timedelta(seconds=10)  # as the fold ticks; used where the story is decided
+ONSET = datetime(2026, 3, 16, 6, 0, tzinfo=UTC), datetime(2026, 3, 16, 6, 20, tzinfo=UTC)
 
 
 def read_reports(
@@ -100,7 +101,7 @@ def record() -> Record:
     )  # fmt: skip
     world, revision, now = World(profile=profile), "", STORY.skip_to
     while now < STORY.ends_at:
-        since, now = now, now + STEP
+        since, now = now, now + (TICK if ONSET[0] <= now < ONSET[1] else MINUTE)
         signals: list[Signal] = [*read_reports(reader, since, now), *probes(since, now)]
         issue = STORY.advisory_at(now)
         if issue and issue["lastModifiedDateTime"] != revision:
