@@ -136,11 +136,11 @@ class ClientReportReader:
         self, tenant: TenantId, records: Records[ClientReportWire], arrival: Arrival
     ) -> Parsed:
         desk = self._desk(tenant)
-        ids: list[bytes] = []
+        contents: list[bytes] = []
         rows: list[tuple[Any, ...]] = []
         rejected = records.faults
         # Looked up once: this loop is the dearest part of intake.
-        id_of, encode, reporters = desk.digests.id_of, self._encode, desk.reporters
+        encode, reporters = self._encode, desk.reporters
         meanings, texts, places = self._meanings, self._texts, self._places
         now, oldest = arrival.now, arrival.oldest
         for index, report in zip(records.indexes, records.items, strict=True):
@@ -167,7 +167,7 @@ class ClientReportReader:
             if fault is not None:
                 rejected.append(Fault(index, *fault))
                 continue
-            ids.append(id_of(encode(report) if report.id is None else b"i" + report.id.encode()))
+            contents.append(encode(report) if report.id is None else b"i" + report.id.encode())
             rows.append(
                 (
                     meaning.service,
@@ -189,6 +189,7 @@ class ClientReportReader:
                 )
             )
         rejected.sort(key=lambda one: one.index)
+        ids = desk.digests.ids_of(contents)
         return Parsed(Batch(SignalKind.CLIENT_REPORT, ids, rows), rejected)
 
     def _desk(self, tenant: TenantId) -> _Desk:

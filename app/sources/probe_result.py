@@ -103,7 +103,7 @@ class ProbeResultReader:
         if digests is None:
             digests = Digests(self._key, tenant, SignalKind.PROBE_RESULT)
             self._digests[tenant] = digests
-        ids: list[bytes] = []
+        contents: list[bytes] = []
         rows: list[tuple[Any, ...]] = []
         rejected = records.faults
         for index, result in zip(records.indexes, records.items, strict=True):
@@ -117,8 +117,9 @@ class ProbeResultReader:
                 rejected.append(Fault(index, *fault))
                 continue
             named = b"" if result.id is None else b"i" + result.id.encode()
-            ids.append(digests.id_of(named or self._encode(result)))
+            contents.append(named or self._encode(result))
         rejected.sort(key=lambda one: one.index)
+        ids = digests.ids_of(contents)
         return Parsed(Batch(SignalKind.PROBE_RESULT, ids, rows), rejected)
 
     def _row(self, result: ProbeResultWire, arrival: Arrival) -> tuple[Any, ...]:

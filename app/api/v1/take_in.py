@@ -9,8 +9,10 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
-from app.api.deps import App, context, problems, resource
-from app.api.operation import Operation
+from app.api.auth import authenticate
+from app.api.deps import App, Principal, context, problems, resource
+from app.api.operation import KEY_HEADER, Operation, Serve
+from app.api.rates import Rates
 from app.core.batch import Batch
 from app.core.errors import InvalidInput
 from app.core.types import TenantId
@@ -68,10 +70,10 @@ class _Direct(APIRoute):
     dependency stays declared, so the document shows it, and is called here by hand.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Serve:
         """Make the handler; the one dependency is what ``deps.require`` made."""
         (guard,) = (found.call for found in self.dependant.dependencies)
-        admit = cast("Callable[..., Coroutine[Any, Any, Any]]", guard)
+        admit = cast("Callable[..., Coroutine[Any, Any, Principal]]", guard)
         endpoint = cast("Callable[..., Coroutine[Any, Any, Response]]", self.endpoint)
 
         async def serve(request: Request) -> Response:
@@ -83,7 +85,27 @@ class _Direct(APIRoute):
 
 
 class IntakeOperation(Operation, _Direct):
-    """An operation of ``/v1`` on the hot path."""
+    """An operation of ``/v1`` on the hot path.
+
+    A request without query and Idempotency-Key, as nearly all are, needs nothing of what
+    ``Operation`` does but the key's rate, which is taken here.
+    """
+
+    def get_route_handler(self) -> Serve:
+        """Make the handler."""
+        whole = super().get_route_handler()
+        direct = _Direct.get_route_handler(self)
+
+        async def serve(request: Request) -> Response:
+            if request.scope["query_string"] or KEY_HEADER in request.headers:
+                return await whole(request)
+            key = await authenticate(request)
+            rates: Rates | None = getattr(request.app.state, "rates", None)
+            if rates is not None:  # an application of a single resource has none
+                rates.take(key.id, intake=True)
+            return await direct(request)
+
+        return serve
 
 
 def intake_resource() -> APIRouter:
