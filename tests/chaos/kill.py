@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ class Report:
     backlog: Backlog
     struck: int = 0  # deliveries that were under way when the process died
     seconds: float = 0.0
-    codes: list[int] = field(default_factory=list)
+    orderly: int = 0  # lives that ended in order
 
     @property
     def holds(self) -> bool:
@@ -91,7 +91,6 @@ class Run:
         self.server = Server(plan.url, folder, port=free_port(), sabotage=plan.sabotage)
         self.first = asyncio.Event()
         self.restarts: list[float] = []
-        self.codes: list[int] = []
         self.struck = 0
 
     def acked(self) -> None:
@@ -117,7 +116,7 @@ class Run:
             tasks = [asyncio.create_task(client.run()) for client in self._clients(stage)]
             await self._lives(stage)
             left = await self._drain(stage, tasks)
-            self.codes.append(await self.server.end(signal.SIGTERM))
+            await self.server.end(signal.SIGTERM)
         finally:
             for task in (watch, *tasks):
                 task.cancel()
@@ -128,8 +127,8 @@ class Run:
         return Report(
             verdict=check(self.history.acts, self.history.heard, found), facts=found,
             history=self.history, restarts=self.restarts, errors=self.server.errors(),
-            refusals=stage.refusals, backlog=left, struck=self.struck, codes=self.codes,
-            seconds=time.monotonic() - begun,
+            refusals=stage.refusals, backlog=left, struck=self.struck,
+            orderly=self.server.orderly(), seconds=time.monotonic() - begun,
         )  # fmt: skip
 
     def _clients(self, stage: Stage) -> list[Client]:
@@ -156,7 +155,7 @@ class Run:
                 await self._answering(http)
                 for form in ("native", "cloudevents"):
                     await self._subscription(http, f"{tenant}-{form}", form, port)
-        self.codes.append(await self.server.end(signal.SIGTERM))
+        await self.server.end(signal.SIGTERM)
         self.say("subscriptions are active; the process ended when it was told to")
 
     async def _answering(self, http: httpx.AsyncClient) -> None:
@@ -197,7 +196,7 @@ class Run:
             lived = time.monotonic() - since
             requests, deliveries = stage.in_flight, self.receiver.busy
             self.struck += deliveries
-            self.codes.append(await self.server.end(how))
+            await self.server.end(how)
             self.say(
                 f"life {number}/{self.plan.kills}: first acknowledgement after"
                 f" {self.restarts[-1]:.2f} s, {how.name} {1000 * lived:.0f} ms later with"
@@ -265,7 +264,7 @@ def tell(report: Report, say: Say) -> None:
     say("deliveries: " + ", ".join(f"{count} {state}" for state, count in counted.items()))
     say("")
     for name, count in report.verdict.counts().items():
-        say(f"  {name:<10} {count:>6}")
+        say(f"  {name:<10} {count:>6}{_of_commands(report.verdict) if name == 'duplicate' else ''}")
         for sentence in getattr(report.verdict, name)[:SHOWN]:
             say(f"    {sentence}")
     extra: dict[str, Sequence[object]] = {
@@ -277,6 +276,11 @@ def tell(report: Report, say: Say) -> None:
         for one in found[:SHOWN]:
             say(f"  {name}: {one}")
     say("  every promise kept" if report.holds else "  A PROMISE WAS BROKEN")
+
+
+def _of_commands(verdict: Verdict) -> str:
+    count = sum(sentence.startswith("command ") for sentence in verdict.duplicate)
+    return f" ({count} of them commands)" if count else ""
 
 
 def _left(report: Report) -> bool:

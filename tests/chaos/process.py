@@ -156,8 +156,14 @@ class Server:
 
     def errors(self) -> list[str]:
         """What the process itself called an error, over all its lives."""
-        lines = self._log.read_text("utf-8", "replace").splitlines()
-        return [line[:2000] for line in lines if _is_error(line)]
+        return [line[:2000] for line in self._lines() if _is_error(line)]
+
+    def orderly(self) -> int:
+        """How many lives ended in order, by the word of the process."""
+        return sum('"action": "stopped"' in line for line in self._lines())
+
+    def _lines(self) -> list[str]:
+        return self._log.read_text("utf-8", "replace").splitlines()
 
 
 def _is_error(line: str) -> bool:
