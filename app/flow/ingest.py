@@ -40,7 +40,9 @@ class Receipt:
 
 @dataclass(slots=True)
 class _Waiting:
-    batch: Batch
+    kind: SignalKind
+    ids: list[bytes]
+    chunk: bytes
     source: str
     now: datetime
     receipt: asyncio.Future[Receipt]
@@ -116,8 +118,10 @@ class Intake:
         if lane is None:
             lane = self._lanes[tenant] = _Lane(tenant, Seen(self._window))
         receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        lane.queue.append(_Waiting(batch, source, now, receipt))
+        chunk = store.pack(batch.rows)
+        lane.queue.append(_Waiting(batch.kind, batch.ids, chunk, source, now, receipt))
         self._waiting += len(batch.ids)
+        del batch  # rows that live until the commit cost more than all that is done with them
         if lane.task is None:
             lane.task = asyncio.create_task(self._drain(lane))
         return await receipt
@@ -196,7 +200,7 @@ class Intake:
                         if not one.receipt.done():
                             one.receipt.set_exception(error)
                 finally:
-                    self._waiting -= sum(len(one.batch.ids) for one in taken)
+                    self._waiting -= sum(len(one.ids) for one in taken)
         finally:
             lane.task = None
 
@@ -256,7 +260,7 @@ def append_command_row(
 def _take(queue: list[_Waiting]) -> tuple[list[_Waiting], list[_Waiting]]:
     total = 0
     for position, one in enumerate(queue):
-        total += len(one.batch.ids)
+        total += len(one.ids)
         if total > GROUP_LIMIT and position:
             return queue[:position], queue[position:]
     return queue, []
@@ -265,10 +269,10 @@ def _take(queue: list[_Waiting]) -> tuple[list[_Waiting], list[_Waiting]]:
 def _group(taken: Sequence[_Waiting]) -> list[_Group]:
     groups: dict[tuple[SignalKind, str], _Group] = {}
     for one in taken:
-        key = (one.batch.kind, one.source)
+        key = (one.kind, one.source)
         group = groups.get(key)
         if group is None:
-            group = groups[key] = _Group(new_id("int"), one.source, one.batch.kind, [])
+            group = groups[key] = _Group(new_id("int"), one.source, one.kind, [])
         group.waiting.append(one)
     return list(groups.values())
 
@@ -279,35 +283,49 @@ def _store(
     stored = _Stored()
     present: set[bytes] = set()
     for group in groups:
-        kept = Batch(group.kind, [], [])
+        ids: list[bytes] = []
+        chunks: list[bytes] = []
         for one in group.waiting:
-            fresh = _fresh(one.batch, seen, foreign, present)
-            kept.ids.extend(fresh.ids)
-            kept.rows.extend(fresh.rows)
-            stored.counts.append((len(fresh.ids), len(one.batch.ids) - len(fresh.ids)))
-        if kept.ids:
-            stored.position = store.append_batch(
+            chosen = _choose(one.ids, seen, foreign, present)
+            if chosen is None:
+                kept, chunk = one.ids, one.chunk
+            else:
+                kept, chunk = list(compress(one.ids, chosen)), store.pick(one.chunk, chosen)
+            ids.extend(kept)
+            chunks.append(chunk)
+            stored.counts.append((len(kept), len(one.ids) - len(kept)))
+        if ids:
+            stored.position = store.append_rows(
                 c,
                 tenant,
-                kept,
+                group.kind,
+                chunks,
+                ids=ids,
                 source=group.source,
                 intake_id=group.intake_id,
                 received_at=max(one.now for one in group.waiting),
             )
-            stored.ids.extend(kept.ids)
+            stored.ids.extend(ids)
     return stored
 
 
-def _fresh(batch: Batch, seen: Seen, foreign: Seen, present: set[bytes]) -> Batch:
-    keys = set(batch.ids)
-    known = not (seen.has_none_of(keys) and foreign.has_none_of(keys) and present.isdisjoint(keys))
-    if not known and len(keys) == len(batch.ids):
+def _choose(
+    ids: Sequence[bytes], seen: Seen, foreign: Seen, present: set[bytes]
+) -> list[bool] | None:
+    """Which ids are new; None for all of them."""
+    keys = set(ids)
+    if (
+        len(keys) == len(ids)
+        and seen.has_none_of(keys)
+        and foreign.has_none_of(keys)
+        and present.isdisjoint(keys)
+    ):
         present |= keys
-        return batch
+        return None
     chosen = []
-    for key in batch.ids:
+    for key in ids:
         new = key not in seen and key not in foreign and key not in present
         chosen.append(new)
         if new:
             present.add(key)
-    return Batch(batch.kind, list(compress(batch.ids, chosen)), list(compress(batch.rows, chosen)))
+    return chosen

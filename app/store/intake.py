@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import compress
 from typing import Any
 
 import msgspec
@@ -11,14 +12,14 @@ import zstandard
 from sqlalchemy import BigInteger, Connection, Text, cast, func, insert, select, tuple_
 from sqlalchemy.sql import ColumnElement
 
-from app.core.batch import KEY_BYTES, Batch, key_of
+from app.core.batch import KEY_BYTES, key_of
 from app.core.signal import Advisory, ClientReport, Command, ProbeResult, Signal
 from app.core.types import Client, Outcome, SelfCheck, SignalKind, Symptom, TenantId
 from app.store.tables import IntakeRow
 
 T = IntakeRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
 
-ROWS = "rows1+zstd"  # [bytes of all ids, [row, …]] in msgpack; a row as in core.batch
+ROWS = "rows1+zstd"  # [bytes of all ids, [chunk, …]] in msgpack, a chunk being [row, …] in msgpack
 OBJECTS = "objects1+zstd"  # [[signal, …], {vendor id: raw bytes}] in msgpack
 LEVEL = 1  # of zstd: higher ones cost more time than they save space here
 FOLDED_TX = -1  # marks a row that was folded in the transaction that stored it
@@ -90,8 +91,10 @@ class _Result(msgspec.Struct, array_like=True, gc=False):
 _LAYOUTS = {SignalKind.CLIENT_REPORT: _Report, SignalKind.PROBE_RESULT: _Result}
 
 _encoder = msgspec.msgpack.Encoder()
-_reports = msgspec.msgpack.Decoder(tuple[bytes, list[_Report]])
-_results = msgspec.msgpack.Decoder(tuple[bytes, list[_Result]])
+_chunks = msgspec.msgpack.Decoder(tuple[bytes, list[bytes]])
+_rows = msgspec.msgpack.Decoder(list[list[Any]])
+_reports = msgspec.msgpack.Decoder(list[_Report])
+_results = msgspec.msgpack.Decoder(list[_Result])
 _advisories = msgspec.msgpack.Decoder(tuple[tuple[Advisory, ...], dict[str, bytes]])
 _commands = msgspec.msgpack.Decoder(tuple[tuple[Command, ...], dict[str, bytes]])
 
@@ -112,9 +115,19 @@ def layout(kind: SignalKind) -> tuple[str, ...]:
     return _LAYOUTS[kind].__struct_fields__[:-1]
 
 
-def encode_batch(ids: Sequence[bytes], rows: Sequence[tuple[Any, ...]]) -> bytes:
-    """Encode reports or results that are rows; the codec is ``ROWS``."""
-    return _tools.pack.compress(_encoder.encode((b"".join(ids), rows)))
+def pack(rows: Sequence[tuple[Any, ...]]) -> bytes:
+    """Write the rows of one request as a chunk; bytes wait for their commit more cheaply."""
+    return _encoder.encode(rows)
+
+
+def pick(chunk: bytes, chosen: Sequence[bool]) -> bytes:
+    """Keep only the chosen rows of a chunk."""
+    return _encoder.encode(list(compress(_rows.decode(chunk), chosen)))
+
+
+def encode_chunks(ids: Sequence[bytes], chunks: Sequence[bytes]) -> bytes:
+    """Encode reports or results; the codec is ``ROWS``."""
+    return _tools.pack.compress(_encoder.encode((b"".join(ids), chunks)))
 
 
 def encode(signals: Sequence[Advisory | Command], raw: dict[str, bytes] | None = None) -> bytes:
@@ -131,11 +144,13 @@ def decode(kind: SignalKind | str, codec: str, body: bytes) -> tuple[Signal, ...
     plain = _unpack(codec, body)
     match SignalKind(kind):
         case SignalKind.CLIENT_REPORT:
-            keys, reports = _reports.decode(plain)
+            keys, chunks = _chunks.decode(plain)
+            reports = [report for chunk in chunks for report in _reports.decode(chunk)]
             _name(keys, reports)
             return tuple(msgspec.convert(reports, list[ClientReport], from_attributes=True))
         case SignalKind.PROBE_RESULT:
-            keys, results = _results.decode(plain)
+            keys, chunks = _chunks.decode(plain)
+            results = [result for chunk in chunks for result in _results.decode(chunk)]
             _name(keys, results)
             return tuple(msgspec.convert(results, list[ProbeResult], from_attributes=True))
         case SignalKind.ADVISORY:
@@ -196,26 +211,28 @@ def append(
     return int(c.execute(insert(T).values(values).returning(T.c.seq)).scalar_one())
 
 
-def append_batch(
+def append_rows(
     c: Connection,
     tenant: TenantId,
-    batch: Batch,
+    kind: SignalKind,
+    chunks: Sequence[bytes],
     *,
+    ids: Sequence[bytes],
     source: str,
     intake_id: str,
     received_at: datetime,
 ) -> int:
-    """Append reports or results and return the ``seq`` of their row."""
+    """Append packed reports or results and return the ``seq`` of their row."""
     return append(
         c,
         tenant=tenant,
-        kind=batch.kind,
+        kind=kind,
         source=source,
         intake_id=intake_id,
         received_at=received_at,
-        ids=batch.ids,
+        ids=ids,
         codec=ROWS,
-        body=encode_batch(batch.ids, batch.rows),
+        body=encode_chunks(ids, chunks),
     )
 
 

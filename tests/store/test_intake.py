@@ -18,13 +18,20 @@ from tests.builders import NOW, TENANT, a_command, a_probe_result, a_report, an_
 OTHER = TenantId("fabrikam")
 
 
+def put(c, batch, *, tenant=TENANT, at=NOW):
+    chunks = [intake.pack(batch.rows)]
+    return intake.append_rows(
+        c, tenant, batch.kind, chunks, ids=batch.ids, source="t", intake_id="int_1", received_at=at
+    )
+
+
+def encoded(ids, rows):
+    return intake.encode_chunks(ids, [intake.pack(rows[:1]), intake.pack(rows[1:])])
+
+
 def store(database, *reports, tenant=TENANT, at=NOW):
     batch = batch_of_reports(reports)
-    return database.write_now(
-        lambda c: intake.append_batch(
-            c, tenant, batch, source="t", intake_id="int_1", received_at=at
-        )
-    )
+    return database.write_now(lambda c: put(c, batch, tenant=tenant, at=at))
 
 
 def read(database, tx=0, seq=0, *, tenant=TENANT, limit=100):
@@ -52,7 +59,7 @@ def test_reports_and_results_come_back_equal():
         (batch_of_reports([report]), report),
         (batch_of_results([result]), result),
     ):
-        body = intake.encode_batch(batch.ids, batch.rows)
+        body = encoded(batch.ids, batch.rows)
         assert intake.decode(batch.kind, intake.ROWS, body) == (signal,)
 
 
@@ -60,14 +67,14 @@ def test_reports_and_results_come_back_equal():
 def test_any_text_comes_back_equal(given_):
     reports = [a_report(id=hexed(key), message=text) for key, text in given_]
     batch = batch_of_reports(reports)
-    body = intake.encode_batch(batch.ids, batch.rows)
+    body = encoded(batch.ids, batch.rows)
     assert intake.decode(SignalKind.CLIENT_REPORT, intake.ROWS, body) == tuple(reports)
 
 
 def test_values_left_off_at_the_end_take_their_defaults():
     report = a_report(id=hexed(3), code=None, http_status=None, region=None)
     batch = batch_of_reports([report])
-    body = intake.encode_batch(batch.ids, [batch.rows[0][:6]])
+    body = encoded(batch.ids, [batch.rows[0][:6]])
     assert intake.decode(SignalKind.CLIENT_REPORT, intake.ROWS, body) == (report,)
 
 
@@ -80,6 +87,15 @@ def test_advisories_and_commands_come_back_equal():
     assert intake.decode(SignalKind.ADVISORY, intake.OBJECTS, body) == (advisory,)
     assert intake.raw_of(intake.OBJECTS, body) == {"EX1": b"{}"}
     assert intake.decode("command", intake.OBJECTS, intake.encode([command])) == (command,)
+
+
+def test_rows_are_picked_out_of_a_chunk():
+    reports = [a_report(id=hexed(n), message=f"é{n}") for n in range(4)]
+    batch = batch_of_reports(reports)
+    chunk = intake.pick(intake.pack(batch.rows), [True, False, False, True])
+    body = intake.encode_chunks([batch.ids[0], batch.ids[3]], [chunk])
+    kept = intake.decode(SignalKind.CLIENT_REPORT, intake.ROWS, body)
+    assert kept == (reports[0], reports[3])
 
 
 def test_an_unknown_codec_is_refused():
@@ -133,7 +149,7 @@ def test_a_row_that_commits_late_is_not_skipped(postgresql_database: Database):
     def slow() -> None:
         def work(c):
             batch = batch_of_reports([a_report(id=hexed(1))])
-            intake.append_batch(c, TENANT, batch, source="t", intake_id="a", received_at=NOW)
+            put(c, batch)
             begun.set()
             go_on.wait(20)
 

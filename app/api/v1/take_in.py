@@ -135,11 +135,13 @@ async def take_in(
         parsed = await asyncio.to_thread(parse, tenant, body, media, now=now)
     else:
         parsed = parse(tenant, body, media, now=now)
-    rejected = parsed.rejected
-    if not parsed.batch.ids:
+    batch, rejected = parsed.batch, parsed.rejected
+    if not batch.ids:
         shown = [_entry(fault) for fault in rejected[:ERRORS_SHOWN]]
         raise InvalidInput("No record of the body can be taken.", errors=shown)
-    receipt = await app.intake.append_batch(tenant, parsed.batch, source=source, now=now)
+    durable = app.intake.append_batch(tenant, batch, source=source, now=now)
+    del body, parsed, batch  # nothing of it is needed while the commit is awaited
+    receipt = await durable
     answer = {
         "intake_id": receipt.intake_id,
         "accepted": receipt.accepted,
