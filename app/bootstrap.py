@@ -13,10 +13,11 @@ from pathlib import Path
 
 import msgspec
 from fastapi import FastAPI
+from sqlalchemy import make_url
 
 from app.api.app import create_api
 from app.core.catalogue import SERVICES
-from app.core.errors import SettingsError
+from app.core.errors import SettingsError, StorageUnavailable
 from app.core.policy import Policy
 from app.core.ports import Format
 from app.core.signal import ProbeResult
@@ -100,10 +101,18 @@ def open_database(settings: Settings, *, may_migrate: bool) -> Database:
     """Open the database and see that its tables are of this version.
 
     Raises:
-        SettingsError: they are not, and migrating was not asked for.
-        StorageUnavailable: it cannot be reached.
+        SettingsError: they are not, and migrating was not asked for; or it cannot be opened.
     """
     db = Database(settings.database.url)
+    try:
+        return _ready(db, may_migrate=may_migrate)
+    except StorageUnavailable as error:
+        db.close()
+        where = make_url(db.url).render_as_string(hide_password=True)
+        raise SettingsError(error.detail or f"The database {where} cannot be opened.") from error
+
+
+def _ready(db: Database, *, may_migrate: bool) -> Database:
     if db.dialect == "sqlite" or may_migrate:
         migrate.upgrade(db)
     elif not migrate.is_current(db):
@@ -121,6 +130,7 @@ def profile_of(tenant: TenantSettings, default_users: int) -> TenantProfile:
         id=TenantId(tenant.id),
         users=tenant.users or default_users,
         external=frozenset(probe.location for probe in tenant.probes if probe.external),
+        reads_vendor=tenant.graph is not None,
         service_names={service.slug: service.name for service in SERVICES},
     )
 

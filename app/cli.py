@@ -13,6 +13,11 @@ from typing import Any
 from app.core.errors import AppError, SettingsError
 from app.kit import logs
 
+
+class WrongUsage(Exception):  # noqa: N818 - a word of the field
+    """Raised when the command line itself is wrong; the exit code is 2."""
+
+
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -25,7 +30,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     settings = read_settings(arguments.config)
     roles = tuple(part for part in arguments.roles.split(",") if part)
     if not roles or set(roles) - set(ROLES):
-        raise SettingsError(f"--roles takes {', '.join(ROLES)}, separated by commas.")
+        raise WrongUsage(f"--roles takes {', '.join(ROLES)}, separated by commas.")
     host = arguments.host or settings.server.host
     server = settings.server.model_copy(
         update={"host": host, "port": arguments.port or settings.server.port}
@@ -37,6 +42,7 @@ def _serve(arguments: argparse.Namespace) -> int:
             "and name the file with --config."
         )
     logs.configure()
+    listening = _listen(host, server.port)
     application = create_app(settings, roles=roles, may_migrate=arguments.migrate)
     if host in LOOPBACK:
         print(f"Sextant listens on http://{host}:{server.port}/ (Ctrl-C ends it)", file=sys.stderr)
@@ -57,8 +63,24 @@ def _serve(arguments: argparse.Namespace) -> int:
             application.state.stopping.set()
             await super().shutdown(sockets)
 
-    Server(config).run()
+    Server(config).run(sockets=[listening])
     return 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind before anything else starts, so that a taken port is one sentence.
+
+    Raises:
+        SettingsError: the address cannot be listened on.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise SettingsError(
+            f"Cannot listen on {host} port {port}: {why}. Choose another with --port."
+        ) from error
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -100,11 +122,14 @@ async def _keys_do(arguments: argparse.Namespace) -> int:
             if arguments.tenant not in known:
                 raise SettingsError(f"There is no tenant {arguments.tenant} in the settings.")
             days = arguments.expires_days
+            wanted = [s.strip() for s in arguments.scopes.split(",") if s.strip()]
+            if not wanted or set(wanted) - set(use_cases.SCOPES):
+                raise WrongUsage(f"--scopes takes {', '.join(use_cases.SCOPES)}, by commas.")
             made = await use_cases.create(
                 db,
                 tenant=arguments.tenant,
                 name=arguments.name,
-                scopes=[s.strip() for s in arguments.scopes.split(",") if s.strip()],
+                scopes=wanted,
                 now=now,
                 expires_in=None if days is None else timedelta(days=days),
             )
@@ -249,6 +274,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _days(text: str) -> int:
+    """Read a whole number of days, at least one."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
 def _add_keys(parser: Any) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     common = argparse.ArgumentParser(add_help=False)
@@ -257,7 +290,7 @@ def _add_keys(parser: Any) -> None:
     create.add_argument("--tenant", required=True, help="a tenant's id, or * for all")
     create.add_argument("--scopes", required=True, help="comma-separated")
     create.add_argument("--name", required=True, help="who it is for")
-    create.add_argument("--expires-days", type=int)
+    create.add_argument("--expires-days", type=_days)
     actions.add_parser("list", parents=[common], help="list keys, never their secrets")
     revoke = actions.add_parser("revoke", parents=[common], help="revoke a key at once")
     revoke.add_argument("key", metavar="KEY_ID")
@@ -269,6 +302,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     run: Command = arguments.run
     try:
         return run(arguments)
+    except WrongUsage as error:
+        print(f"sextant: {error}", file=sys.stderr)
+        return 2
     except AppError as error:
         print(f"sextant: {error}", file=sys.stderr)
         return 1

@@ -88,6 +88,8 @@ def _query_names(dependant: Dependant) -> frozenset[str]:
 
 
 def _refuse_unknown(request: Request, known: frozenset[str]) -> None:
+    if "\0" in request.url.path or any("\0" in v for _, v in request.query_params.multi_items()):
+        raise InvalidInput("The address holds the character U+0000.")
     allowed = known if request.method in {"GET", "HEAD"} else known - {"tenant"}
     unknown = sorted(set(request.query_params) - allowed)
     if unknown:

@@ -141,11 +141,13 @@ def _is_material(old: Incident, new: Incident) -> bool:
 
 def _is_due(old: Incident, new: Incident, since: timedelta, policy: Policy) -> bool:
     """Whether figures alone are worth telling: soon when they grow fast, else now and then."""
+    moved = new.impact.locations_failing != old.impact.locations_failing
+    if moved and since >= timedelta(seconds=policy.update_seconds / PATIENCE):
+        return True
     if since < timedelta(seconds=policy.update_seconds):
         return False
     grown = new.impact.reporters >= old.impact.reporters * GROWTH + 1
-    moved = new.impact.locations_failing != old.impact.locations_failing
-    return grown or moved or since >= timedelta(seconds=policy.update_seconds * PATIENCE)
+    return grown or since >= timedelta(seconds=policy.update_seconds * PATIENCE)
 
 
 def tell_changes(

@@ -21,6 +21,8 @@ ALONE = 5  # the first so many hypotheses rest on reports alone
 SPEAKS = 1e3  # a ratio above what chance gives in the minutes kept: its start may be the onset
 SURE = 1e15  # a ratio beyond which nothing more is learned
 ALONE_MINUTES = 30  # so long it is asked when reports alone would have sufficed
+ENOUGH = 50.0  # nats of probes beyond which nobody counts on
+FAILING_RATE = 0.9  # failure rate of a location that fails
 CEILING = 1e30  # keeps the statistic finite in a long outage
 CLEAN_RATE = 0.3  # failure rate that a clean probe minute speaks against
 NATS_CAP = 3.0  # most information that one minute of silence may give
@@ -48,6 +50,7 @@ class Finding:
     peak: float
     report_nats: float
     probe_nats: float
+    probe_peak: float
     reports_alone: int | None
     actors_at_opening: int
     expected_at_opening: float
@@ -77,6 +80,8 @@ class _Episode:
     silence: float = 0.0
     peak: float = 0.0
     peak_residue: int = 0
+    probe_sum: float = 0.0
+    probe_peak: float = 0.0
     reports_alone: int | None = None
     failed_ever: set[str] = field(default_factory=set)
     most_failing: int = 0
@@ -163,8 +168,8 @@ class _Scan:
             rows = self._nats(fresh, verdicts)
         ratio = self.ratio
         for index, (likelihood, reports, probes) in enumerate(rows):
-            if ratio[index] < 1.0:
-                self.start[index] = minute
+            if self.report_nats[index] + self.probe_nats[index] <= 0.0:
+                self.start[index] = minute  # the sum of evidence was spent: a change begins here
                 self.report_nats[index] = self.probe_nats[index] = 0.0
             grown = (1.0 + ratio[index]) * likelihood
             ratio[index] = min(CEILING, grown)
@@ -269,6 +274,7 @@ class _Scan:
         if episode.reports_alone is None and self.alone >= policy.threshold / policy.suspect_ratio:
             episode.reports_alone = minute
         episode.peak = max(episode.peak, mean)
+        self._weigh_probes(episode, minute)
         episode.most_failing = max(episode.most_failing, len(failing))
         episode.failed_ever.update(failing)
         if over:
@@ -284,6 +290,18 @@ class _Scan:
             episode.recovered = {}
         else:
             self._gather(episode, minute)
+
+    def _weigh_probes(self, episode: _Episode, minute: int) -> None:
+        """Add up what probes say of this stretch, from where they begin to speak for it."""
+        if episode.probe_peak >= ENOUGH:
+            return
+        nats = sum(
+            _probe_nats(minutes[minute], self.view.failure_rates[location], FAILING_RATE)
+            for location, minutes in self.view.locations.items()
+            if minute in minutes
+        )
+        episode.probe_sum = max(0.0, episode.probe_sum + nats)
+        episode.probe_peak = max(episode.probe_peak, episode.probe_sum)
 
     def _gather(self, episode: _Episode, minute: int) -> None:
         """Add the information that a quiet minute gives."""
@@ -342,6 +360,7 @@ def scan(view: View, policy: Policy, *, now: int, fraction: float = 1.0) -> list
             peak=episode.peak,
             report_nats=episode.report_nats,
             probe_nats=episode.probe_nats,
+            probe_peak=max(episode.probe_peak, episode.probe_nats),
             reports_alone=episode.reports_alone,
             actors_at_opening=episode.actors,
             expected_at_opening=episode.expected,

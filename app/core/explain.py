@@ -132,7 +132,7 @@ def _later_reasons(disturbance: Disturbance, policy: Policy) -> list[Reason]:
         result.append(
             _reason(
                 "probes_failing",
-                0.0,
+                max(f.probe_peak for f in disturbance.findings),
                 f"{text} failed",
                 source=SourceKind.PROBE,
                 at=instant_of(disturbance.last_bad),
@@ -191,7 +191,9 @@ def title_of(names: Sequence[str], disturbance: Disturbance) -> str:
     return f"{listed(list(names))}: {what}" if what else f"{listed(list(names))}: failing"
 
 
-def summary_of(disturbance: Disturbance, advisories: Sequence[LinkedAdvisory]) -> str:
+def summary_of(
+    disturbance: Disturbance, advisories: Sequence[LinkedAdvisory], *, hears_vendor: bool
+) -> str:
     """Say in two sentences who is hit since when, and what the vendor says."""
     size = disturbance.size
     since = instant_of(disturbance.onset)
@@ -204,4 +206,6 @@ def summary_of(disturbance: Disturbance, advisories: Sequence[LinkedAdvisory]) -
     if advisories:
         said = ", ".join(f"{a.id} ({a.status})" for a in advisories)
         return f"{text} Microsoft: {said}."
+    if not hears_vendor:
+        return f"{text} What Microsoft says is not read now."
     return f"{text} Microsoft has published nothing that fits."

@@ -12,10 +12,7 @@ from app.core.lifecycle import Context, advance, refresh
 from app.core.state import (
     minute_of,
 )
-from app.core.types import (
-    Resolution,
-    Status,
-)
+from app.core.types import Resolution, SourceKind, Status
 
 
 def _context(desk: Desk) -> Context:
@@ -27,6 +24,8 @@ def _context(desk: Desk) -> Context:
         minute=desk.minute,
         known=desk.state.advisories,
         stale=tuple(s.source for s in desk.state.stale),
+        hears_vendor=desk.snapshot.profile.reads_vendor
+        and not any(s.kind == SourceKind.ADVISORY for s in desk.state.stale),
     )
 
 

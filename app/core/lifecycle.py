@@ -43,6 +43,7 @@ class Context:
     minute: int
     known: dict[str, KnownAdvisory]
     stale: tuple[str, ...] = ()
+    hears_vendor: bool = True  # a source of advisories is configured and not stale
 
 
 def link(known: KnownAdvisory, *, score: float, linked_at: datetime) -> LinkedAdvisory:
@@ -161,7 +162,7 @@ def _own_fields(incident: Incident, disturbance: Disturbance, context: Context) 
     return replace(
         incident,
         title=incident.title if incident.by_person else title_of(names, disturbance),
-        summary=summary_of(disturbance, incident.advisories),
+        summary=summary_of(disturbance, incident.advisories, hears_vendor=context.hears_vendor),
         severity=incident.severity if incident.severity_pinned else severity,
         severity_measured=severity,
         origin=origin,
@@ -257,7 +258,7 @@ def _own_status(incident: Incident, disturbance: Disturbance, context: Context) 
 def _how(incident: Incident, phase: Phase) -> Resolution:
     if incident.origin in (Origin.LOCAL, Origin.IDENTITY):
         return Resolution.SELF_RESTORED
-    if phase is Phase.FIXED or incident.mitigated_at is not None:
+    if phase is Phase.FIXED or (incident.advisories and incident.mitigated_at is not None):
         rolled_back = incident.cause_category == "configuration_change"
         return Resolution.ROLLBACK if rolled_back else Resolution.VENDOR_FIX
     return Resolution.SELF_RESTORED
@@ -283,6 +284,8 @@ def _disagreement(incident: Incident, disturbance: Disturbance, context: Context
     phase = vendor_phase(incident.advisories, context)
     quiet = _quiet_minutes(disturbance, context)
     bad = quiet < CALM_MINUTES or bool(disturbance.waiting)
+    if phase is Phase.NONE and not context.hears_vendor:
+        return Disagreement.NONE  # who does not listen cannot call the other silent
     if phase is Phase.NONE:
         alone = incident.origin in (Origin.VENDOR, Origin.UNKNOWN)
         return Disagreement.VENDOR_SILENT if alone and bad else incident.disagreement
@@ -305,7 +308,7 @@ def _apply(incident: Incident, following: _Next, context: Context) -> Incident:
     ):
         confirmed = now
     mitigated = incident.mitigated_at
-    if mitigated is None and status is Status.MITIGATING:
+    if mitigated is None and status in (Status.MITIGATING, Status.MONITORING):
         mitigated = now
     return replace(
         incident,

@@ -72,6 +72,6 @@ def own_evidence(disturbance: Disturbance) -> dict[str, EvidenceSummary]:
             count=sum(p.failed for p in results),
             first_at=min(p.first_at for p in results if p.first_at),
             last_at=max(p.last_at for p in results if p.last_at),
-            weight=round(sum(f.probe_nats for f in disturbance.findings), 1),
+            weight=round(sum(f.probe_peak for f in disturbance.findings), 1),
         )
     return result

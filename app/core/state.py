@@ -133,11 +133,16 @@ class EngineState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantProfile:
-    """What is known of a tenant beforehand; ``external`` names locations outside its network."""
+    """What is known of a tenant beforehand.
+
+    ``external`` names locations outside its network; ``reads_vendor`` says whether a source of
+    advisories is configured.
+    """
 
     id: TenantId
     users: int
     external: frozenset[str] = frozenset()
+    reads_vendor: bool = True
     service_names: dict[str, str] = field(default_factory=dict)
 
 

@@ -16,18 +16,19 @@ from app.core.incident import Incident
 from app.core.policy import Policy
 from app.core.ports import Render
 from app.core.route import PlannedEvent, planned
-from app.core.signal import Command, Signal
+from app.core.signal import Command, ProbeResult, Signal
 from app.core.state import EngineState, Snapshot, TenantProfile
-from app.core.types import ActorKind, SignalId, TenantId
+from app.core.types import ActorKind, SignalId, SignalKind, TenantId
 from app.kit.clock import Clock
 from app.kit.ids import new_id
-from app.store import advisories, events, evidence, incidents, intake, states
+from app.store import advisories, events, evidence, incidents, intake, probes, states
 from app.store.engine import Database
 from app.store.intake import IntakeRecord
 from app.store.states import Checkpoint
 
 BATCH = 200  # rows of the intake log that one step takes
 TRIES = 50  # times that a command is tried against steps that come between
+RUNNER = "probe:runner"  # our own runner keeps its newest results itself, with their intervals
 QUIET_WRITE = timedelta(seconds=60)  # a step of time alone is stored at least so often
 
 Plan = Callable[[Connection, TenantId, Sequence[PlannedEvent], datetime], int]
@@ -127,8 +128,17 @@ class Fold:
             raw: dict[str, bytes] = {}
             for record in records:
                 raw |= intake.raw_of(record.codec, record.body)
+            pushed = [
+                signal
+                for record in records
+                if record.kind is SignalKind.PROBE_RESULT and record.source != RUNNER
+                for signal in record.signals
+                if isinstance(signal, ProbeResult)
+            ]
             try:
-                await self._store(tenant, loaded.checkpoint, after, decision, now, raw=raw)
+                await self._store(
+                    tenant, loaded.checkpoint, after, decision, now, raw=raw, pushed=pushed
+                )
             except Overtaken:
                 return True
             return len(records) == BATCH
@@ -152,6 +162,7 @@ class Fold:
         now: datetime,
         *,
         raw: Mapping[str, bytes],
+        pushed: Sequence[ProbeResult] = (),
         also: Callable[[Connection], Any] | None = None,
     ) -> None:
         body, rendered = await asyncio.to_thread(self._pack, decision)
@@ -171,6 +182,7 @@ class Fold:
                 advisories.upsert(c, tenant, known.advisory, raw.get(vendor_id), known.revision)
             for vendor_id, incident in decision.links.items():
                 advisories.set_incidents(c, tenant, vendor_id, [incident])
+            probes.record(c, tenant, pushed)
             events.append(c, rendered)
             self._plan(c, tenant, [planned(event) for event, _ in rendered], now)
 

@@ -1,6 +1,6 @@
 """The dedup memory: which derived ids of a tenant are durably stored within the window."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from app.core.batch import KEY_BYTES
@@ -30,16 +30,16 @@ class Seen:
         """Whether all of these are new."""
         return self._known.isdisjoint(keys)
 
-    def add(self, keys: Iterable[bytes], at: datetime) -> None:
-        """Remember ids that were stored at an instant."""
-        fresh = [key for key in keys if key not in self._known]
-        self._known.update(fresh)
-        self._hours.setdefault(_hour(at), []).extend(fresh)
+    def add(self, keys: Sequence[bytes], at: datetime) -> None:
+        """Remember ids that were stored at an instant and are not remembered yet."""
+        self._known.update(keys)
+        self._hours.setdefault(_hour(at), []).extend(keys)
 
     def learn(self, rows: Iterable[tuple[int, datetime, bytes]]) -> None:
         """Take over rows of the log: position, time and concatenated ids."""
         for position, at, blob in rows:
-            self.add((blob[i : i + KEY_BYTES] for i in range(0, len(blob), KEY_BYTES)), at)
+            keys = (blob[i : i + KEY_BYTES] for i in range(0, len(blob), KEY_BYTES))
+            self.add([key for key in keys if key not in self._known], at)
             self.position = max(self.position, position)
 
     def forget(self, now: datetime) -> None:

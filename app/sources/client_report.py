@@ -17,10 +17,8 @@ from app.kit.wire import BodyRefused, Fault, MediaRefused, RecordReader, Records
 
 MESSAGE_KEPT = 500  # characters of a message that are stored
 CODE_KEPT = 120  # characters of a code that are stored
-CACHE_ENTRIES = 32_768  # of each memory: actors of a tenant, meanings, texts, places
+CACHE_ENTRIES = 32_768  # of each memory: actors of a tenant, meanings, texts
 
-_Place = tuple[str | None, str | None]  # region and network as they came
-_Located = tuple[str | None, str | None, tuple[str, str] | None]  # as kept, and why refused
 Word = Annotated[str, msgspec.Meta(max_length=256)]
 
 
@@ -69,6 +67,8 @@ class _Meaning:
     fine: str | None = None
     weight: float = 0.0
     code: str | None = None
+    region: str | None = None
+    network: str | None = None
 
 
 @dataclass(slots=True)
@@ -112,7 +112,6 @@ class ClientReportReader:
         self._desks: dict[TenantId, _Desk] = {}
         self._meanings: dict[tuple[object, ...], _Meaning] = {}
         self._texts: dict[int, str] = {}
-        self._places: dict[_Place, _Located] = {}
 
     def parse(
         self, tenant: TenantId, body: bytes, content_type: str | None, *, now: datetime
@@ -141,7 +140,7 @@ class ClientReportReader:
         rejected = records.faults
         # Looked up once: this loop is the dearest part of intake.
         encode, reporters = self._encode, desk.reporters
-        meanings, texts, places = self._meanings, self._texts, self._places
+        meanings, texts = self._meanings, self._texts
         now, oldest = arrival.now, arrival.oldest
         for index, report in zip(records.indexes, records.items, strict=True):
             key = (
@@ -150,14 +149,14 @@ class ClientReportReader:
                 report.code,
                 report.http_status,
                 report.symptom,
+                report.region,
+                report.network,
             )
             meaning = meanings.get(key) or self._learn(key, report)
             message = report.message
             if message:
                 message = texts.get(hash(message)) or self._scrub(message)
-            place = (report.region, report.network)
-            region, network, fault = places.get(place) or self._locate(place)
-            fault = meaning.fault or fault
+            fault = meaning.fault
             at, late, clamped = report.occurred_at, False, False
             if at is None or not (oldest <= at <= now and at.tzinfo is UTC):
                 try:
@@ -180,8 +179,8 @@ class ClientReportReader:
                     meaning.fine,
                     report.http_status,
                     message or None,
-                    region,
-                    network,
+                    meaning.region,
+                    meaning.network,
                     report.count or 1,
                     meaning.weight,
                     late,
@@ -218,6 +217,9 @@ class ClientReportReader:
         if not (report.code or report.http_status or report.message or report.symptom):
             reason = "Give at least one of symptom, code, http_status, message."
             return _Meaning((reason, "")), False
+        for name in ("region", "network"):
+            if not (getattr(report, name) or "").isprintable():
+                return _Meaning(("Control characters are not taken here.", f"/{name}")), False
         found = self._classify(
             report.code or None,
             report.http_status,
@@ -234,6 +236,8 @@ class ClientReportReader:
             fine=found.fine,
             weight=found.weight,
             code=(scrub(found.code, CODE_KEPT) or None) if found.code else None,
+            region=report.region or None,
+            network=report.network or None,
         )
         return meaning, found.sure
 
@@ -242,13 +246,3 @@ class ClientReportReader:
             self._texts.clear()
         kept = self._texts[hash(message)] = scrub(message, MESSAGE_KEPT)
         return kept
-
-    def _locate(self, place: _Place) -> _Located:
-        if len(self._places) >= CACHE_ENTRIES:
-            self._places.clear()
-        fault = None
-        for name, word in zip(("region", "network"), place, strict=True):
-            if not (word or "").isprintable():
-                fault = ("Control characters are not taken here.", f"/{name}")
-        located = self._places[place] = (place[0] or None, place[1] or None, fault)
-        return located

@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.pool import QueuePool
 
-from app.core.errors import StorageUnavailable
+from app.core.errors import InvalidInput, StorageUnavailable
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 
 GROUP = 256  # most units of work in one SQLite commit
 READERS = 4  # reading threads of SQLite, connections of PostgreSQL
+UNSTORABLE = "A text holds a character that cannot be stored, such as U+0000."
 BUSY_MILLISECONDS = 10_000  # how long SQLite waits for another process's write
 
 
@@ -94,6 +95,8 @@ class Database:
         try:
             with self._engine.connect().execution_options(reading=True) as connection:
                 return work(connection)
+        except DataError as error:
+            raise InvalidInput(UNSTORABLE) from error
         except OperationalError as error:
             raise StorageUnavailable from error
 
@@ -122,6 +125,8 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 return work(connection)
+        except DataError as error:
+            raise InvalidInput(UNSTORABLE) from error
         except OperationalError as error:
             raise StorageUnavailable from error
 
