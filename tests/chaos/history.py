@@ -60,6 +60,7 @@ class Heard:
     status: int | None
     genuine: bool = True
     superseded: tuple[str, ...] = ()
+    life: int = 0
 
     @property
     def accepted(self) -> bool:

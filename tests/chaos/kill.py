@@ -264,7 +264,7 @@ def tell(report: Report, say: Say) -> None:
     say("deliveries: " + ", ".join(f"{count} {state}" for state, count in counted.items()))
     say("")
     for name, count in report.verdict.counts().items():
-        say(f"  {name:<10} {count:>6}{_of_commands(report.verdict) if name == 'duplicate' else ''}")
+        say(f"  {name:<10} {count:>6}{_apart(report) if name == 'duplicate' else ''}")
         for sentence in getattr(report.verdict, name)[:SHOWN]:
             say(f"    {sentence}")
     extra: dict[str, Sequence[object]] = {
@@ -278,9 +278,12 @@ def tell(report: Report, say: Say) -> None:
     say("  every promise kept" if report.holds else "  A PROMISE WAS BROKEN")
 
 
-def _of_commands(verdict: Verdict) -> str:
-    count = sum(sentence.startswith("command ") for sentence in verdict.duplicate)
-    return f" ({count} of them commands)" if count else ""
+def _apart(report: Report) -> str:
+    """What kinds of duplicates there are: commands, and deliveries that no kill explains."""
+    commands = sum(text.startswith("command ") for text in report.verdict.duplicate)
+    accepted = [(h.subscription, h.webhook_id, h.life) for h in report.history.heard if h.accepted]
+    within = len(accepted) - len(set(accepted))
+    return f"  ({commands} of them commands, {within} deliveries within one life)"
 
 
 def _left(report: Report) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.kit.clock import Clock, SystemClock
 from tests.chaos.facts import digest_of
@@ -64,13 +64,14 @@ class Receiver:
         pairs = (line.partition(":") for line in head[1:] if line)
         headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
+        life = self.history.life
         self.busy += 1
         self.working.set()
         try:
             status, wait = self._mood()
             if wait:
                 await asyncio.sleep(wait)
-            self.history.heard.append(self._heard(path, headers, body, status))
+            self.history.heard.append(replace(self._heard(path, headers, body, status), life=life))
             if status is None:
                 return False
             writer.write(f"HTTP/1.1 {status} -\r\ncontent-length: 0\r\n\r\n".encode())

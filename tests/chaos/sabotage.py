@@ -17,7 +17,6 @@ from app import cli
 from app.core.batch import Batch
 from app.core.ports import AttemptOutcome
 from app.core.types import TenantId
-from app.flow import ingest
 from app.flow.deliver import Deliver
 from app.flow.fold import Fold
 from app.flow.ingest import Intake, Receipt
@@ -34,12 +33,10 @@ def early_ack() -> None:
     durable = Intake.append_batch
     tasks = set()
 
-    async def append_batch(
-        self: Intake, tenant: TenantId, batch: Batch, *, source: str, now: datetime
-    ) -> Receipt:
+    async def append_batch(self: Intake, tenant: TenantId, batch: Batch, **more: Any) -> Receipt:
         async def later() -> None:
             await asyncio.sleep(LAG_SECONDS)
-            await durable(self, tenant, batch, source=source, now=now)
+            await durable(self, tenant, batch, **more)
 
         task = asyncio.create_task(later())
         tasks.add(task)
@@ -61,12 +58,8 @@ def early_done() -> None:
 
 
 def no_dedup() -> None:
-    """Store repetitions as if they were new."""
-
-    def fresh(batch: Batch, seen: Seen, foreign: Seen, present: set[bytes]) -> Batch:
-        return batch
-
-    ingest._fresh = fresh
+    """Forget what was stored, so that repetitions are stored as if they were new."""
+    Seen.add = lambda *_: None  # type: ignore[method-assign]  # this is the sabotage
 
 
 def half_fold() -> None:
