@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from html import escape
 
-WIDTH = 860
+WIDTH = 900
 LABEL = 300  # where the bars begin
 BAR = 400  # a bar that just meets its target, or its floor, ends in the middle of this
 ROW = 34
