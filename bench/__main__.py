@@ -1,7 +1,7 @@
 """``python -m bench [--quick] [--json] [--only PART …]``: measure, print, write the page.
 
 A full run takes about ten minutes and writes ``docs/performance.md`` and ``docs/img/bench.svg``;
-``--quick`` takes about two, and prints only, as does ``--only``. ``--json`` prints figures alone.
+``--quick`` takes a few, and prints only, as does ``--only``. ``--json`` prints figures alone.
 """
 
 import argparse

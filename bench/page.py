@@ -41,7 +41,8 @@ def targets(found: dict[str, Any]) -> list[Bar]:
         Bar(label="idle memory after making the tables", value=start["fresh"]["rss"],
             target=IDLE_MIB, unit=" MiB"),
     ]  # fmt: skip
-    for one in found["intake"]:
+    batches = [one for one in found["intake"] if one["batch"] > 1]  # single reports have no target
+    for one in batches:
         for side, word in (("door", "api alone"), ("house", "while folding")):
             label = f"intake in {one['batch']}s, {word}, of the floor"
             ratio = one[side]["ratio"]
