@@ -30,12 +30,12 @@ demo: setup
 run: setup
 	$(BIN)/sextant serve
 
-.PHONY: test check style story chaos bench openapi
+.PHONY: test check style story kills chaos bench openapi
 test: setup
 	$(BIN)/pytest
 
 # The tests come last, so that their closing line ends the output.
-check: setup style story test
+check: setup style story kills test
 
 style: setup
 	$(BIN)/ruff format --check app tests bench alembic docs/examples
@@ -48,8 +48,12 @@ style: setup
 story: setup
 	$(BIN)/sextant demo --once --speed $(STORY_SPEED) --port 18765
 
+# 25 kill -9 on each database, side by side.
+kills: setup
+	$(PY) -m tests.chaos.kill --kills 25
+
 chaos: setup
-	CHAOS_KILLS=200 $(BIN)/pytest tests/chaos
+	CHAOS_KILLS=200 $(BIN)/pytest tests/chaos -s
 
 bench: setup
 	$(PY) -m bench

@@ -73,6 +73,7 @@ class Fold:
         self._committed = committed
         self._cache: dict[TenantId, tuple[int, EngineState]] = {}
         self._stored_at: dict[TenantId, datetime] = {}
+        self._evidence: dict[TenantId, dict[str, int]] = {}  # hashes of what was stored last
         self._locks: dict[TenantId, asyncio.Lock] = {}
 
     @property
@@ -91,6 +92,7 @@ class Fold:
             state = cached[1]
         else:
             checkpoint, state = states.load(c, tenant)
+            self._evidence.pop(tenant, None)  # another replica may have written it since
         return _Loaded(
             checkpoint=checkpoint,
             snapshot=Snapshot(
@@ -165,7 +167,9 @@ class Fold:
         pushed: Sequence[ProbeResult] = (),
         also: Callable[[Connection], Any] | None = None,
     ) -> None:
-        body, rendered = await asyncio.to_thread(self._pack, decision)
+        body, rendered, shown = await asyncio.to_thread(self._pack, decision)
+        known = self._evidence.setdefault(tenant, {})
+        fresh = {i: text for i, text in shown.items() if known.get(i) != hash(text)}
 
         def unit(c: Connection) -> None:
             swapped = states.swap(
@@ -176,10 +180,10 @@ class Fold:
             if also is not None:
                 also(c)
             incidents.put(c, decision.incidents)
-            evidence.put(c, tenant, decision.evidence)
-            for known in decision.advisories:
-                vendor_id = known.advisory.vendor_id
-                advisories.upsert(c, tenant, known.advisory, raw.get(vendor_id), known.revision)
+            evidence.put(c, tenant, fresh)
+            for revised in decision.advisories:
+                vendor_id = revised.advisory.vendor_id
+                advisories.upsert(c, tenant, revised.advisory, raw.get(vendor_id), revised.revision)
             for vendor_id, incident in decision.links.items():
                 advisories.set_incidents(c, tenant, vendor_id, [incident])
             probes.record(c, tenant, pushed)
@@ -189,12 +193,16 @@ class Fold:
         await self._db.write(unit)
         self._cache[tenant] = (after.revision, decision.state)
         self._stored_at[tenant] = now
+        self._evidence[tenant] = {i: hash(text) for i, text in shown.items()}
         if rendered:
             self._committed()
 
-    def _pack(self, decision: Decision) -> tuple[bytes, list[tuple[Event, bytes]]]:
+    def _pack(
+        self, decision: Decision
+    ) -> tuple[bytes, list[tuple[Event, bytes]], dict[str, bytes]]:
         rendered = [(event, self._render(event)) for event in decision.events]
-        return states.encode(decision.state), rendered
+        shown = {i: evidence.encode(document) for i, document in decision.evidence.items()}
+        return states.encode(decision.state), rendered, shown
 
     async def command(
         self, tenant: TenantId, command: Command, *, expected_revision: int | None = None

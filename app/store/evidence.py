@@ -12,12 +12,18 @@ from app.store.tables import EvidenceRow
 T = EvidenceRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
 
 
-def put(c: Connection, tenant: TenantId, documents: Mapping[str, dict[str, Any]]) -> None:
+def encode(document: Mapping[str, Any]) -> bytes:
+    """Write one evidence document as JSON."""
+    return msgspec.json.encode(document)
+
+
+def put(c: Connection, tenant: TenantId, documents: Mapping[str, bytes]) -> None:
     """Store evidence documents in place of the former ones."""
-    for incident, document in documents.items():
-        c.execute(delete(T).where(T.c.tenant == tenant, T.c.incident == incident))
-        body = msgspec.json.encode(document)
-        c.execute(insert(T).values(tenant=tenant, incident=incident, body=body))
+    if not documents:
+        return
+    c.execute(delete(T).where(T.c.tenant == tenant, T.c.incident.in_(list(documents))))
+    rows = [{"tenant": tenant, "incident": i, "body": body} for i, body in documents.items()]
+    c.execute(insert(T), rows)
 
 
 def get(c: Connection, tenant: TenantId, incident: str) -> bytes | None:
