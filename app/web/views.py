@@ -180,7 +180,7 @@ def facts(incident: Document, now: datetime) -> tuple[Fact, ...]:
     over = incident["status"] in ENDED
     tone = {"ahead": "good", "silent": "warn", "behind": "", "none": ""}[kind]
     published = when(incident.get("vendor_published_at"), now)
-    percent = f"{round((incident.get('confidence') or 0) * 100)} %"
+    percent = f"{min(99, round((incident.get('confidence') or 0) * 100))} %"  # never certain
     total = impact.get("locations_total") or 0
     places = f"{impact.get('locations_failing') or 0} of {total} locations failing" if total else ""
     begin = surely(since(incident), now)
