@@ -46,8 +46,6 @@ def _serve(arguments: argparse.Namespace) -> int:
     logs.configure()
     listening = _listen(host, server.port)
     application = create_app(settings, roles=roles, may_migrate=arguments.migrate)
-    gc.freeze()
-    gc.enable()
     if host in LOOPBACK:
         print(f"Sextant listens on http://{host}:{server.port}/ (Ctrl-C ends it)", file=sys.stderr)
     config = uvicorn.Config(
@@ -61,7 +59,13 @@ def _serve(arguments: argparse.Namespace) -> int:
     )
 
     class Server(uvicorn.Server):
-        """Tells the streams to end before it waits for its connections."""
+        """Cleans up once after the start; tells the streams to end before it waits for them."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            gc.collect()  # what the imports left behind
+            gc.freeze()  # what is there now stays, so later collections need not look at it
+            gc.enable()
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             application.state.stopping.set()
