@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from app.kit.egress import is_public
-from app.kit.http import Egress, GuardedTransport, Refused, Unresolvable, client
+from app.kit.guarded import GuardedTransport
+from app.kit.http import Egress, Refused, Unresolvable, client
 
 NAMES = {
     "public.example": ["93.184.215.14"],

@@ -16,7 +16,7 @@ import trustme
 from app.core.ports import AttemptOutcome, Body
 from app.kit import signing
 from app.kit.egress import Egress
-from app.kit.http import GuardedTransport
+from app.kit.guarded import GuardedTransport
 from app.sinks.webhook import KEPT_BYTES, WebhookSender
 from tests.builders import NOW
 
