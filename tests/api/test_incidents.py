@@ -304,7 +304,8 @@ async def test_evidence_is_served_as_it_is_stored(
     empty = await client.get("/v1/incidents/inc_1/evidence", headers=admin)
     assert empty.json() == {"advisories": [], "cells": []}
     document = {"advisories": [], "cells": []}
-    world.db.write_now(lambda c: evidence.put(c, TENANT, {"inc_1": {**document, "more": 1}}))
+    stored = evidence.encode({**document, "more": 1})
+    world.db.write_now(lambda c: evidence.put(c, TENANT, {"inc_1": stored}))
     answer = await client.get("/v1/incidents/inc_1/evidence", headers=admin)
     EvidenceOut.model_validate_json(answer.content)
     assert answer.json()["more"] == 1

@@ -73,7 +73,7 @@ async def with_incident(context: Context) -> None:
     def work(c) -> None:
         incidents.put(c, [incident])
         events.append(c, [(event, body)])
-        evidence.put(c, TENANT, {"inc_1": story.evidence(story.at("07:00"))})
+        evidence.put(c, TENANT, {"inc_1": evidence.encode(story.evidence(story.at("07:00")))})
         advisories.upsert(c, TENANT, advisory, None, 1)
 
     await context.db.write(work)
