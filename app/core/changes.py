@@ -22,7 +22,7 @@ STATUS_FIELDS = frozenset(
 )  # fmt: skip
 FIGURES = frozenset(
     {"title", "summary", "features", "clients", "symptoms", "regions", "networks", "impact",
-     "confidence", "evidence", "explanation", "first_signal_at", "onset_at", "quiet_since"}
+     "confidence", "evidence", "explanation", "first_signal_at", "onset_at"}
 )  # fmt: skip
 GROWTH = 1.25  # reporters grown by so much are told as soon as figures may be
 PATIENCE = 5  # otherwise figures wait so many times the period

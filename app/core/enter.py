@@ -7,7 +7,6 @@ from app.core.aggregate import add_probe_results, add_reports
 from app.core.commands import obey
 from app.core.desk import Desk
 from app.core.events import Actor, EventType
-from app.core.ids import derived
 from app.core.signal import Advisory, ClientReport, Command, ProbeResult, Signal, SourceFreshness
 from app.core.state import (
     KnownAdvisory,
@@ -55,15 +54,12 @@ def _counts(desk: Desk, signal: ClientReport | ProbeResult) -> bool:
 
 def _revise(desk: Desk, advisory: Advisory) -> None:
     known = desk.state.advisories.get(advisory.vendor_id)
-    marks = [f"{p.id}|{p.created_at.isoformat()}|{p.text}" for p in advisory.posts]
-    posts_mark = derived(*marks)
     if known is not None and known.advisory.id == advisory.id:
         return
     posts = sorted(p.created_at for p in advisory.posts)
     first = posts[0] if posts else (known.first_post_at if known else None)
     fresh = KnownAdvisory(
         advisory=replace(advisory, posts=(), details=()),
-        posts_mark=posts_mark,
         revision=(known.revision if known else 0) + 1,
         first_post_at=first,
     )

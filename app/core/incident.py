@@ -131,7 +131,6 @@ class Incident:
     vendor_started_at: datetime | None = None
     vendor_published_at: datetime | None = None
     mitigated_at: datetime | None = None
-    quiet_since: datetime | None = None
     resolved_at: datetime | None = None
     closed_at: datetime | None = None
     merged_into: IncidentId | None = None

@@ -105,15 +105,10 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownAdvisory:
-    """The newest revision of an advisory without its posts, and what it is linked to.
-
-    ``posts_mark`` changes when posts do; ``announced`` is the revision last told in an event.
-    """
+    """The newest revision of an advisory without its posts; ``revision`` counts ours from 1."""
 
     advisory: Advisory
-    posts_mark: str
     revision: int
-    announced: int = 0
     first_post_at: datetime | None = None
 
 

@@ -14,7 +14,7 @@ FLOOR_PER_MINUTE = 1 / 720  # one actor per twelve hours and cell (correlation.m
 class View:
     """One fault domain over time.
 
-    ``actors``: minute → actor → networks it spoke from. ``counts``: minute → reports.
+    ``actors``: minute → actor → networks it spoke from.
     ``locations``: location → minute → whether it failed. ``failure_rates``: location → 0 to 1.
     ``baseline`` is the expected number of first-seen actors per minute. ``spans_services``: several
     services agree, which is a group of its own. ``rejoins``: a relapse
@@ -25,7 +25,6 @@ class View:
     baseline: float
     inflation: float
     actors: dict[int, dict[str, str]] = field(default_factory=dict)
-    counts: dict[int, int] = field(default_factory=dict)
     locations: dict[str, dict[int, bool]] = field(default_factory=dict)
     failure_rates: dict[str, float] = field(default_factory=dict)
     abstaining: dict[str, set[int]] = field(default_factory=dict)
@@ -73,7 +72,6 @@ def _enter_cell(view: View, cell: Cell, excluded: dict[str, list[tuple[int, int]
         heard = view.actors.setdefault(minute, {})
         for actor in bucket.actors:
             heard[actor] = min(heard.get(actor, "~"), cell.location or "")
-        view.counts[minute] = view.counts.get(minute, 0) + bucket.count
     if used:
         view.cells.append(cell)
 

@@ -217,9 +217,7 @@ class Fold:
         """
         decision = await self._fold_command(tenant, command, expected_revision)
         if command.incident is None:
-            opened = [e.incident for e in decision.events if e.type is EventType.OPENED]
-            made = [i for i in opened if i is not None and i.key == f"person:{command.id}"]
-            return next(i for i in decision.incidents if i.id == made[0].id)
+            return next(i for i in decision.incidents if i.key == f"person:{command.id}")
         return next(i for i in decision.incidents if i.id == command.incident)
 
     async def news(
