@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -17,8 +18,10 @@ from app.api.middleware import Bodies, Edge
 from app.api.openapi import document
 from app.api.picture import Pictures
 from app.api.rates import Rates
+from app.api.shortcut import Doors, Shortcut
 from app.api.v1 import subscriptions
 from app.api.v1.router import make_router
+from app.api.v1.take_in import IntakeOperation
 
 UNMATCHED = "unmatched"  # the metric label of a path that no route has
 VERSION = "1"  # of the API, not of the program
@@ -48,6 +51,8 @@ def create_api(context: App, lifespan: Lifespan | None = None, *, full: bool = T
         openapi_url="/openapi.json" if full else None,
         generate_unique_id_function=_operation_id,
         redirect_slashes=False,
+        # Metrics are ours, in /metrics; nothing here is sent elsewhere by the framework.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     api.state.context = context
     # Set by whoever runs the server when it stops, so that streams end before it waits for them.
@@ -63,6 +68,7 @@ def create_api(context: App, lifespan: Lifespan | None = None, *, full: bool = T
         api.include_router(docs.router)
     problems.install(api, public_url=context.public_url)
     templates = Templates(api)
+    api.add_middleware(Shortcut, find=partial(_hot, api))
     api.add_middleware(Bodies, public_url=context.public_url, limits=context.settings.limits)
     api.add_middleware(
         Edge,
@@ -73,6 +79,17 @@ def create_api(context: App, lifespan: Lifespan | None = None, *, full: bool = T
     )
     _serve_document(api)
     return api
+
+
+def _hot(api: FastAPI) -> Doors:
+    """The operations that meet the short cut: those of ``IntakeOperation`` with a fixed path."""
+    doors: Doors = {}
+    for found in iter_route_contexts(api.routes):
+        route, path = found.original_route, str(getattr(found, "path", ""))
+        if isinstance(route, IntakeOperation) and "{" not in path:
+            serve = route.get_route_handler()
+            doors |= {(method, path): (route, serve) for method in route.methods or ()}
+    return doors
 
 
 class Templates:

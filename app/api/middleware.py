@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,6 +23,7 @@ log = logging.getLogger(__name__)
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")  # what a proxy may hand us
 INTAKE = ("/v1/client-reports", "/v1/probe-results", "/v1/intake/", "/v1/otlp/")
 ENCODINGS = frozenset({"gzip", "x-gzip", "zstd"})
+PLAIN = frozenset({"", "identity"})
 OWN_THREAD_BYTES = 64 * 1024  # a larger body is inflated outside the event loop
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
@@ -36,6 +36,9 @@ HARDENING: Mapping[str, str] = {
 }
 NOTHING_LOADED = "default-src 'none'; frame-ancestors 'none'"  # the policy of what is no page
 HSTS = "max-age=31536000"
+
+
+Raw = list[tuple[bytes, bytes]]  # headers as the server gives them: names in lower case
 
 
 class Templates(Protocol):
@@ -64,7 +67,11 @@ class Edge:
         self._stopping = stopping
         self._public_url = public_url
         self._template = templates
-        self._secure = public_url.startswith("https://")
+        beside = {**HARDENING, "cache-control": "no-store"}
+        if public_url.startswith("https://"):
+            beside["strict-transport-security"] = HSTS
+        self._beside_pages = _raw(beside)
+        self._beside_rest = _raw({**beside, "content-security-policy": NOTHING_LOADED})
         self._requests = metrics.counter(
             "sextant_http_requests", "Requests answered, by route and status class.",
             {"method": METHODS, "route": templates, "status": STATUS_CLASSES},
@@ -80,8 +87,7 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if REQUEST_ID.fullmatch(given) else new_id("req")
+        request_id = _given_id(scope["headers"]) or new_id("req")
         scope.setdefault("state", {})["request_id"] = request_id
         seen = _Seen()
         begun = time.monotonic()
@@ -127,17 +133,16 @@ class Edge:
     def _dressed(self, send: Send, request_id: str, seen: "_Seen") -> Send:
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
+                given = dict(message["headers"])
+                media = given.get(b"content-type", b"")
                 seen.status = message["status"]
-                headers = MutableHeaders(scope=message)
-                seen.stream = headers.get("content-type", "").startswith("text/event-stream")
-                headers["x-request-id"] = request_id
-                for name, value in HARDENING.items():
-                    headers.setdefault(name, value)
-                if "html" not in headers.get("content-type", ""):
-                    headers.setdefault("content-security-policy", NOTHING_LOADED)
-                headers.setdefault("cache-control", "no-store")
-                if self._secure:
-                    headers.setdefault("strict-transport-security", HSTS)
+                seen.stream = media.startswith(b"text/event-stream")
+                ours = self._beside_pages if b"html" in media else self._beside_rest
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-request-id", request_id.encode()),
+                    *(pair for pair in ours if pair[0] not in given),
+                ]
             await send(message)
 
         return dressed
@@ -174,9 +179,7 @@ class Bodies:
         intake = scope["path"].startswith(INTAKE)
         limit = self._limits.intake_body_bytes if intake else self._limits.body_bytes
         try:
-            headers = Headers(scope=scope)
-            encoding = _encoding(headers)
-            _check_length(headers, limit)
+            encoding = _check(scope["headers"], limit)
         except AppError as error:
             refusal = self._refusal(scope, error)
             refusal.headers["connection"] = "close"  # the body is still on its way
@@ -236,21 +239,35 @@ class _Body:
         return {"type": "http.request", "body": body, "more_body": False}
 
 
-def _encoding(headers: Headers) -> str | None:
-    given = ",".join(headers.getlist("content-encoding")).strip().lower()
-    if given in {"", "identity"}:
-        return None
-    if given not in ENCODINGS:
+def _raw(headers: Mapping[str, str]) -> Raw:
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
+def _given_id(headers: Raw) -> str | None:
+    """What a proxy named the request; None when it did not, or not as we take it."""
+    for name, value in headers:
+        if name == b"x-request-id":
+            text = value.decode("latin-1")
+            return text if REQUEST_ID.fullmatch(text) else None
+    return None
+
+
+def _check(headers: Raw, limit: int) -> str | None:
+    """Hold the stated length to the limit; the encoding of the body, None for a plain one."""
+    length, encodings = b"", []
+    for name, value in headers:
+        if name == b"content-length":
+            length = value
+        elif name == b"content-encoding":
+            encodings.append(value)
+    encoding = b",".join(encodings).strip().lower().decode("latin-1") if encodings else ""
+    if encoding not in PLAIN and encoding not in ENCODINGS:
         raise UnsupportedMediaType("Send bodies plain, or with gzip or zstd.")
-    return given
-
-
-def _check_length(headers: Headers, limit: int) -> None:
-    length = headers.get("content-length", "0")
-    if limit and length.isascii() and length.isdigit() and int(length) > limit:
+    if limit and length.isdigit() and int(length) > limit:
         raise PayloadTooLarge(limit_bytes=limit)
+    return None if encoding in PLAIN else encoding
 
 
-def _inflated(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _inflated(headers: Raw) -> Raw:
     gone = {b"content-encoding", b"content-length"}
     return [(name, value) for name, value in headers if name.lower() not in gone]

@@ -1,6 +1,7 @@
 """Metrics with closed label sets: a value that nobody declared is counted as ``other``."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.gc_collector import GCCollector
@@ -12,6 +13,7 @@ MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LATENCY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 Labels = Mapping[str, Iterable[str] | Container[str]]
+M = TypeVar("M", Counter, Gauge, Histogram)
 
 
 class _Closed:
@@ -32,19 +34,42 @@ class _Closed:
         }
 
 
+class _Children(Generic[M]):
+    """The time series of one metric by the labels that were given; found anew at each use."""
+
+    def __init__(self, metric: M, labels: Labels) -> None:
+        self._metric: M = metric
+        self._closed = _Closed(labels)
+        self._bare = not labels
+        self._known: dict[tuple[tuple[str, str], ...], M] = {}
+
+    def of(self, labels: dict[str, str]) -> M:
+        """The series of these labels; only what was declared is remembered, so it stays small."""
+        if self._bare:
+            return self._metric
+        key = tuple(labels.items())
+        known = self._known.get(key)
+        if known is None:
+            settled = self._closed.settle(labels)
+            series: M = self._metric.labels(**settled)
+            if settled == labels:
+                self._known[key] = series
+            return series
+        return known
+
+
 class ClosedCounter:
     """A counter whose labels are closed sets."""
 
     def __init__(
         self, registry: CollectorRegistry, name: str, text: str, labels: Labels | None = None
     ) -> None:
-        self._closed = _Closed(labels or {})
-        self._metric = Counter(name, text, sorted(labels or {}), registry=registry)
+        metric = Counter(name, text, sorted(labels or {}), registry=registry)
+        self._series = _Children(metric, labels or {})
 
     def add(self, amount: float = 1.0, /, **labels: str) -> None:
         """Count up."""
-        settled = self._closed.settle(labels)
-        (self._metric.labels(**settled) if settled else self._metric).inc(amount)
+        self._series.of(labels).inc(amount)
 
 
 class ClosedGauge:
@@ -53,18 +78,16 @@ class ClosedGauge:
     def __init__(
         self, registry: CollectorRegistry, name: str, text: str, labels: Labels | None = None
     ) -> None:
-        self._closed = _Closed(labels or {})
-        self._metric = Gauge(name, text, sorted(labels or {}), registry=registry)
+        metric = Gauge(name, text, sorted(labels or {}), registry=registry)
+        self._series = _Children(metric, labels or {})
 
     def put(self, value: float, /, **labels: str) -> None:
         """Set the present value."""
-        settled = self._closed.settle(labels)
-        (self._metric.labels(**settled) if settled else self._metric).set(value)
+        self._series.of(labels).set(value)
 
     def add(self, amount: float, /, **labels: str) -> None:
         """Move the present value."""
-        settled = self._closed.settle(labels)
-        (self._metric.labels(**settled) if settled else self._metric).inc(amount)
+        self._series.of(labels).inc(amount)
 
 
 class ClosedHistogram:
@@ -79,15 +102,12 @@ class ClosedHistogram:
         *,
         buckets: Sequence[float] = LATENCY_SECONDS,
     ) -> None:
-        self._closed = _Closed(labels or {})
-        self._metric = Histogram(
-            name, text, sorted(labels or {}), registry=registry, buckets=buckets
-        )
+        metric = Histogram(name, text, sorted(labels or {}), registry=registry, buckets=buckets)
+        self._series = _Children(metric, labels or {})
 
     def observe(self, value: float, /, **labels: str) -> None:
         """Take one measurement in."""
-        settled = self._closed.settle(labels)
-        (self._metric.labels(**settled) if settled else self._metric).observe(value)
+        self._series.of(labels).observe(value)
 
 
 class Registry:
