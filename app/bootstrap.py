@@ -3,23 +3,19 @@
 import asyncio
 import logging
 import random
-import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 
 import httpx
-import msgspec
 from fastapi import FastAPI
 from sqlalchemy import make_url
 
 from app.api.app import create_api
 from app.core.catalogue import SERVICES
 from app.core.errors import SettingsError, StorageUnavailable
-from app.core.policy import Policy
 from app.core.ports import Format
 from app.core.signal import ProbeResult
 from app.core.state import TenantProfile
@@ -27,14 +23,13 @@ from app.core.types import TenantId
 from app.flow.deliver import Deliver, Pace
 from app.flow.fold import Fold
 from app.flow.ingest import Intake
-from app.flow.offline import fold_all
 from app.flow.poll import Cadence, Poll
 from app.flow.probe import ProbeSchedule
 from app.flow.retention import Retention
 from app.flow.subscriptions import Subscriptions
 from app.formats.cloudevents_v1 import CloudEventsV1
 from app.formats.native import NativeV1
-from app.formats.native_v1 import Renderer, incident_document
+from app.formats.native_v1 import Renderer
 from app.kit.clock import Clock, ScaledClock, SystemClock
 from app.kit.egress import Egress
 from app.kit.http import LateTransport
@@ -42,13 +37,12 @@ from app.kit.metrics import Registry
 from app.kit.vault import Vault
 from app.kit.wake import Bell
 from app.settings import Settings
-from app.settings.model import ClockSettings, ServerSettings, TenantSettings
+from app.settings.model import ClockSettings, TenantSettings
 from app.sinks.webhook import WebhookSender
 from app.sources.client_report import ClientReportReader
-from app.sources.graph import open_graph, translate
+from app.sources.graph import open_graph
 from app.sources.probe import Dialler, Probe
 from app.sources.probe_result import ProbeResultReader
-from app.sources.recorded import Recording
 from app.sources.symptom_table import load_symptom_table
 from app.store import deliveries, instance, migrate, probes, sources
 from app.store.engine import Database
@@ -335,53 +329,3 @@ def create_app(
     if "api" in roles:
         api.include_router(create_router())
     return api
-
-
-def fold_file(signals: Path, out: Path, *, policy: Path | None) -> int:
-    """Fold a file of recorded signals and write incidents, events and assignments; gives how many.
-
-    Raises:
-        SettingsError: the policy cannot be read.
-        InvalidInput: a line of the file cannot be read.
-    """
-    if not signals.is_file():
-        raise SettingsError(f"There is no file {signals}.")
-    chosen = load_policy(policy)
-    classify = load_symptom_table().classify
-    recording = Recording(
-        reports=ClientReportReader(classify, key=b"offline", policy=chosen),
-        results=ProbeResultReader(classify, key=b"offline", policy=chosen),
-        advisory=lambda issue, now: translate(issue, names={}, now=now),
-        default_users=chosen.default_users,
-        service_names={service.slug: service.name for service in SERVICES},
-    )
-    with signals.open("rb") as file:
-        lines = [(line.tenant, line) for line in recording.read(file)]
-    told = fold_all(lines, recording.profiles, chosen)
-    out.mkdir(parents=True, exist_ok=True)
-    url = ServerSettings().public_url
-    render = Renderer(public_url=url)
-    made = [incident_document(i, public_url=url) for t in told.values() for i in t.incidents]
-    (out / "incidents.json").write_bytes(msgspec.json.encode({"items": made}))
-    events = [render(event) + b"\n" for t in told.values() for event in t.events]
-    (out / "events.ndjson").write_bytes(b"".join(events))
-    held = {ref: incident for t in told.values() for ref, incident in t.assignments}
-    rows = [msgspec.json.encode({"ref": x.ref, "incident": held[x.ref]}) for _, x in lines]
-    (out / "assignments.ndjson").write_bytes(b"".join(row + b"\n" for row in rows))
-    return len(made)
-
-
-def load_policy(file: Path | None) -> Policy:
-    """Read a policy file: TOML with the keys of ``[policy]``, on their own or in that table.
-
-    Raises:
-        SettingsError: it cannot be read, or a key is unknown.
-    """
-    if file is None:
-        return Policy()
-    try:
-        document = tomllib.loads(file.read_text("utf-8"))
-        values = document.get("policy", document)
-        return Settings(policy=values).policy
-    except (OSError, ValueError, TypeError) as error:
-        raise SettingsError(f"The policy {file} cannot be used: {error}") from error

@@ -230,7 +230,7 @@ def _probe(arguments: argparse.Namespace) -> int:
 
 
 def _fold(arguments: argparse.Namespace) -> int:
-    from app.bootstrap import fold_file  # noqa: PLC0415 - slow to import
+    from app.recordings import fold_file  # noqa: PLC0415 - slow to import
 
     told = fold_file(
         Path(arguments.signals),

@@ -1,8 +1,9 @@
 """Offline: the engine alone in virtual time over recorded signals; for evaluation and reports."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import Protocol
 
 from app.core.decide import Decision, decide
@@ -15,8 +16,10 @@ from app.core.signal import Advisory, ClientReport, Command, ProbeResult, Signal
 from app.core.state import EngineState, Snapshot, TenantProfile, minute_of
 from app.core.types import OPEN_STATUSES, Outcome, SelfCheck, Status, TenantId
 
-TICK = timedelta(seconds=10)  # as the loops tick
-CALM_TICK = timedelta(seconds=60)  # while nothing arrives
+TICK = 10  # seconds between looks, as the loops tick
+OPEN_TICK = 60  # while something is open and nothing bad arrived lately
+IDLE_TICK = 300  # while nothing is open either
+LIVELY = timedelta(seconds=120)  # so long after a bad signal looks are short
 RUN_OUT = timedelta(hours=24)  # most that the clock runs on after the last line
 
 
@@ -45,53 +48,85 @@ class Told:
     assignments: tuple[tuple[str, str | None], ...]
 
 
+def is_bad(signal: Signal) -> bool:
+    """Whether a signal may move the picture within seconds; a healthy one can wait its turn."""
+    return not isinstance(signal, ProbeResult) or signal.outcome is not Outcome.OK
+
+
+def _next(at: datetime, seconds: int) -> datetime:
+    """The first look at or after an instant; looks stand on a grid of so many seconds."""
+    return datetime.fromtimestamp(ceil(at.timestamp() / seconds) * seconds, UTC)
+
+
 @dataclass(slots=True)
 class Offline:
-    """Folds the recorded signals of one tenant."""
+    """Folds the recorded signals of one tenant.
+
+    Looks stand on a grid of ``tick`` seconds; while nothing bad arrives they are further apart.
+    What comes one at a time (an advisory, a command) is folded as it arrives, as the loops do.
+    ``between`` may put another state in place of the one that a step left, as a restart does.
+    """
 
     profile: TenantProfile
     policy: Policy
+    tick: int = TICK
+    between: Callable[[EngineState], EngineState] | None = None
     state: EngineState = field(default_factory=EngineState)
     incidents: dict[str, Incident] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     spans: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
     sequence: int = 0
     number: int = 0
+    steps: int = 0
 
     def run(self, lines: Sequence[RecordedLine]) -> Told:
         """Fold every line at its arrival, then let the clock run on until nothing is open."""
-        known: dict[str, str] = {}
+        known: set[str] = set()
         batch: list[Signal] = []
-        now = lines[0].received_at if lines else None
+        lively = datetime.min.replace(tzinfo=UTC)
+        due = lines[0].received_at if lines else None
         for line in lines:
-            while now is not None and line.received_at > now + TICK:
-                self._fold(now + TICK, batch)
+            while due is not None and line.received_at > due:
+                self.fold(due, batch)
                 batch = []
-                now = self._next_look(now + TICK, line.received_at)
-            if line.signal.id not in known:
-                known[line.signal.id] = line.ref
-                batch.append(line.signal)
-        if now is not None:
-            self._run_out(now + TICK, batch)
-        return self._told(lines)
+                due = self._after(due, lively)
+            if line.signal.id in known:
+                continue
+            known.add(line.signal.id)
+            batch.append(line.signal)
+            if isinstance(line.signal, Advisory | Command):
+                self.fold(line.received_at, batch)
+                batch, due = [], self._after(line.received_at, lively)
+            elif due is None or is_bad(line.signal):
+                due = _next(line.received_at, self.tick)
+                lively = due + LIVELY
+        if due is not None:
+            self._run_out(due, batch, lively)
+        return self.told(lines)
 
-    def _next_look(self, now: datetime, following: datetime) -> datetime:
-        """Ticks are short while something happens and long while nothing arrives."""
-        return now if following - now <= CALM_TICK else now + CALM_TICK - TICK
+    def _after(self, now: datetime, lively: datetime) -> datetime:
+        """The latest instant of the next look, if nothing bad arrives before."""
+        calm = OPEN_TICK if self._is_open else IDLE_TICK
+        return _next(now + timedelta(seconds=1), self.tick if now < lively else calm)
 
-    def _run_out(self, now: datetime, batch: list[Signal]) -> None:
+    @property
+    def _is_open(self) -> bool:
+        return any(i.status in OPEN_STATUSES for i in self.incidents.values())
+
+    def _run_out(self, now: datetime, batch: list[Signal], lively: datetime) -> None:
         end = now + RUN_OUT
-        self._fold(now, batch)
-        while now < end and any(i.status in OPEN_STATUSES for i in self.incidents.values()):
-            now += CALM_TICK
-            self._fold(now, [])
+        self.fold(now, batch)
+        while now < end and (self._is_open or now < lively):
+            now = self._after(now, lively)
+            self.fold(now, [])
 
-    def _fold(self, now: datetime, signals: list[Signal]) -> None:
+    def fold(self, now: datetime, signals: Sequence[Signal]) -> None:
+        """Fold new signals, or time alone, at one instant."""
         living = [i for i in self.incidents.values()
                   if i.status not in (Status.CLOSED, Status.MERGED)]  # fmt: skip
         snapshot = Snapshot(
             profile=self.profile,
-            state=self.state,
+            state=self.state if self.between is None else self.between(self.state),
             incidents=tuple(sorted(living, key=lambda i: (i.opened_at, i.id))),
             sequence=self.sequence,
             number=self.number,
@@ -101,10 +136,11 @@ class Offline:
         self.incidents |= {i.id: i for i in decision.incidents}
         self.events += decision.events
         self.sequence, self.number = decision.sequence, decision.number
+        self.steps += 1
         for incident, disturbance in decision.held.items():
             self._remember(incident, disturbance)
 
-    def _decided(self, snapshot: Snapshot, signals: list[Signal], now: datetime) -> Decision:
+    def _decided(self, snapshot: Snapshot, signals: Sequence[Signal], now: datetime) -> Decision:
         """Decide; a command about an incident that is not there is passed over."""
         try:
             return decide(snapshot, signals, now=now, policy=self.policy)
@@ -148,7 +184,8 @@ class Offline:
                     return self._survivor(incident)
         return None
 
-    def _told(self, lines: Sequence[RecordedLine]) -> Told:
+    def told(self, lines: Sequence[RecordedLine]) -> Told:
+        """What came of it so far; ``lines`` are those to say the holder of."""
         ordered = sorted(self.incidents.values(), key=lambda i: (i.opened_at, i.id))
         return Told(
             incidents=tuple(ordered),
