@@ -40,7 +40,7 @@ from app.settings import Settings
 from app.settings.model import ClockSettings, TenantSettings
 from app.sinks.webhook import WebhookSender
 from app.sources.client_report import ClientReportReader
-from app.sources.graph import open_graph
+from app.sources.graph import Shared, open_graph
 from app.sources.probe import Dialler, Probe
 from app.sources.probe_result import ProbeResultReader
 from app.sources.symptom_table import load_symptom_table
@@ -217,16 +217,13 @@ def retention_of(context: Context) -> Retention:
     )
 
 
-def tenant_loops(
-    context: Context, tenant: TenantSettings, stack: AsyncExitStack
-) -> dict[str, Loop]:
+def tenant_loops(context: Context, tenant: TenantSettings, shared: Shared) -> dict[str, Loop]:
     """The loops that watch one tenant: its advisories and its probes."""
     owner = TenantId(tenant.id)
     speed = context.settings.clock.speed
     loops: dict[str, Loop] = {}
     if tenant.graph is not None:
-        source = open_graph(tenant.graph)
-        stack.push_async_callback(source.aclose)
+        source = open_graph(tenant.graph, shared)
         poll = Poll(
             context.db,
             context.clock,
@@ -297,8 +294,10 @@ async def working(context: Context, roles: tuple[str, ...]) -> AsyncIterator[Non
             loops["retention"] = partial(
                 paced_loop, "retention", retention_of(context), speed=speed
             )
+            shared = Shared(context.clock)
+            stack.push_async_callback(shared.aclose)
             for tenant in context.settings.tenants:
-                loops |= tenant_loops(context, tenant, stack)
+                loops |= tenant_loops(context, tenant, shared)
         await stack.enter_async_context(running(loops))
         log.info("started", extra={"roles": ",".join(roles), "loops": len(loops)})
         yield

@@ -186,17 +186,17 @@ async def _graph_check(arguments: argparse.Namespace) -> int:
     from app.bootstrap import make_clock  # noqa: PLC0415 - slow to import
     from app.core.ports import SourceUnreadable  # noqa: PLC0415 - the same
     from app.main import read_settings  # noqa: PLC0415 - the same
-    from app.sources.graph import open_graph  # noqa: PLC0415 - the same
+    from app.sources.graph import Shared, open_graph  # noqa: PLC0415 - the same
 
     settings = read_settings(arguments.config)
     watched = [tenant for tenant in settings.tenants if tenant.graph is not None]
     if not watched:
         raise SettingsError("No tenant has a [tenants.graph] table.")
-    failed = 0
+    failed, shared = 0, Shared()
     for tenant in watched:
         if tenant.graph is None:
             continue
-        source = open_graph(tenant.graph)
+        source = open_graph(tenant.graph, shared)
         try:
             read = await source.read(known_open=(), full=True, now=make_clock(settings.clock).now())
             active = sum(1 for a in read.advisories if not a.is_resolved)
@@ -205,8 +205,7 @@ async def _graph_check(arguments: argparse.Namespace) -> int:
         except SourceUnreadable as error:
             failed += 1
             print(f"{tenant.id}: {error.text} {error.remedy}".strip(), file=sys.stderr)
-        finally:
-            await source.aclose()
+    await shared.aclose()
     return 1 if failed else 0
 
 

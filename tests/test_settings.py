@@ -136,7 +136,6 @@ def test_an_inline_secret_is_refused_unless_allowed(read) -> None:
         (TENANT + GRAPH, "tenants[0].graph.credential is missing"),
         (TENANT + "[[tenants.mirrors]]\nname = 'x'\n", "not supported in this version"),
         (TENANT + "[[tenants.channels]]\nname = 'x'\n", "not supported in this version"),
-        (TENANT + GRAPH + "credential = {certificate = {file = 'x'}}\n", "certificate is not supp"),
         (TENANT + "timezone = 'Mars/Olympus'\n", "use one like Europe/Berlin"),
         ("[server]\nport = 99999\n", "server.port: Input should be less than or equal to 65535"),
         ("[egress]\nallow = [{ports = [1]}]\n", "names either a cidr or a host"),

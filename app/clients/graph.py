@@ -1,10 +1,15 @@
 """Microsoft Graph over HTTP: bearer tokens, complete page loops, odd answers; raw in, raw out."""
 
+import base64
+import binascii
+import contextlib
+import json
+import re
 import secrets
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
@@ -12,11 +17,10 @@ from urllib.parse import quote, urlencode
 import httpx
 import msgspec
 
-from app.clients.entra import EntraTokens
 from app.clients.errors import VendorError
-from app.kit import http
+from app.kit.clock import SystemClock
 
-__all__ = ["EntraTokens", "GraphClient", "VendorError", "build_clients", "retry_after"]
+__all__ = ["GraphClient", "VendorError", "retry_after"]
 
 PAGE_SIZE = 1000  # documented maximum; asked for by Prefer, because $top suppresses the nextLink
 PAGES_MAX = 200  # 200,000 records; a loop of links ends here
@@ -25,6 +29,7 @@ TOTAL_BYTES = 128 * 1024 * 1024  # inflated bytes of one list
 ERROR_BYTES = 64 * 1024  # kept of an answer that is no success
 LONGEST_WAIT = timedelta(hours=1)  # a Retry-After beyond this is not believed
 
+_CLAIMS = re.compile(r'\bclaims="([A-Za-z0-9+/=_-]+)"')
 _BY_STATUS = {
     400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found",
     408: "timeout", 429: "throttled",
@@ -48,40 +53,16 @@ class Tokens(Protocol):
         """Give a valid token."""
         ...
 
-    async def drop(self) -> None:
-        """Forget the token in hand."""
+    async def drop(self, claims: str | None = None) -> None:
+        """Forget the token in hand; the next one fulfils the claims of a challenge."""
         ...
-
-    def close(self) -> None:
-        """Let go of connections."""
-        ...
-
-
-def build_clients(
-    ca_file: str | None, timeout_seconds: float
-) -> tuple[httpx.AsyncClient, Callable[[], httpx.Client]]:
-    """Build what the network needs: a client for Graph, and a maker of one for msal.
-
-    Args:
-        ca_file: PEM of authorities trusted beside the bundled ones.
-        timeout_seconds: of connecting and of each pause between bytes.
-    """
-
-    def synchronous() -> httpx.Client:
-        return httpx.Client(
-            verify=http.tls_context(ca_file),
-            timeout=timeout_seconds,
-            trust_env=False,
-            follow_redirects=False,
-        )
-
-    return http.client(ca_file=ca_file, timeout_seconds=timeout_seconds), synchronous
 
 
 class GraphClient:
     """Reads one version of one Graph; every list is read to its end or not at all.
 
-    ``requests`` counts what was sent, so that a caller can keep within its share.
+    ``requests`` counts what was sent. ``ahead`` says how far the vendor's clock goes before ours,
+    by the ``Date`` of its newest answer.
     """
 
     def __init__(
@@ -92,22 +73,29 @@ class GraphClient:
         base_url: str,
         version: str = "v1.0",
         page_bytes: int = PAGE_BYTES,
+        wall: Callable[[], datetime] | None = None,
+        allow: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare; nothing is sent.
 
         Args:
-            client: carries the requests; follows no redirects.
+            client: carries the requests; follows no redirects, is shared and not closed here.
             tokens: where bearer tokens come from.
             base_url: root of the API without version.
             version: path segment of the version.
             page_bytes: most inflated bytes of one answer.
+            wall: the time of day, against which the vendor's clock is held.
+            allow: asked before each request; raises ``VendorError`` when none may be sent now.
         """
         self._client = client
         self._tokens = tokens
         self._root = f"{base_url.rstrip('/')}/{version}"
         self._origin = _origin(httpx.URL(base_url))
         self._page_bytes = page_bytes
+        self._allow = allow
+        self._wall = wall or SystemClock().now
         self.requests = 0
+        self.ahead: timedelta | None = None
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Read one object.
@@ -134,11 +122,6 @@ class GraphClient:
                 raise VendorError("odd_body", "A page of the list has no value array.", status=200)
             records += [value for value in values if isinstance(value, dict)]
         return records
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._client.aclose()
-        self._tokens.close()
 
     def _address(self, path: str, query: Mapping[str, str] | None) -> str:
         # Spaces as %20 and `$` as it stands: Graph's own links look so, and gateways differ on `+`.
@@ -174,7 +157,8 @@ class GraphClient:
         except VendorError as error:
             if error.code != "unauthorized":
                 raise
-        await self._tokens.drop()
+            claims = error.claims
+        await self._tokens.drop(claims)
         return await self._once(address)
 
     async def _once(self, address: str) -> tuple[dict[str, Any], int]:
@@ -184,12 +168,16 @@ class GraphClient:
             "client-request-id": str(uuid.UUID(bytes=secrets.token_bytes(16), version=4)),
             "prefer": f"odata.maxpagesize={PAGE_SIZE}, include-unknown-enum-members",
         }
+        self._allow()
         self.requests += 1
         try:
             async with self._client.stream("GET", address, headers=headers) as response:
                 success = response.is_success
                 limit = self._page_bytes if success else ERROR_BYTES
                 body = await _read(response, limit, cut=not success)
+                self._hear(response)
+                if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+                    await _abandon(response)
         except httpx.TimeoutException as error:
             raise VendorError("timeout", f"Graph did not answer in time: {error!r}") from error
         except httpx.HTTPError as error:
@@ -197,6 +185,31 @@ class GraphClient:
         if not success:
             raise _refusal(response, body)
         return _object_in(body, response), len(body)
+
+    def _hear(self, response: httpx.Response) -> None:
+        """Note the vendor's time of day; to the second, which is all the header has."""
+        with contextlib.suppress(ValueError, TypeError):
+            told = parsedate_to_datetime(response.headers.get("date", ""))
+            self.ahead = told - self._wall()
+
+
+async def _abandon(response: httpx.Response) -> None:
+    """Close the connection behind an answer: Graph asks for a new one after a 503."""
+    stream = response.extensions.get("network_stream")
+    if stream is not None:
+        await stream.aclose()
+
+
+def _claims_in(challenge: str) -> str | None:
+    """The claims that a challenge asks for (continuous access evaluation), as JSON."""
+    found = _CLAIMS.search(challenge)
+    if found is None:
+        return None
+    try:
+        text = base64.b64decode(found[1] + "=" * (-len(found[1]) % 4), altchars=b"-_")
+        return text.decode() if isinstance(_json(text), dict) else None
+    except (binascii.Error, ValueError):
+        return None
 
 
 async def _read(response: httpx.Response, limit: int, *, cut: bool) -> bytes:
@@ -245,10 +258,28 @@ def _object_in(body: bytes, response: httpx.Response) -> dict[str, Any]:
 
 
 def _json(body: bytes) -> Any:
+    text = body.removeprefix(b"\xef\xbb\xbf")
     try:
-        return msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
+        return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:  # half a character in one post must not hide all the others, so its place is marked
+        return _whole(json.loads(text.decode("utf-8", "replace")))
+    except (ValueError, RecursionError):
         return None
+
+
+def _whole(made: Any) -> Any:
+    """Replace halves of surrogate pairs in every text."""
+    match made:
+        case str():
+            return made.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case list():
+            return [_whole(item) for item in made]
+        case dict():
+            return {_whole(key): _whole(item) for key, item in made.items()}
+        case _:
+            return made
 
 
 def _refusal(response: httpx.Response, body: bytes) -> VendorError:
@@ -265,7 +296,9 @@ def _refusal(response: httpx.Response, body: bytes) -> VendorError:
     elif code == "not_found" and not error:
         code = "odd_body"  # some proxy's page, which says nothing of the record
     text = f"Graph answered {status} {word}: {told[:300]}".strip(" :")
-    return VendorError(code, text, status=status, retry_after=retry_after(response.headers))
+    claims = _claims_in(response.headers.get("www-authenticate", ""))
+    wait = retry_after(response.headers)
+    return VendorError(code, text, status=status, retry_after=wait, claims=claims)
 
 
 def _unwrapped(error: Mapping[str, Any]) -> tuple[str, str]:

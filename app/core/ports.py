@@ -76,7 +76,7 @@ class AdvisoryRead:
     ``complete`` is True when every open advisory was listed, so that absence means something;
     ``full`` when resolved ones were listed as well. ``raw`` maps vendor id to its JSON bytes.
     ``unknown_values`` lists (field, value) pairs that we have no meaning for. ``unreadable`` counts
-    records that could not be translated.
+    records that could not be translated; ``unreadable_why`` names some of them with the reason.
     """
 
     advisories: tuple[Advisory, ...]
@@ -85,6 +85,7 @@ class AdvisoryRead:
     full: bool
     unknown_values: tuple[tuple[str, str], ...] = ()
     unreadable: int = 0
+    unreadable_why: tuple[tuple[str, str], ...] = ()
 
 
 class AdvisorySource(Protocol):

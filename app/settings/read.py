@@ -24,11 +24,6 @@ LATER = {  # what the design has and this version cannot serve yet
     "mirrors": "ITSM mirrors are not supported in this version; remove [[tenants.mirrors]]",
     "channels": "channels are not supported in this version; remove [[tenants.channels]] "
     "and create a subscription with a webhook instead",
-    **{
-        key: f"a credential by {key} is not supported in this version; "
-        'give credential = { secret = { env = "NAME" } }'
-        for key in ("certificate", "managed_identity", "federated_token_file")
-    },
 }
 
 

@@ -1,16 +1,16 @@
 """The Graph client: tokens, complete lists, and every odd answer by its name."""
 
-import asyncio
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from app.clients.graph import EntraTokens, GraphClient, VendorError, build_clients, retry_after
+from app.clients.budget import Budget
+from app.clients.graph import GraphClient, VendorError, retry_after
 
 GRAPH = "https://graph.test"
 ISSUES = "admin/serviceAnnouncement/issues"
@@ -22,16 +22,15 @@ class Tokens:
     def __init__(self) -> None:
         self.number = 1
         self.dropped = 0
+        self.claims: list[str | None] = []
 
     async def get(self) -> str:
         return f"token-{self.number}"
 
-    async def drop(self) -> None:
+    async def drop(self, claims: str | None = None) -> None:
         self.dropped += 1
         self.number += 1
-
-    def close(self) -> None:
-        pass
+        self.claims.append(claims)
 
 
 def client(answer: Answer, tokens: Tokens | None = None) -> GraphClient:
@@ -120,6 +119,66 @@ async def test_a_401_drops_the_token_and_tries_once_more() -> None:
     assert tokens.dropped == 1
 
 
+@pytest.mark.parametrize(
+    ("challenge", "claims"),
+    [
+        ("Bearer", None),
+        ('Bearer error="insufficient_claims", claims="eyJhIjoxfQ=="', '{"a":1}'),
+        ('Bearer error="insufficient_claims", claims="eyJhIjoxfQ"', '{"a":1}'),
+        ('Bearer claims="not json"', None),
+        ('Bearer claims="AAAA"', None),
+    ],
+)
+async def test_what_a_challenge_asks_for_goes_to_the_next_token(
+    challenge: str, claims: str | None
+) -> None:
+    tokens = Tokens()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.headers["authorization"] == "Bearer token-1":
+            return httpx.Response(401, headers={"www-authenticate": challenge})
+        return httpx.Response(200, json={"value": []})
+
+    assert await client(answer, tokens).list(ISSUES) == []
+    assert tokens.claims == [claims]
+
+
+async def test_no_request_goes_out_beyond_the_budget() -> None:
+    now = [datetime(2026, 3, 16, 6, tzinfo=UTC)]
+    budget = Budget(5, 2, lambda: now[0])
+    sent = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200, json={"value": []})
+
+    transport = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    reader = GraphClient(transport, Tokens(), base_url=GRAPH, allow=budget.take)
+    waits = []
+    for allowed in (2, 2, 1, 2):
+        for _ in range(allowed):
+            await reader.list(ISSUES)
+        with pytest.raises(VendorError) as caught:
+            await reader.list(ISSUES)
+        assert caught.value.code == "budget"
+        wait = caught.value.retry_after or timedelta(0)
+        waits.append(wait.total_seconds())
+        now[0] += wait
+    assert reader.requests == len(sent) == 7
+    assert waits == [60.0, 60.0, 3480.0, 60.0]
+
+
+async def test_the_vendors_clock_is_heard() -> None:
+    wall = datetime(2026, 3, 16, 6, tzinfo=UTC)
+    date = {"date": "Mon, 16 Mar 2026 06:10:00 GMT"}
+    transport = httpx.AsyncClient(
+        transport=httpx.MockTransport(always(200, headers=date, json={"value": []}))
+    )
+    reader = GraphClient(transport, Tokens(), base_url=GRAPH, wall=lambda: wall)
+    await reader.list(ISSUES)
+    assert reader.ahead == timedelta(minutes=10)
+
+
 async def test_a_second_401_is_an_error() -> None:
     error = await failure(always(401, json={"error": {"code": "InvalidAuthenticationToken"}}))
     assert (error.code, error.status) == ("unauthorized", 401)
@@ -133,7 +192,7 @@ async def test_a_second_401_is_an_error() -> None:
         ({"content": b'{"value": [{"id": "1"'}, "cut off"),
         ({"content": b"[1, 2]"}, "no JSON object"),
         ({"content": b'"just text"'}, "no JSON object"),
-        ({"content": b'{"value": "\xff"}'}, "no JSON object"),
+        ({"content": b'{"value": "\xff"}'}, "no value array"),
         ({"content": b"[" * 100_000}, "no JSON object"),
         ({"json": {"something": "else"}}, "no value array"),
         ({"json": {"value": None}}, "no value array"),
@@ -150,6 +209,14 @@ async def test_double_encoded_json_and_a_byte_order_mark_are_read() -> None:
     assert await client(always(200, json=page)).list(ISSUES) == [{"id": "1"}]
     marked = b"\xef\xbb\xbf" + page.encode()
     assert await client(always(200, content=marked)).list(ISSUES) == [{"id": "1"}]
+
+
+async def test_half_a_character_does_not_hide_the_page() -> None:
+    cut = rb'{"value": [{"id": "1", "title": "\ud83d cut"}, {"id": "2", "title": "\ud83d\ude00"}]}'
+    (first, second) = await client(always(200, content=cut)).list(ISSUES)
+    assert (first["title"], second["title"]) == ("\ufffd cut", "\U0001f600")
+    latin = '{"value": [{"id": "1", "title": "caf\xe9"}]}'.encode("latin-1")
+    assert (await client(always(200, content=latin)).list(ISSUES))[0]["title"] == "caf\ufffd"
 
 
 async def test_an_error_that_says_200_is_an_error() -> None:
@@ -235,131 +302,3 @@ async def test_an_answer_beyond_belief_is_refused() -> None:
 )
 def test_retry_after_in_both_forms(headers: dict[str, str], wait: timedelta | None) -> None:
     assert retry_after(headers) == wait
-
-
-# -- Entra ---------------------------------------------------------------------------------------
-
-TENANT = "11111111-1111-1111-1111-111111111111"
-AUTHORITY = f"https://login.fake.test/{TENANT}"
-METADATA = {
-    "authorization_endpoint": f"{AUTHORITY}/oauth2/v2.0/authorize",
-    "token_endpoint": f"{AUTHORITY}/oauth2/v2.0/token",
-    "issuer": f"{AUTHORITY}/v2.0",
-    "tenant_region_scope": "EU",
-}
-
-
-class Entra:
-    """An Entra whose token endpoint answers from a list."""
-
-    def __init__(self, *answers: httpx.Response | Exception) -> None:
-        self.answers = list(answers)
-        self.asked: list[httpx.Request] = []
-        self.down = False
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        if self.down:
-            raise httpx.ConnectError("down")
-        if request.method == "GET":
-            return httpx.Response(200, json=METADATA)
-        self.asked.append(request)
-        made = self.answers.pop(0) if self.answers else token("good")
-        if isinstance(made, Exception):
-            raise made
-        return made
-
-    def tokens(self) -> EntraTokens:
-        return EntraTokens(
-            lambda: httpx.Client(transport=httpx.MockTransport(self)),
-            authority=AUTHORITY,
-            client_id="app",
-            secret="s3cret",
-            scope=f"{GRAPH}/.default",
-        )
-
-
-def token(text: str, **more: int) -> httpx.Response:
-    body = {"token_type": "Bearer", "expires_in": 3600, "access_token": text, **more}
-    return httpx.Response(200, json=body)
-
-
-async def test_fifty_callers_share_one_token() -> None:
-    entra = Entra()
-    tokens = entra.tokens()
-    assert set(await asyncio.gather(*(tokens.get() for _ in range(50)))) == {"good"}
-    assert len(entra.asked) == 1
-    form = entra.asked[0].content.decode()
-    assert "client_secret=s3cret" in form
-    assert "graph.test%2F.default" in form
-    tokens.close()
-
-
-async def test_a_dropped_token_is_asked_for_again() -> None:
-    entra = Entra(token("one"), token("two"))
-    tokens = entra.tokens()
-    await tokens.drop()
-    assert await tokens.get() == "one"
-    await tokens.drop()
-    assert await tokens.get() == "two"
-
-
-async def test_a_wrong_secret_is_refused_in_a_sentence() -> None:
-    body = {
-        "error": "invalid_client",
-        "error_description": "AADSTS7000215: Invalid secret.\r\nTrace",
-    }
-    tokens = Entra(httpx.Response(401, json=body)).tokens()
-    with pytest.raises(VendorError) as caught:
-        await tokens.get()
-    assert caught.value.code == "token_refused"
-    assert caught.value.text.endswith("AADSTS7000215: Invalid secret.")
-
-
-async def test_entra_down_at_the_start_is_survived() -> None:
-    entra = Entra()
-    entra.down = True
-    tokens = entra.tokens()
-    with pytest.raises(VendorError) as caught:
-        await tokens.get()
-    assert caught.value.code == "token_unavailable"
-    entra.down = False
-    assert await tokens.get() == "good"
-
-
-@pytest.mark.parametrize(
-    "trouble",
-    [httpx.Response(503, text="busy"), httpx.ConnectError("down"), httpx.ReadTimeout("x")],
-)
-async def test_an_early_refresh_that_fails_leaves_the_token_in_hand(trouble: Any) -> None:
-    entra = Entra(token("old", refresh_in=-1), trouble)
-    tokens = entra.tokens()
-    assert await tokens.get() == "old"
-    assert await tokens.get() == "old"
-    assert len(entra.asked) == 2
-
-
-async def test_an_entra_that_talks_nonsense_is_unavailable() -> None:
-    tokens = Entra(httpx.Response(200, json={"error": "temporarily_unavailable"})).tokens()
-    with pytest.raises(VendorError) as caught:
-        await tokens.get()
-    assert caught.value.code == "token_unavailable"
-
-    html = EntraTokens(
-        lambda: httpx.Client(transport=httpx.MockTransport(always(200, html="<p>proxy</p>"))),
-        authority=AUTHORITY,
-        client_id="app",
-        secret="s3cret",
-        scope="x",
-    )
-    with pytest.raises(VendorError) as caught:
-        await html.get()
-    assert caught.value.code == "token_unavailable"
-
-
-async def test_clients_are_built_verified_and_without_redirects() -> None:
-    asynchronous, synchronous = build_clients(None, 5.0)
-    plain = synchronous()
-    assert not asynchronous.follow_redirects
-    assert not plain.follow_redirects
-    plain.close()
-    await asynchronous.aclose()

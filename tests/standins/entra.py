@@ -9,9 +9,12 @@ from datetime import datetime, timedelta
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
+from cryptography import x509
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
+
+from tests.standins.assertion import judge
 
 TOKEN_LIFETIME = timedelta(seconds=3599)  # what Entra gives to an app
 SERVICE_HEALTH_ROLE = "ServiceHealth.Read.All"
@@ -43,6 +46,19 @@ REFUSALS = {
     700016: ("unauthorized_client", 400, _UNKNOWN_APP),
     7000215: ("invalid_client", 401, _SECRET),
     7000222: ("invalid_client", 401, _EXPIRED),
+    50027: ("invalid_client", 401, "JWT token is invalid or malformed."),
+    70021: (
+        "invalid_client",
+        401,
+        "No matching federated identity record found for presented assertion.",
+    ),
+    700023: ("invalid_client", 401, "Client assertion audience or issuer does not match."),
+    700024: ("invalid_client", 401, "Client assertion is not within its valid time range."),
+    700027: (
+        "invalid_client",
+        401,
+        "The certificate that signed the client assertion is not registered on application.",
+    ),
     7000216: ("invalid_client", 401, _NO_CREDENTIAL),
     70003: ("unsupported_grant_type", 400, "The app requested an unsupported grant type."),
     70011: ("invalid_scope", 400, _SCOPE),
@@ -58,6 +74,8 @@ class Registration:
     client: str
     secrets: dict[str, datetime | None]
     roles: tuple[str, ...] = (SERVICE_HEALTH_ROLE,)
+    certificates: list[x509.Certificate] = field(default_factory=list)
+    subjects: frozenset[str] = frozenset()  # of federated tokens that it trusts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +100,8 @@ class Entra:
     lifetime: timedelta = TOKEN_LIFETIME
     tokens: dict[str, Granted] = field(default_factory=dict)
     asked: int = 0
+    refresh_in: int | None = None  # seconds after which clients should renew early
+    claims_asked: list[str] = field(default_factory=list)
 
     def routes(self) -> list[BaseRoute]:
         """Give the routes of the sign-in host."""
@@ -134,17 +154,20 @@ class Entra:
         form = dict(parse_qsl((await request.body()).decode(), keep_blank_values=True))
         tenant = request.path_params["tenant"]
         client, scope = form.get("client_id", ""), form.get("scope", "")
+        self.claims_asked += [form["claims"]] if form.get("claims") else []
         found = next(
             (item for item in self.registrations if (item.tenant, item.client) == (tenant, client)),
             None,
         )
-        code = self._judge(form, tenant=tenant, found=found)
+        code = self._judge(form, tenant=tenant, found=found, audience=str(request.url))
         if code or found is None:
             return self._refuse(code, tenant=tenant, client=client, scope=scope)
-        token = self._issue(found, scope.split()[0])
+        token = self.issue(found, scope.split()[0])
         seconds = int(self.lifetime.total_seconds())
+        early = {} if self.refresh_in is None else {"refresh_in": self.refresh_in}
         return JSONResponse(
             {
+                **early,
                 "token_type": "Bearer",
                 "expires_in": seconds,
                 "ext_expires_in": seconds,
@@ -153,7 +176,9 @@ class Entra:
             headers={"cache-control": "no-store, no-cache", "pragma": "no-cache"},
         )
 
-    def _judge(self, form: dict[str, str], *, tenant: str, found: Registration | None) -> int:
+    def _judge(
+        self, form: dict[str, str], *, tenant: str, found: Registration | None, audience: str
+    ) -> int:
         scopes = form.get("scope", "").split()
         secret = form.get("client_secret")
         tests = (
@@ -162,17 +187,27 @@ class Entra:
             (found is None, 700016),
             (not scopes, 70011),
             (any(not scope.endswith("/.default") for scope in scopes), 1002012),
-            (not secret, 7000216),
+            (not secret and "client_assertion" not in form, 7000216),
         )
         failed = next((code for wrong, code in tests if wrong), 0)
-        if failed or found is None or secret is None:
+        if failed or found is None:
             return failed
+        if secret is None:
+            return judge(
+                form,
+                audience=audience,
+                client=found.client,
+                certificates=found.certificates,
+                subjects=found.subjects,
+                now=self.wall(),
+            )
         if secret not in found.secrets:
             return 7000215
         ends_at = found.secrets[secret]
         return 7000222 if ends_at is not None and ends_at <= self.wall() else 0
 
-    def _issue(self, found: Registration, scope: str) -> str:
+    def issue(self, found: Registration, scope: str) -> str:
+        """Hand out a token for an API."""
         now = self.wall()
         expires_at = now + self.lifetime
         claims = {
