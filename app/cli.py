@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import gc
+import importlib
 import socket
 import sys
 import tempfile
@@ -240,6 +241,27 @@ def _fold(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _checkout(module: str) -> Any:
+    """A module of the checkout that this program runs from; ``app`` knows of it only here.
+
+    Raises:
+        SettingsError: this is an installed Sextant, which has none.
+    """
+    root = Path(__file__).resolve().parents[1]
+    if not (root / "bench" / "__init__.py").is_file():
+        raise SettingsError(
+            "Scenarios and their evaluation come with the source of Sextant, not with an "
+            "installed package: run this from a checkout."
+        )
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    return importlib.import_module(module)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    return int(_checkout("bench.evaluate.command").main(arguments.rest))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sextant", description="One Microsoft 365 incident from three sightings."
@@ -248,9 +270,11 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--config", metavar="FILE", help="settings file (default sextant.toml)")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name: str, run: Command, text: str) -> argparse.ArgumentParser:
+    def add(
+        name: str, run: Command, text: str, *, add_help: bool = True
+    ) -> argparse.ArgumentParser:
         made: argparse.ArgumentParser = commands.add_parser(
-            name, parents=[common], help=text, description=text
+            name, parents=[common], help=text, description=text, add_help=add_help
         )
         made.set_defaults(run=run)
         return made
@@ -273,6 +297,8 @@ def _parser() -> argparse.ArgumentParser:
     fold.add_argument("--signals", required=True, metavar="FILE", help="NDJSON, in arrival order")
     fold.add_argument("--policy", metavar="FILE", help="TOML with keys of [policy]")
     fold.add_argument("--out", required=True, metavar="DIR")
+    add("evaluate", _evaluate, "Score the engine over scenarios; --help lists what it takes.",
+        add_help=False)  # fmt: skip
     graph = add("graph", _graph, "Look at the Graph source of every tenant.")
     graph.add_argument("action", choices=["check"])
     probe = add("probe", _probe, "Run a probe once from here.")
@@ -305,7 +331,10 @@ def _add_keys(parser: Any) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments, arguments.rest = parser.parse_known_args(argv)
+    if arguments.rest and arguments.run is not _evaluate:  # which reads its own
+        parser.error(f"unrecognized arguments: {' '.join(arguments.rest)}")
     run: Command = arguments.run
     try:
         return run(arguments)

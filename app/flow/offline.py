@@ -70,7 +70,7 @@ class Offline:
     profile: TenantProfile
     policy: Policy
     tick: int = TICK
-    between: Callable[[EngineState], EngineState] | None = None
+    between: Callable[[EngineState, datetime], EngineState] | None = None
     state: EngineState = field(default_factory=EngineState)
     incidents: dict[str, Incident] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
@@ -126,7 +126,7 @@ class Offline:
                   if i.status not in (Status.CLOSED, Status.MERGED)]  # fmt: skip
         snapshot = Snapshot(
             profile=self.profile,
-            state=self.state if self.between is None else self.between(self.state),
+            state=self.state if self.between is None else self.between(self.state, now),
             incidents=tuple(sorted(living, key=lambda i: (i.opened_at, i.id))),
             sequence=self.sequence,
             number=self.number,

@@ -1,0 +1,223 @@
+"""``sextant evaluate``: scenarios over seeds, in parallel, resumable; tables, page or one seed."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from app.core.errors import InvalidInput, SettingsError
+from app.recordings import load_policy
+from bench.evaluate import show, table
+from bench.evaluate.digest import of_run
+from bench.evaluate.run import STORE, Wish, case_of, judged, make, play, run
+from bench.evaluate.targets import targets
+from bench.scenarios import BadScenario, names
+
+SEEDS = 3  # of each scenario, unless said otherwise
+WIDTH = 24  # of the progress bar
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the command."""
+    parser.add_argument("--scenarios", default="", help="names by commas (default all)")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="seeds of each scenario")
+    parser.add_argument("--first-seed", type=int, default=0, help="development 0 to 999")
+    parser.add_argument("--jobs", type=int, default=2, help="processes side by side")
+    parser.add_argument("--users", type=int, help="size of the tenant instead of the scenario's")
+    parser.add_argument("--weeks", type=float, help="length of random and noise")
+    parser.add_argument("--history-days", type=float, help="quiet days before the first")
+    parser.add_argument("--policy", metavar="FILE", help="TOML with keys of [policy]")
+    parser.add_argument("--tick", type=int, default=10, help="seconds between looks")
+    parser.add_argument("--baselines", action="store_true", help="usual rules beside the engine")
+    parser.add_argument("--permutations", type=int, default=0, help="orders asked of each run")
+    parser.add_argument("--json", action="store_true", help="print every run and total as JSON")
+    parser.add_argument("--losses", action="store_true", help="say what each losing run lost")
+    parser.add_argument("--show", metavar="SCENARIO:SEED", help="one seed, truth beside incidents")
+    parser.add_argument("--signals", metavar="FILE", help="score a file of signals instead")
+    parser.add_argument("--truth", metavar="FILE", help="the truth of --signals")
+    parser.add_argument("--fresh", action="store_true", help="use no result stored before")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Raises:
+        SettingsError: an argument names what is not there.
+        InvalidInput: a file cannot be read.
+    """
+    parser = argparse.ArgumentParser(prog="sextant evaluate", description=__doc__)
+    add_arguments(parser)
+    try:
+        return _main(parser.parse_args(argv))
+    except BadScenario as error:
+        raise SettingsError(str(error)) from error
+
+
+def _main(arguments: argparse.Namespace) -> int:
+    policy = load_policy(Path(arguments.policy) if arguments.policy else None)
+    wish = Wish(
+        options=_options(arguments),
+        baselines=arguments.baselines,
+        permutations=arguments.permutations,
+        policy=policy,
+        tick=arguments.tick,
+    )
+    if arguments.show:
+        return _show(arguments.show, wish)
+    if arguments.signals:
+        found = [_of_files(arguments, wish)]
+    else:
+        chosen = [name for name in arguments.scenarios.split(",") if name] or names()
+        seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+        asked = [(name, seed) for seed in seeds for name in chosen]
+        found = _run_all(asked, wish, jobs=arguments.jobs, fresh=arguments.fresh)
+    if arguments.json:
+        print(json.dumps(_plain({"runs": found, "targets": _told(found)}), indent=1))
+        return 0
+    for text in _tables(found, losses=arguments.losses):
+        print(text)
+    return 0
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    given = {
+        "users": arguments.users,
+        "weeks": arguments.weeks,
+        "history_days": arguments.history_days,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _tables(found: Sequence[dict[str, Any]], *, losses: bool) -> Iterator[str]:
+    yield from table.rows(found)
+    yield ""
+    yield from table.totals(targets(found))
+    yield ""
+    yield from table.compare(found)
+    if losses:
+        yield ""
+        yield from table.lost(found)
+
+
+def _told(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"name": t.name, "target": t.words, "value": t.figure.value, "low": t.figure.low,
+         "high": t.figure.high, "n": t.figure.n, "unit": t.unit, "met": t.is_met}
+        for t in targets(found)
+    ]  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    """The same without infinities, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, float) and abs(value) == float("inf"):
+        return None
+    return value
+
+
+def _show(words: str, wish: Wish) -> int:
+    name, _, seed = words.rpartition(":")
+    if not name or not seed.isdigit():
+        raise SettingsError("--show takes SCENARIO:SEED, such as ex931445:3.")
+    played = play(make(name, int(seed), wish.options), wish.policy, wish.tick)
+    for text in show.detail(played):
+        print(text)
+    return 0
+
+
+def _of_files(arguments: argparse.Namespace, wish: Wish) -> dict[str, Any]:
+    """Judge somebody's file; its lines carry labels, or its truth names the refs of each fault.
+
+    Raises:
+        SettingsError: a file is not there, or no truth was given.
+        InvalidInput: one of them cannot be read.
+    """
+    signals, truth = Path(arguments.signals), Path(arguments.truth or "")
+    for file in (signals, truth):
+        if not file.is_file():
+            raise SettingsError(f"There is no file {file}; --signals and --truth go together.")
+    try:
+        document = json.loads(truth.read_text("utf-8"))
+        texts = signals.read_bytes().splitlines()
+        labels = _labels(texts, document)
+        document.setdefault("faults", [])
+        case = case_of(signals.stem, 0, header=[], texts=texts, document=document, labels=labels)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(f"The files cannot be read: {error!s}") from error
+    return judged(case, wish)
+
+
+def _labels(texts: Iterable[bytes], document: Mapping[str, Any]) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for text in texts:
+        line = json.loads(text) if text.strip() else {}
+        if "ref" in line:
+            labels[str(line["ref"])] = str(line.get("label") or "")
+    for fault in document.get("faults", []):
+        labels.update(dict.fromkeys(fault.get("refs", ()), fault["id"]))
+    labels.update(document.get("labels", {}))
+    return labels
+
+
+def _run_all(
+    asked: Sequence[tuple[str, int]], wish: Wish, *, jobs: int, fresh: bool
+) -> list[dict[str, Any]]:
+    """Run what was not run before by the same engine; each result is stored as it comes."""
+    STORE.mkdir(mode=0o700, exist_ok=True)
+    stored = STORE / f"runs-{_key(wish)}.ndjson"
+    known = {} if fresh else _stored(stored)
+    waiting = [one for one in asked if one not in known]
+    if waiting:
+        with stored.open("a", encoding="utf-8") as file:
+            for one, result in _results(waiting, wish, jobs):
+                known[one] = result
+                file.write(json.dumps({"name": one[0], "run": result}) + "\n")
+                file.flush()
+    return [known[one] for one in asked if one in known]
+
+
+def _key(wish: Wish) -> str:
+    options = sorted(wish.options.items())
+    return of_run(options, wish.baselines, wish.permutations, wish.policy, wish.tick)
+
+
+def _stored(file: Path) -> dict[tuple[str, int], dict[str, Any]]:
+    if not file.exists():
+        return {}
+    rows = (json.loads(text) for text in file.read_text("utf-8").splitlines() if text)
+    return {(row["name"], row["run"]["seed"]): row["run"] for row in rows}
+
+
+def _results(
+    waiting: Sequence[tuple[str, int]], wish: Wish, jobs: int
+) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
+    begun = time.perf_counter()
+    with ProcessPoolExecutor(max_workers=max(1, jobs)) as pool:
+        futures = {pool.submit(run, *one, wish): one for one in waiting}
+        try:
+            for number, future in enumerate(as_completed(futures), 1):
+                _progress(number, len(waiting), time.perf_counter() - begun, futures[future])
+                yield futures[future], future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _progress(done: int, of: int, seconds: float, last: tuple[str, int]) -> None:
+    full = round(WIDTH * done / of)
+    rest = seconds / done * (of - done)
+    text = (
+        f"[{'#' * full}{'.' * (WIDTH - full)}] {done}/{of} runs, {seconds:.0f} s, "
+        f"{rest:.0f} s to go, last {last[0]}:{last[1]}"
+    )
+    if sys.stderr.isatty():
+        print(f"\r{text:100}", end="\n" if done == of else "", file=sys.stderr, flush=True)
+    elif done == of or done % max(1, of // 10) == 0:
+        print(text, file=sys.stderr, flush=True)
