@@ -332,9 +332,10 @@ def _add_keys(parser: Any) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
     parser = _parser()
-    arguments, arguments.rest = parser.parse_known_args(argv)
-    if arguments.rest and arguments.run is not _evaluate:  # which reads its own
-        parser.error(f"unrecognized arguments: {' '.join(arguments.rest)}")
+    arguments, rest = parser.parse_known_args(argv)
+    arguments.rest = rest
+    if rest and arguments.run is not _evaluate:  # which reads its own
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     run: Command = arguments.run
     try:
         return run(arguments)
