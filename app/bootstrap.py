@@ -13,7 +13,7 @@ import httpx
 from fastapi import FastAPI
 from sqlalchemy import make_url
 
-from app.api.app import create_api
+from app.api.app import add_routes, create_api
 from app.core.catalogue import SERVICES
 from app.core.errors import SettingsError, StorageUnavailable
 from app.core.ports import Format
@@ -326,5 +326,5 @@ def create_app(
 
     api = create_api(context, lifespan, full="api" in roles)
     if "api" in roles:
-        api.include_router(create_router())
+        add_routes(api, create_router().routes)
     return api

@@ -1,13 +1,13 @@
 """The HTTP application: resources, middleware and error answers put together."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, cast
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.routing import BaseRoute
 from starlette.types import Scope
 
 from app.api import docs, health, problems
@@ -20,7 +20,7 @@ from app.api.picture import Pictures
 from app.api.rates import Rates
 from app.api.shortcut import Doors, Shortcut
 from app.api.v1 import subscriptions
-from app.api.v1.router import make_router
+from app.api.v1.router import all_routes
 from app.api.v1.take_in import IntakeOperation
 
 UNMATCHED = "unmatched"  # the metric label of a path that no route has
@@ -49,7 +49,6 @@ def create_api(context: App, lifespan: Lifespan | None = None, *, full: bool = T
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if full else None,
-        generate_unique_id_function=_operation_id,
         redirect_slashes=False,
         # Metrics are ours, in /metrics; nothing here is sent elsewhere by the framework.
         telemetry={"tracing": False, "metrics": False, "logs": False},
@@ -61,11 +60,11 @@ def create_api(context: App, lifespan: Lifespan | None = None, *, full: bool = T
     api.state.rates = Rates(context.settings.limits)
     api.state.readiness = Readiness(context)
     api.state.pictures = Pictures(context)
-    api.include_router(health.router)
+    add_routes(api, health.router.routes)
     if full:
-        api.include_router(make_router())
-        api.include_router(subscriptions.well_known)
-        api.include_router(docs.router)
+        add_routes(api, all_routes())
+        add_routes(api, subscriptions.well_known.routes)
+        add_routes(api, docs.router.routes)
     problems.install(api, public_url=context.public_url)
     templates = Templates(api)
     api.add_middleware(Shortcut, find=partial(_hot, api))
@@ -84,12 +83,20 @@ def create_api(context: App, lifespan: Lifespan | None = None, *, full: bool = T
 def _hot(api: FastAPI) -> Doors:
     """The operations that meet the short cut: those of ``IntakeOperation`` with a fixed path."""
     doors: Doors = {}
-    for found in iter_route_contexts(api.routes):
-        route, path = found.original_route, str(getattr(found, "path", ""))
-        if isinstance(route, IntakeOperation) and "{" not in path:
+    for route in api.routes:
+        if isinstance(route, IntakeOperation) and not route.param_convertors:
             serve = route.get_route_handler()
-            doors |= {(method, path): (route, serve) for method in route.methods or ()}
+            doors |= {(method, route.path): (route, serve) for method in route.methods or ()}
     return doors
+
+
+def add_routes(api: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Add routes as they are.
+
+    The framework's inclusion of routers would analyse each route a second time, which costs the
+    start 0.2 s, and would look for the route of each request in tables within tables.
+    """
+    api.router.routes.extend(routes)
 
 
 class Templates:
@@ -103,18 +110,14 @@ class Templates:
         """The path template of the route that served a request, such as ``/v1/incidents/{id}``."""
         if not self._paths:
             self._paths = {
-                id(found.original_route): str(getattr(found, "path", "")) or UNMATCHED
-                for found in iter_route_contexts(self._api.routes)
+                id(route): str(getattr(route, "path", "")) or UNMATCHED
+                for route in self._api.routes
             }
         return self._paths.get(id(scope.get("route")), UNMATCHED)
 
     def __contains__(self, template: object) -> bool:
         """Whether a template is one of ours; the label set of the metrics is closed by it."""
         return template == UNMATCHED or template in self._paths.values()
-
-
-def _operation_id(route: APIRoute) -> str:
-    return route.name
 
 
 def _serve_document(api: FastAPI) -> None:

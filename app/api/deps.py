@@ -6,20 +6,20 @@ from http import HTTPStatus
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Security
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.api.auth import authenticate
 from app.api.context import App
 from app.api.operation import Operation
-from app.api.v1.schemas import ProblemOut
 from app.core.errors import Forbidden, PreconditionFailed, PreconditionRequired, TenantRequired
 from app.core.types import TenantId
 from app.store.keys import OPERATOR
 
 __all__ = [
     "Admin", "App", "Context", "IfMatch", "Principal", "Reader", "Writer", "check_match",
-    "context", "etag", "expected_revision", "if_match", "problems", "require", "resource",
-    "tenants_of",
+    "context", "context_of", "etag", "expected_revision", "if_match", "operation_id", "problems",
+    "require", "resource", "tenants_of",
 ]  # fmt: skip
 
 READING = frozenset({"GET", "HEAD"})
@@ -51,7 +51,12 @@ class Principal:
         return scope == "incidents:read" and "incidents:write" in self.scopes
 
 
-def context(request: Request) -> App:
+async def context(request: Request) -> App:
+    """The application context, as a dependency; a plain function would be run in a thread."""
+    return context_of(request)
+
+
+def context_of(request: Request) -> App:
     """The application context."""
     return cast("App", request.app.state.context)
 
@@ -101,7 +106,7 @@ def require(*scopes: str) -> Callable[..., Awaitable[Principal]]:
 
 
 def _known_tenants(request: Request) -> tuple[str, ...]:
-    return tuple(tenant.id for tenant in context(request).settings.tenants)
+    return tuple(tenant.id for tenant in context_of(request).settings.tenants)
 
 
 def tenants_of(app: App, principal: Principal) -> tuple[TenantId, ...]:
@@ -121,7 +126,7 @@ def etag(revision: int) -> str:
     return f'"r{revision}"'
 
 
-def if_match(
+async def if_match(
     value: Annotated[
         str | None,
         Header(alias="If-Match", description='The ETag that was last read, such as `"r7"`.'),
@@ -164,9 +169,13 @@ def check_match(value: str | None, revision: int) -> None:
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Declare the problems that an operation answers with, beside those that all have."""
+    """Declare the problems that an operation answers with, beside those that all have.
+
+    Their schema is the same everywhere, so ``openapi.document`` gives it; a model at each of them
+    would cost the start a tenth of a second.
+    """
     return {
-        status: {"model": ProblemOut, "description": HTTPStatus(status).phrase}
+        status: {"description": HTTPStatus(status).phrase}
         for status in sorted({400, 401, 403, 503, *statuses})
     }
 
@@ -174,4 +183,15 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def resource(tag: str, **options: Any) -> APIRouter:
     """Make the router of one resource; every router of ``/v1`` is made here."""
     options.setdefault("responses", problems())
-    return APIRouter(tags=[tag], route_class=Operation, **options)
+    return APIRouter(
+        prefix="/v1",
+        tags=[tag],
+        route_class=Operation,
+        generate_unique_id_function=operation_id,
+        **options,
+    )
+
+
+def operation_id(route: APIRoute) -> str:
+    """Name an operation in the document as its function is named."""
+    return route.name

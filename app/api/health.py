@@ -10,7 +10,7 @@ from sqlalchemy.exc import DatabaseError
 from starlette.responses import JSONResponse, Response
 
 from app.api.context import App
-from app.api.deps import Context
+from app.api.deps import Context, operation_id
 from app.core.errors import StorageUnavailable
 from app.kit.metrics import MEDIA_TYPE
 from app.store.health import write_probe
@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 1.5  # a slower database is not ready
 FRESH_SECONDS = 1.0  # how long an answer stands, so that many askers cost one write
 NO_STORE = {"cache-control": "no-store"}
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], generate_unique_id_function=operation_id)
 
 
 class Readiness:

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app.api.problems import MEDIA_TYPE, pointer
+from app.api.v1.schemas import ProblemOut
 from app.core.events import EventType
 
 Document: TypeAlias = dict[str, Any]
@@ -72,6 +73,12 @@ def document(app: FastAPI) -> Document:
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
+    # The routes name no model for their problems: it is the same everywhere.
+    problem = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
+    for name, schema in {**problem.pop("$defs"), "ProblemOut": problem}.items():
+        for member in schema["properties"].values():
+            member.pop("default", None)  # as the framework does where it is null
+        schemas[name] = schema
     made["webhooks"] = {kind.value: _webhook(kind) for kind in EventType}
     return made
 

@@ -20,7 +20,7 @@ TAG_BYTES = 16
 VERSION = 1
 
 
-def limit(
+async def limit(
     limit: Annotated[
         int, Query(ge=1, description=f"Most items of one page; above {MOST} is taken as {MOST}.")
     ] = DEFAULT_LIMIT,

@@ -226,5 +226,5 @@ async def follow(request: Request) -> Response:
 
 
 def create_router() -> APIRouter:
-    """The routes of the console, to be included by the application without a prefix."""
+    """The routes of the console, whole paths each."""
     return pages

@@ -49,7 +49,7 @@ async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
     api.state.key_ring = KeyRing(context)  # type: ignore[arg-type]
     problems.install(api, public_url="http://test")
     for router in (subscriptions.router, deliveries.router):
-        api.include_router(router, prefix="/v1")
+        api.include_router(router)
     api.include_router(subscriptions.well_known)
     headers = await caller(world, "subscriptions:write")
     transport = httpx.ASGITransport(api)

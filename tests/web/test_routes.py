@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.api.app import create_api
+from app.api.app import add_routes, create_api
 from app.bootstrap import Context, build
 from app.core.incident import Impact, LinkedAdvisory, Note
 from app.core.types import Status
@@ -40,7 +40,7 @@ def context(sqlite_database: Database) -> Context:
 
 def serve(context: Context) -> FastAPI:
     api = create_api(context)
-    api.include_router(create_router())
+    add_routes(api, create_router().routes)
     return api
 
 

@@ -68,7 +68,7 @@ def _split(value: Any) -> Any:
     return [word for item in value for word in str(item).split(",")]
 
 
-def wanted(  # noqa: PLR0917 - the framework calls it, by name
+async def wanted(  # noqa: PLR0917 - the framework calls it, by name
     status: Annotated[
         list[Status] | None,
         Query(description="Any of these; repeated, or separated by commas."),

@@ -1,6 +1,6 @@
 """Everything under ``/v1``, in one place."""
 
-from fastapi import APIRouter
+from starlette.routing import BaseRoute
 
 from app.api.v1 import (
     advisories,
@@ -33,9 +33,6 @@ RESOURCES = (
 )
 
 
-def make_router() -> APIRouter:
-    """Mount every resource."""
-    router = APIRouter(prefix="/v1")
-    for resource in RESOURCES:
-        router.include_router(resource.router)
-    return router
+def all_routes() -> list[BaseRoute]:
+    """The routes of every resource."""
+    return [route for resource in RESOURCES for route in resource.router.routes]

@@ -13,6 +13,7 @@ from app.api.deps import (
     Principal,
     check_match,
     etag,
+    operation_id,
     problems,
     resource,
 )
@@ -28,7 +29,7 @@ from app.kit.egress import URL_LENGTH
 from app.store import subscriptions
 
 router = resource("subscriptions")
-well_known = APIRouter(tags=["subscriptions"])
+well_known = APIRouter(tags=["subscriptions"], generate_unique_id_function=operation_id)
 
 
 KNOWN_TYPES = frozenset({ALL, *FAMILIES, *(t.value for t in EventType)}) - {EventType.TEST_PING}

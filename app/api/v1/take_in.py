@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
 from app.api.auth import authenticate
-from app.api.deps import App, Principal, context, problems, resource
+from app.api.deps import App, Principal, context_of, problems, resource
 from app.api.operation import KEY_HEADER, Operation, Serve
 from app.api.rates import Rates
 from app.core.batch import Batch
@@ -126,7 +126,7 @@ async def take_in(
         Overloaded: too much waits for its commit.
         StorageUnavailable: nothing was stored.
     """
-    app = cast("Readers", context(request))
+    app = cast("Readers", context_of(request))
     body = await request.body()
     media = request.headers.get("content-type")
     now = app.clock.now()
