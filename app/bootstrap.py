@@ -40,7 +40,7 @@ from app.settings import Settings
 from app.settings.model import ClockSettings, TenantSettings
 from app.sinks.webhook import WebhookSender
 from app.sources.client_report import ClientReportReader
-from app.sources.graph import Shared, open_graph
+from app.sources.graph import GraphSettings, Shared, open_graph
 from app.sources.probe import Dialler, Probe
 from app.sources.probe_result import ProbeResultReader
 from app.sources.symptom_table import load_symptom_table
@@ -52,6 +52,7 @@ from app.workers import fold_loop, paced_loop, running
 log = logging.getLogger(__name__)
 
 ROLES = ("api", "work")
+FIRST_READS = timedelta(milliseconds=100)  # between the first reads of two tenants, on average
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -217,6 +218,17 @@ def retention_of(context: Context) -> Retention:
     )
 
 
+def cadence_of(graph: GraphSettings, tenants: int) -> Cadence:
+    """How often a tenant is read; the first reads of many are spread over a hot interval."""
+    hot = timedelta(seconds=graph.poll_hot_seconds)
+    return Cadence(
+        hot=hot,
+        calm=timedelta(seconds=graph.poll_calm_seconds),
+        reconcile=timedelta(seconds=graph.reconcile_seconds),
+        spread=min(FIRST_READS * (tenants - 1), hot),
+    )
+
+
 def tenant_loops(context: Context, tenant: TenantSettings, shared: Shared) -> dict[str, Loop]:
     """The loops that watch one tenant: its advisories and its probes."""
     owner = TenantId(tenant.id)
@@ -231,11 +243,9 @@ def tenant_loops(context: Context, tenant: TenantSettings, shared: Shared) -> di
             tenant=owner,
             append=context.intake.append_advisories,
             announce=context.fold.news,
-            cadence=Cadence(
-                hot=timedelta(seconds=tenant.graph.poll_hot_seconds),
-                calm=timedelta(seconds=tenant.graph.poll_calm_seconds),
-                reconcile=timedelta(seconds=tenant.graph.reconcile_seconds),
-            ),
+            cadence=cadence_of(tenant.graph, len(context.settings.tenants)),
+            witness=context.intake.append_probe_results,
+            draw=random.SystemRandom().random,
         )
         name = f"graph:{tenant.id}"
         loops[name] = partial(paced_loop, name, poll, speed=speed)

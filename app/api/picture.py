@@ -95,8 +95,9 @@ class Picture:
         return [
             Standing(
                 kind=SIGHTINGS.get(source.kind, SourceKind.CLIENT_REPORT),
-                stale=source.state is not SourceState.FRESH
-                and source.state is not SourceState.FAILING,
+                # One that never spoke is not trusted either, however young its first failure.
+                stale=source.last_complete_at is None
+                or source.state not in {SourceState.FRESH, SourceState.FAILING},
                 as_of=source.last_complete_at,
             )
             for source in self.sources

@@ -7,7 +7,6 @@ import httpx
 from app.kit import http
 
 TOKEN_THREADS = 8  # sign-ins at once; apart from the threads of everything else, which must go on
-CONNECTIONS = 64  # to one API, of all tenants together
 
 
 class Wires:

@@ -93,6 +93,10 @@ class AdvisorySource(Protocol):
 
     name: str
 
+    def owns(self, vendor_id: str) -> bool:
+        """Whether it is this source that serves an advisory of that id."""
+        ...
+
     async def read(self, *, known_open: Sequence[str], full: bool, now: datetime) -> AdvisoryRead:
         """Read once, completely or not at all.
 

@@ -129,11 +129,16 @@ def page(
     return [_stored(row) for row in c.execute(ordered)]
 
 
-def open_ids(c: Connection, tenant: TenantId) -> tuple[str, ...]:
-    """The vendor's ids of what it still calls open and still serves, sorted."""
+def open_ids(c: Connection, tenant: TenantId, *, since: datetime | None = None) -> tuple[str, ...]:
+    """The vendor's ids of what it still calls open and still serves, sorted.
+
+    ``since`` narrows to those that the vendor modified at that instant or later.
+    """
     query = select(T.c.id).where(
         T.c.tenant == tenant, T.c.is_resolved.is_(False), T.c.withdrawn.is_(False)
     )
+    if since is not None:
+        query = query.where(T.c.last_modified_at >= since)
     return tuple(c.execute(query.order_by(T.c.id)).scalars())
 
 

@@ -73,7 +73,12 @@ def is_stale(record: SourceRecord, now: datetime) -> bool:
     last = record.last_complete_at
     if last is None and record.last_error is not None:
         last = record.last_error.since
-    return last is not None and now - last > record.interval * INTERVALS + GRACE
+    return last is not None and is_overdue(last, record.interval, now)
+
+
+def is_overdue(last: datetime, interval: timedelta, now: datetime) -> bool:
+    """Whether three intervals and ten seconds went by since a complete read."""
+    return now - last > interval * INTERVALS + GRACE
 
 
 def get(c: Connection, tenant: TenantId, source: str) -> SourceRecord | None:
@@ -183,9 +188,16 @@ def freshness(c: Connection, tenant: TenantId, now: datetime) -> tuple[SourceFre
     )
 
 
-def trouble_is_open(c: Connection, tenant: TenantId) -> bool:
-    """Whether an incident of the tenant is open, so that sources are worth reading more often."""
-    here = (_INCIDENTS.c.tenant == tenant, _INCIDENTS.c.is_open.is_(True))
+def trouble_is_open(c: Connection, tenant: TenantId, *, since: datetime) -> bool:
+    """Whether an open incident of the tenant changed at that instant or later.
+
+    Then its sources are worth reading more often; what has stood still for long is not.
+    """
+    here = (
+        _INCIDENTS.c.tenant == tenant,
+        _INCIDENTS.c.is_open.is_(True),
+        _INCIDENTS.c.updated_at >= since,
+    )
     return c.execute(select(_INCIDENTS.c.id).where(*here).limit(1)).first() is not None
 
 

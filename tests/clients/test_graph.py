@@ -1,5 +1,6 @@
 """The Graph client: tokens, complete lists, and every odd answer by its name."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,8 @@ import pytest
 
 from app.clients.budget import Budget
 from app.clients.graph import GraphClient, VendorError, retry_after
+from tests.standins.__main__ import StandIns
+from tests.standins.faults import Mode
 
 GRAPH = "https://graph.test"
 ISSUES = "admin/serviceAnnouncement/issues"
@@ -302,3 +305,33 @@ async def test_an_answer_beyond_belief_is_refused() -> None:
 )
 def test_retry_after_in_both_forms(headers: dict[str, str], wait: timedelta | None) -> None:
     assert retry_after(headers) == wait
+
+
+# -- against the stand-in, over sockets ----------------------------------------------------------
+
+
+async def test_after_a_503_the_next_request_takes_a_new_connection(
+    standins: StandIns, http: httpx.AsyncClient
+) -> None:
+    facts = standins.facts()
+
+    class Bearer(Tokens):
+        async def get(self) -> str:
+            registration = standins.graph.entra.registrations[0]
+            return standins.graph.entra.issue(registration, facts["base_url"])
+
+    ports: list[int] = []
+
+    async def note(response: httpx.Response) -> None:
+        stream = response.extensions["network_stream"]
+        ports.append(stream.get_extra_info("client_addr")[1])
+
+    http.event_hooks = {"response": [note]}
+    reader = GraphClient(http, Bearer(), base_url=facts["base_url"])
+    for mode in (Mode.OK, Mode.OK, Mode.UNAVAILABLE, Mode.OK, Mode.ERROR, Mode.OK):
+        standins.graph.graph_fault.mode = mode
+        with contextlib.suppress(VendorError):
+            await reader.list(ISSUES)
+    kept, after = set(ports[:3]), set(ports[3:])
+    assert (len(kept), len(after)) == (1, 1)
+    assert kept != after

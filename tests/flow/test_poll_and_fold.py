@@ -12,7 +12,7 @@ from app.store import advisories
 from app.store import events as stored_events
 from app.store.engine import Database
 from tests.builders import NOW, TENANT, a_post, minutes
-from tests.flow.test_poll import CALM, HOT, Source, served
+from tests.flow.polling import CALM, HOT, Source, served
 
 
 async def test_with_the_real_fold_each_change_is_one_event(sqlite_database: Database) -> None:

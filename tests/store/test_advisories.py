@@ -91,6 +91,8 @@ def test_pages_go_from_the_last_modified_back(database: Database) -> None:
         )
     )
     assert [stored.advisory.vendor_id for stored in teams] == ["EX7", "EX8"]
+    after = NOW + minutes(10**6)
+    assert database.read_now(lambda c: advisories.open_ids(c, TENANT, since=after)) == ()
     found = database.read_now(lambda c: advisories.open_ids(c, TENANT))
     assert found == ("EX1", "EX2", "EX4", "EX5", "EX7", "EX8")
 
@@ -193,5 +195,7 @@ def test_a_source_that_was_never_read_is_never_fresh(database: Database) -> None
 @pytest.mark.parametrize(("status", "open_"), [("confirmed", True), ("resolved", False)])
 def test_open_incidents_are_trouble(database: Database, *, status: str, open_: bool) -> None:
     database.write_now(lambda c: incidents.put(c, [an_incident(status=Status(status))]))
-    assert database.read_now(lambda c: sources.trouble_is_open(c, TENANT)) is open_
-    assert not database.read_now(lambda c: sources.trouble_is_open(c, OTHER))
+    assert database.read_now(lambda c: sources.trouble_is_open(c, TENANT, since=NOW)) is open_
+    later = NOW + minutes(1)
+    assert not database.read_now(lambda c: sources.trouble_is_open(c, TENANT, since=later))
+    assert not database.read_now(lambda c: sources.trouble_is_open(c, OTHER, since=NOW))

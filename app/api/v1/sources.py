@@ -1,6 +1,6 @@
 """Sources: where signals come from, and how fresh each is."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from fastapi import Request
@@ -9,6 +9,7 @@ from app.api.deps import Context, Reader, resource, tenants_of
 from app.api.picture import Pictures, Source
 from app.api.v1.schemas import Out
 from app.core.types import SourceState
+from app.store.sources import SourceRecord, is_overdue
 
 router = resource("sources")
 
@@ -20,6 +21,22 @@ class SourceErrorOut(Out):
     text: str
     remedy: str
     at: datetime
+
+
+class LaneOut(Out):
+    """One lane of a source: ``open`` (what is open, read often) or ``all`` (everything)."""
+
+    name: str
+    last_complete_at: datetime
+    interval_seconds: float
+    stale: bool
+
+
+class UnreadableOut(Out):
+    """One record that could not be translated, by the vendor's id, with the reason."""
+
+    id: str
+    reason: str
 
 
 class SourceOut(Out):
@@ -34,6 +51,8 @@ class SourceOut(Out):
     last_error: SourceErrorOut | None
     checkpoint: dict[str, Any] | None
     unreadable: int
+    unreadable_items: list[UnreadableOut]
+    lanes: list[LaneOut]
     budget: dict[str, Any] | None
 
 
@@ -48,15 +67,16 @@ class SourceList(Out):
 async def list_sources(request: Request, app: Context, caller: Reader) -> SourceList:
     """List the sources; a stale one is not trusted to say that all is well."""
     pictures: Pictures = request.app.state.pictures
+    now = app.clock.now()
     found = [
-        _shown(source)
+        _shown(source, now)
         for tenant in tenants_of(app, caller)
         for source in await pictures.sources(tenant)
     ]
     return SourceList(items=found, next=None)
 
 
-def _shown(source: Source) -> SourceOut:
+def _shown(source: Source, now: datetime) -> SourceOut:
     record = source.record
     error = None if record is None else record.last_error
     return SourceOut(
@@ -71,8 +91,29 @@ def _shown(source: Source) -> SourceOut:
         else SourceErrorOut(code=error.code, text=error.text, remedy=error.remedy, at=error.at),
         checkpoint=_plain(None if record is None else record.checkpoint),
         unreadable=0 if record is None else record.unreadable,
+        unreadable_items=_unreadable(record),
+        lanes=[] if record is None else _lanes(record, now),
         budget=_plain(None if record is None else record.budget),
     )
+
+
+def _lanes(record: SourceRecord, now: datetime) -> list[LaneOut]:
+    lanes: dict[str, Any] = (record.checkpoint or {}).get("lanes") or {}
+    return [
+        LaneOut(
+            name=name,
+            last_complete_at=(at := datetime.fromisoformat(lane["at"])),
+            interval_seconds=(seconds := float(lane["interval_seconds"])),
+            stale=is_overdue(at, timedelta(seconds=seconds), now),
+        )
+        for name, lane in sorted(lanes.items())
+    ]
+
+
+def _unreadable(record: SourceRecord | None) -> list[UnreadableOut]:
+    checkpoint = (None if record is None else record.checkpoint) or {}
+    items: dict[str, str] = checkpoint.get("unreadable") or {}
+    return [UnreadableOut(id=key, reason=why) for key, why in sorted(items.items())]
 
 
 def _plain(value: Any) -> dict[str, Any] | None:
