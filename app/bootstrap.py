@@ -16,16 +16,20 @@ from sqlalchemy import make_url
 from app.api.app import add_routes, create_api
 from app.core.catalogue import SERVICES
 from app.core.errors import SettingsError, StorageUnavailable
+from app.core.foreign import ForeignFormat
 from app.core.ports import Format
 from app.core.signal import ProbeResult
 from app.core.state import TenantProfile
 from app.core.types import TenantId
+from app.doors import open_doors
 from app.flow.deliver import Deliver, Pace
 from app.flow.fold import Fold
+from app.flow.foreign import ForeignIntake
 from app.flow.ingest import Intake
 from app.flow.poll import Cadence, Poll
 from app.flow.probe import ProbeSchedule
 from app.flow.retention import Retention
+from app.flow.standing import Standing
 from app.flow.subscriptions import Subscriptions
 from app.formats.cloudevents_v1 import CloudEventsV1
 from app.formats.native import NativeV1
@@ -77,6 +81,9 @@ class Context:
     subscriptions: Subscriptions
     report_reader: ClientReportReader
     result_reader: ProbeResultReader
+    foreign: ForeignIntake
+    mappers: dict[str, ForeignFormat]
+    standing: Standing
     deliver: Deliver
     transport: LateTransport
     public_url: str
@@ -182,16 +189,19 @@ def build(settings: Settings, db: Database) -> Context:
         ),
         wall=SystemClock(),
     )
-    classify = load_symptom_table().classify
+    doors = open_doors(settings, db, clock, identity=identity, bell=bells.intake)
     return Context(
         db=db,
         clock=clock,
         settings=settings,
         fold=fold,
-        intake=Intake(db, bell=bells.intake, window=timedelta(hours=policy.dedup_hours)),
+        intake=doors.intake,
         subscriptions=Subscriptions(db, clock, egress=egress, vault=vault, bell=bells.deliver),
-        report_reader=ClientReportReader(classify, key=identity, policy=policy),
-        result_reader=ProbeResultReader(classify, key=identity, policy=policy),
+        report_reader=doors.reports,
+        result_reader=doors.results,
+        foreign=doors.foreign,
+        mappers=doors.mappers,
+        standing=doors.standing,
         deliver=deliver,
         transport=transport,
         public_url=public_url,
@@ -306,6 +316,7 @@ async def working(context: Context, roles: tuple[str, ...]) -> AsyncIterator[Non
             )
             shared = Shared(context.clock)
             stack.push_async_callback(shared.aclose)
+            loops["standing"] = partial(paced_loop, "standing", context.standing, speed=speed)
             for tenant in context.settings.tenants:
                 loops |= tenant_loops(context, tenant, shared)
         await stack.enter_async_context(running(loops))

@@ -262,6 +262,18 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return int(_checkout("bench.evaluate.command").main(arguments.rest))
 
 
+def _mapper(arguments: argparse.Namespace) -> int:
+    from app.doors import try_mapper  # noqa: PLC0415 - slow to import
+    from app.main import read_settings  # noqa: PLC0415 - the same
+
+    file = Path(arguments.file)
+    if not file.is_file():
+        raise SettingsError(f"There is no file {file}.")
+    told = try_mapper(read_settings(arguments.config), arguments.name, file.read_bytes())
+    print("\n".join(told.lines))
+    return 0 if told.well else 1
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sextant", description="One Microsoft 365 incident from three sightings."
@@ -304,6 +316,10 @@ def _parser() -> argparse.ArgumentParser:
     probe = add("probe", _probe, "Run a probe once from here.")
     probe.add_argument("action", choices=["run"])
     probe.add_argument("name")
+    mapper = add("mapper", _mapper, "Try one of your [[mappers]] on a saved body.")
+    mapper.add_argument("action", choices=["test"])
+    mapper.add_argument("name")
+    mapper.add_argument("file", metavar="FILE", help="a body as the tool sends it")
     return parser
 
 

@@ -263,6 +263,42 @@ SERVICES: tuple[Service, ...] = (
 )
 
 
+# Hosts of the services as programs dial them, the longest suffix first; from the vendor's published
+# list of endpoints (endpoints.office.com, worldwide instance) and its national clouds.
+_HOSTS: tuple[tuple[str, str], ...] = (
+    ("autologon.microsoftazuread-sso.com", "entra-id"),
+    ("admin.microsoft.com", "microsoft-365-admin"),
+    ("protection.outlook.com", "exchange-online"),
+    ("login.microsoftonline.com", "entra-id"),
+    ("login.microsoftonline.us", "entra-id"),
+    ("login.partner.microsoftonline.cn", "entra-id"),
+    ("teams.microsoft.com", "microsoft-teams"),
+    ("teams.cloud.microsoft", "microsoft-teams"),
+    ("outlook.cloud.microsoft", "exchange-online"),
+    ("manage.microsoft.com", "intune"),
+    ("login.microsoft.com", "entra-id"),
+    ("login.windows.net", "entra-id"),
+    ("graph.microsoft.com", "microsoft-365-suite"),
+    ("sharepoint.com", "sharepoint-online"),
+    ("onedrive.com", "onedrive"),
+    ("outlook.com", "exchange-online"),
+    ("office365.com", "exchange-online"),
+    ("mx.microsoft", "exchange-online"),
+    ("powerbi.com", "power-bi"),
+    ("office.com", "microsoft-365-suite"),
+)
+
+
+def service_of_host(host: str) -> str | None:
+    """The slug of the service that a host belongs to, or None for a host of somebody else."""
+    name = host.lower()
+    if name.endswith("-my.sharepoint.com"):
+        return "onedrive"
+    if name == "outlook.office.com":
+        return "exchange-online"
+    return next((s for end, s in _HOSTS if name == end or name.endswith("." + end)), None)
+
+
 def _fold(text: str) -> str:
     return " ".join(text.split()).casefold()
 

@@ -22,6 +22,7 @@ from pydantic import (
 
 from app.core.policy import Policy
 from app.sources.graph import GraphSettings
+from app.sources.intake.mapper import MapperSettings
 from app.sources.probe import ProbeSettings
 
 _Port = Annotated[int, Field(ge=1, le=65535)]
@@ -160,6 +161,7 @@ class Settings(_Table):
     server: ServerSettings = ServerSettings()
     egress: EgressSettings = EgressSettings()
     tenants: tuple[TenantSettings, ...] = ()
+    mappers: tuple[MapperSettings, ...] = ()
     delivery: DeliverySettings = DeliverySettings()
     policy: Policy = Policy()
     retention: RetentionSettings = RetentionSettings()
@@ -173,6 +175,15 @@ class Settings(_Table):
         twice = _repeated(tenant.id for tenant in value)
         if twice:
             msg = f'two tenants have the id "{twice}"; an id names one tenant'
+            raise ValueError(msg)
+        return value
+
+    @field_validator("mappers")
+    @classmethod
+    def _each_mapper_once(cls, value: tuple[MapperSettings, ...]) -> tuple[MapperSettings, ...]:
+        twice = _repeated(mapper.name for mapper in value)
+        if twice:
+            msg = f'two mappers are named "{twice}"; the name stands in their address'
             raise ValueError(msg)
         return value
 

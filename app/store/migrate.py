@@ -10,7 +10,7 @@ from app.store.engine import Database
 
 log = logging.getLogger(__name__)
 
-HEAD = "0001"  # the newest revision in alembic/versions; a test compares
+HEAD = "0002_doors"
 VERSION_TABLE = "alembic_version"
 LOCK = 0x5E87A47  # PostgreSQL advisory lock: one replica migrates at a time
 PROJECT = Path(__file__).resolve().parents[2]

@@ -305,6 +305,34 @@ class ProbeRow(SQLModel, table=True):
     body: str
 
 
+class StandingRow(SQLModel, table=True):
+    """The newest word of a monitor that speaks on change: a probe result, and until when."""
+
+    __tablename__ = "standing"
+    tenant: str = Field(primary_key=True)
+    source: str = Field(primary_key=True)
+    probe: str = Field(primary_key=True)
+    location: str = Field(primary_key=True)
+    said_at: datetime = Field(sa_column=instant())
+    until: datetime = Field(sa_column=instant())
+    body: bytes = Field(sa_column=Column(LargeBinary(), nullable=False))
+
+
+class UnmappedRow(SQLModel, table=True):
+    """A code that no table knows, how often it was met, and one scrubbed text beside it."""
+
+    __tablename__ = "unmapped_codes"
+    tenant: str = Field(primary_key=True)
+    code: str = Field(primary_key=True)
+    client: str = Field(primary_key=True)
+    service: str
+    count: int
+    reporters: int
+    first_at: datetime = Field(sa_column=instant())
+    last_at: datetime = Field(sa_column=instant(index=True))
+    sample: str | None = None
+
+
 class LeaseRow(SQLModel, table=True):
     """A time-limited claim on recurring work; ``token`` fences off a former owner."""
 

@@ -9,6 +9,7 @@ from app.api.v1 import (
     deliveries,
     events,
     incidents,
+    intake,
     keys,
     probe_results,
     probes,
@@ -20,6 +21,7 @@ from app.api.v1 import (
 RESOURCES = (
     client_reports,
     probe_results,
+    intake,
     incidents,
     commands,
     deliveries,

@@ -1,0 +1,143 @@
+"""Intake of foreign formats: what other people's monitors, collectors and programs send."""
+
+from typing import Annotated, Any, Protocol, cast
+
+import msgspec
+from fastapi import Depends, Path, Query, Request, Response
+
+from app.api.deps import App, Principal, context, problems, require, resource
+from app.api.v1.intake_schemas import IntakeReceipt
+from app.core.errors import NotFound, UnsupportedMediaType
+from app.core.foreign import ForeignFormat, Hints
+from app.flow.foreign import ForeignIntake, Taken
+
+router = resource("Intake", responses=problems(404, 413, 415, 422, 429))
+
+_encode = msgspec.json.Encoder().encode
+
+Sender = Annotated[Principal, Depends(require("intake:write"))]
+Location = Annotated[
+    str | None,
+    Query(max_length=100, description="Where it was measured, where the body does not say."),
+]
+ServiceName = Annotated[
+    str | None,
+    Query(max_length=100, description="The service it is about; a slug or name of /v1/services."),
+]
+ANY_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            media: {"schema": {"description": "As the sending program makes it."}}
+            for media in ("application/json", "application/x-ndjson")
+        },
+    }
+}
+
+
+class Doors(App, Protocol):
+    """The application context with what takes in foreign bodies."""
+
+    @property
+    def foreign(self) -> ForeignIntake:
+        """Takes in bodies of every foreign format."""
+
+    @property
+    def mappers(self) -> "dict[str, ForeignFormat]":
+        """The operator's own mappers, by name."""
+
+
+@router.post(
+    "/intake/{format}",
+    status_code=202,
+    response_model=IntakeReceipt,
+    openapi_extra=ANY_BODY,
+    summary="Take in what another program sends",
+)
+async def post_foreign(
+    request: Request,
+    format: Annotated[str, Path(max_length=40)],  # noqa: A002 - the word in the address
+    caller: Sender,
+    location: Location = None,
+    service: ServiceName = None,
+) -> Response:
+    """Take in a body as the named program makes it; docs/intake.md says how to set each up.
+
+    Bad records are named in `rejected` and the good ones are kept. A body that says nothing that
+    is kept, such as a test message, is answered with `accepted: 0`.
+    """
+    doors = doors_of(request)
+    kind = doors.foreign.formats.get(format)
+    if kind is None:
+        known = ", ".join(sorted(doors.foreign.formats))
+        raise NotFound(f"There is no format of that name; known are {known} and generic/….")
+    return await take(request, caller, kind, location=location, service=service)
+
+
+@router.post(
+    "/intake/generic/{mapper}",
+    status_code=202,
+    response_model=IntakeReceipt,
+    openapi_extra=ANY_BODY,
+    summary="Take in a body by one of your mappers",
+)
+async def post_mapped(
+    request: Request,
+    mapper: Annotated[str, Path(max_length=40)],
+    caller: Sender,
+    location: Location = None,
+    service: ServiceName = None,
+) -> Response:
+    """Take in JSON, a form or CloudEvents as a `[[mappers]]` entry of the settings says."""
+    kind = doors_of(request).mappers.get(mapper)
+    if kind is None:
+        raise NotFound("There is no mapper of that name in the settings.")
+    return await take(request, caller, kind, location=location, service=service)
+
+
+def doors_of(request: Request) -> Doors:
+    """The application context as this file sees it."""
+    return cast("Doors", context(request))
+
+
+def media_of(request: Request, kind: ForeignFormat) -> str:
+    """The media type of a body.
+
+    Raises:
+        UnsupportedMediaType: the format does not come in it.
+    """
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given not in kind.media:
+        raise UnsupportedMediaType(f"Send this format as {' or '.join(sorted(kind.media))}.")
+    return given
+
+
+async def take(
+    request: Request,
+    caller: Principal,
+    kind: ForeignFormat,
+    *,
+    location: str | None,
+    service: str | None,
+) -> Response:
+    """Read a body, store what is good in it, and answer after the commit."""
+    media = media_of(request, kind)
+    hints = Hints(location=location, service=service, received_as=media)
+    taken = await doors_of(request).foreign.take(
+        caller.tenant, kind, await request.body(), hints=hints
+    )
+    return receipt(taken)
+
+
+def receipt(taken: Taken) -> Response:
+    """Write the answer of intake."""
+    answer = {
+        "intake_id": taken.intake_id,
+        "accepted": taken.accepted,
+        "duplicates": taken.duplicates,
+        "rejected": [
+            {"index": one.index, "detail": one.detail, "pointer": one.pointer}
+            for one in taken.refused
+        ],
+    }
+    return Response(_encode(answer), 202, media_type="application/json")

@@ -1,0 +1,132 @@
+"""Doors: the part of bootstrap that wires intake; a new format is one file and one line here."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.core.batch import REPORT_FIELDS, RESULT_FIELDS
+from app.core.errors import SettingsError
+from app.core.foreign import Foreign, ForeignFormat, Hints
+from app.core.types import TenantId
+from app.flow.foreign import LINES, ForeignIntake
+from app.flow.ingest import Intake
+from app.flow.standing import Standing
+from app.kit.clock import Clock, SystemClock
+from app.kit.wake import Bell
+from app.settings import Settings
+from app.sources.client_report import ClientReportReader
+from app.sources.graph import translate
+from app.sources.intake.alertmanager import Alertmanager
+from app.sources.intake.gatus import Gatus
+from app.sources.intake.graph_issues import GraphIssues
+from app.sources.intake.icinga import Icinga
+from app.sources.intake.mapper import Mapper
+from app.sources.intake.pingdom import Pingdom
+from app.sources.intake.uptime_kuma import UptimeKuma
+from app.sources.probe_result import ProbeResultReader
+from app.sources.symptom_table import load_symptom_table
+from app.store.engine import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Everything that takes something in."""
+
+    intake: Intake
+    reports: ClientReportReader
+    results: ProbeResultReader
+    foreign: ForeignIntake
+    mappers: dict[str, ForeignFormat]
+    standing: Standing
+
+
+def foreign_formats() -> dict[str, ForeignFormat]:
+    """What ``/v1/intake/{format}`` reads, by name."""
+    known: tuple[ForeignFormat, ...] = (
+        Alertmanager(),
+        UptimeKuma(),
+        Gatus(),
+        Pingdom(),
+        Icinga(),
+        GraphIssues(lambda issue, now: translate(issue, names={}, now=now)),
+    )
+    return {kind.name: kind for kind in known}
+
+
+def open_doors(
+    settings: Settings, db: Database, clock: Clock, *, identity: bytes, bell: Bell
+) -> Doors:
+    """Wire the doors; ``identity`` is the secret under which people are hashed."""
+    policy = settings.policy
+    classify = load_symptom_table().classify
+    reports = ClientReportReader(classify, key=identity, policy=policy)
+    results = ProbeResultReader(classify, key=identity, policy=policy)
+    intake = Intake(db, bell=bell, window=timedelta(hours=policy.dedup_hours))
+    standing = Standing(db, clock, intake)
+    return Doors(
+        intake=intake,
+        reports=reports,
+        results=results,
+        foreign=ForeignIntake(
+            db,
+            clock,
+            intake,
+            formats=foreign_formats(),
+            reports=reports,
+            results=results,
+            standing=standing,
+        ),
+        mappers={entry.name: Mapper(entry) for entry in settings.mappers},
+        standing=standing,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a mapper made of a body, line by line, and whether every record was taken."""
+
+    lines: list[str]
+    well: bool
+
+
+def try_mapper(settings: Settings, name: str, body: bytes) -> Trial:
+    """Read a saved body by a mapper, and put what it makes through our own door; stores nothing.
+
+    Raises:
+        SettingsError: there is no mapper of that name.
+        UnreadablePayload: the body is not of the kind that it names.
+    """
+    known = {entry.name: entry for entry in settings.mappers}
+    if name not in known:
+        names = ", ".join(sorted(known)) or "none"
+        raise SettingsError(f"There is no mapper {name}; known: {names}.")
+    now = SystemClock().now()
+    found = Mapper(known[name]).read(body, hints=Hints(), now=now)
+    lines = [*_tried(found, settings, now), f"{found.passed_over} passed over."]
+    lines += [f"record {one.index}: REFUSED {one.pointer} {one.detail}" for one in found.refused]
+    return Trial(lines, not any("REFUSED" in line for line in lines))
+
+
+def _tried(found: Foreign, settings: Settings, now: datetime) -> list[str]:
+    classify = load_symptom_table().classify
+    doors = (
+        (ProbeResultReader(classify, key=b"-", policy=settings.policy), found.results),
+        (ClientReportReader(classify, key=b"-", policy=settings.policy), found.reports),
+    )
+    lines = []
+    for reader, documents in doors:
+        for index, document in documents:
+            lines.append(f"record {index} becomes {json.dumps(document, ensure_ascii=False)}")
+            parsed = reader.parse(TenantId("-"), json.dumps(document).encode(), LINES, now=now)
+            lines += [f"  REFUSED {one.pointer} {one.detail}" for one in parsed.rejected]
+            names = RESULT_FIELDS if documents is found.results else REPORT_FIELDS
+            lines += [f"  is stored as {_shown(names, row)}" for row in parsed.batch.rows]
+    return lines
+
+
+def _shown(names: tuple[str, ...], row: tuple[Any, ...]) -> str:
+    """The values that an operator wants to see: what it is of, and what it was read as."""
+    values = dict(zip(names, row, strict=False))
+    wanted = ("service", "probe", "location", "client", "outcome", "symptom", "code", "weight")
+    return ", ".join(f"{name} {values[name]}" for name in wanted if values.get(name) is not None)
