@@ -47,7 +47,6 @@ from app.sources.client_report import ClientReportReader
 from app.sources.graph import GraphSettings, Shared, open_graph
 from app.sources.probe import Dialler, Probe
 from app.sources.probe_result import ProbeResultReader
-from app.sources.symptom_table import load_symptom_table
 from app.store import deliveries, instance, migrate, probes, sources
 from app.store.engine import Database
 from app.web.routes import create_router
