@@ -5,7 +5,7 @@ from typing import Annotated, Any, Protocol, cast
 import msgspec
 from fastapi import Depends, Path, Query, Request, Response
 
-from app.api.deps import App, Principal, context, problems, require, resource
+from app.api.deps import App, Principal, context_of, problems, require, resource
 from app.api.v1.intake_schemas import IntakeReceipt
 from app.core.errors import NotFound, UnsupportedMediaType
 from app.core.foreign import ForeignFormat, Hints
@@ -97,7 +97,7 @@ async def post_mapped(
 
 def doors_of(request: Request) -> Doors:
     """The application context as this file sees it."""
-    return cast("Doors", context(request))
+    return cast("Doors", context_of(request))
 
 
 def media_of(request: Request, kind: ForeignFormat) -> str:
