@@ -274,6 +274,10 @@ def _mapper(arguments: argparse.Namespace) -> int:
     return 0 if told.well else 1
 
 
+def _simulate(arguments: argparse.Namespace) -> int:
+    return int(_checkout("bench.scenarios.__main__").main(arguments.rest))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sextant", description="One Microsoft 365 incident from three sightings."
@@ -310,6 +314,8 @@ def _parser() -> argparse.ArgumentParser:
     fold.add_argument("--policy", metavar="FILE", help="TOML with keys of [policy]")
     fold.add_argument("--out", required=True, metavar="DIR")
     add("evaluate", _evaluate, "Score the engine over scenarios; --help lists what it takes.",
+        add_help=False)  # fmt: skip
+    add("simulate", _simulate, "Print a scenario's labelled signals; --help lists what it takes.",
         add_help=False)  # fmt: skip
     graph = add("graph", _graph, "Look at the Graph source of every tenant.")
     graph.add_argument("action", choices=["check"])
@@ -350,7 +356,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
     arguments.rest = rest
-    if rest and arguments.run is not _evaluate:  # which reads its own
+    if rest and arguments.run not in {_evaluate, _simulate}:  # which read their own
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     run: Command = arguments.run
     try:
