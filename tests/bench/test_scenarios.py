@@ -1,7 +1,6 @@
-"""Scenarios: the same seed gives the same bytes, every line is labelled, the truth is consistent."""
+"""Scenarios: one seed gives the same bytes, every line is labelled, the truth is consistent."""
 
 import hashlib
-import json
 from collections import Counter
 
 import pytest
@@ -14,8 +13,8 @@ PROCESSES = ["random", "noise"]
 
 
 def small(name: str, seed: int = 5) -> Scenario:
-    weeks = 1.0 if name in PROCESSES else None
-    return generate(name, seed, users=500, history_days=0.1, weeks=weeks)
+    weeks = 0.3 if name in PROCESSES else None
+    return generate(name, seed, users=500, history_days=0, weeks=weeks)
 
 
 def digest(made: Scenario) -> str:
@@ -30,62 +29,53 @@ def test_the_thirty_of_the_reference_are_there() -> None:
     assert numbers == list(range(1, 31))
 
 
-@pytest.mark.parametrize("name", ["ex931445", "isp_path", "noise", "random", "clock_skew_batch"])
+@pytest.mark.parametrize("name", ["isp_path", "random", "no_probes"])
 def test_the_same_seed_gives_the_same_bytes_and_another_gives_others(name: str) -> None:
     first, second = small(name), small(name)
-    assert digest(first) == digest(second) == digest(first)
+    assert digest(first) == digest(second)
     assert first.truth == second.truth
     assert digest(small(name, seed=6)) != digest(first)
 
 
 @pytest.mark.parametrize("name", names())
-def test_every_line_is_labelled_and_comes_in_the_order_of_arrival(name: str) -> None:
+def test_every_line_is_labelled_and_the_truth_agrees_with_the_labels(name: str) -> None:
     made = small(name)
     known = set(NOISE) | {fault["id"] for fault in made.truth["faults"]}
-    refs: Counter[str] = Counter()
-    last = 0
-    for line in made.lines():
+    refs, served, last = set(), set(), 0
+    seen: Counter[str] = Counter()
+    for count, line in enumerate(made.lines(), start=1):
         assert line.at >= last
         last = line.at
-        refs[line.ref] += 1
+        refs.add(line.ref)
+        assert len(refs) == count  # no reference twice
         assert line.label in known
-        assert line.body["id"]
-    assert max(refs.values()) == 1
-
-
-@pytest.mark.parametrize("name", names())
-def test_the_truth_agrees_with_the_labels(name: str) -> None:
-    made = small(name)
-    seen: Counter[str] = Counter()
-    first: dict[str, int] = {}
-    for line in made.lines():
-        if line.kind != "advisory":
+        if line.kind == "advisory":
+            served.add(line.body["id"])
+        else:
             seen[line.label] += 1
-            first.setdefault(line.label, line.at)
-    served = {line.body["id"] for line in made.lines() if line.kind == "advisory"}
+            assert line.label not in line.body.values()
+            assert line.label == "healthy" or not line.ref.startswith(line.label)
     for fault in made.truth["faults"]:
-        assert (seen[fault["id"]] > 0) == fault["visible"], fault["id"]
-        assert fault["onset"] < fault["end"]
-        assert not fault["required"] or fault["visible"] or fault["severity"] < 0.3
-        if fault["visible"]:
-            assert fault["onset"] <= fault["first_failing_at"] <= fault["first_signal_at"]
-            assert fault["first_signal_at"] <= fault["end"]
-        assert set(fault["advisories"]) <= {a["id"] for a in made.truth["advisories"]}
-    assert served <= {a["id"] for a in made.truth["advisories"]}
-    if made.truth["number"] <= 30:
-        assert served == {a["id"] for a in made.truth["advisories"]}
+        agrees(fault, seen[fault["id"]])
+    told = {a["id"] for a in made.truth["advisories"]}
+    assert served <= told
+    assert made.truth["number"] > 30 or served == told
+    assert {one for fault in made.truth["faults"] for one in fault["advisories"]} <= told
 
 
-def test_ids_and_bodies_do_not_tell_the_label() -> None:
-    for line in small("spray_during_outage").lines():
-        text = json.dumps(line.body)
-        if line.kind != "advisory":
-            assert not any(word in text for word in ('"f1', "spray1", "label", "probe_false"))
-            assert not line.ref.startswith(line.label)
+def agrees(fault: dict, signals: int) -> None:
+    assert (signals > 0) == fault["visible"], fault["id"]
+    assert fault["onset"] < fault["end"]
+    # a fault that an incident is demanded for is one that can be seen
+    assert fault["visible"] or not fault["required"]
+    if fault["visible"]:
+        assert fault["onset"] <= fault["first_failing_at"] <= fault["first_signal_at"]
+        assert fault["first_signal_at"] <= fault["end"]
+        assert fault["first_signal_at"] <= fault["first_received_at"]
 
 
 def test_a_longer_history_moves_nothing() -> None:
-    short, long = (generate("regional_s2", 3, users=300, history_days=d) for d in (0.2, 1.0))
+    short, long = (generate("regional_s2", 3, users=300, history_days=d) for d in (0.1, 0.3))
     kept = [line for line in short.lines() if line.at >= short.begin + 3_600_000]
     same = {line.ref: line for line in long.lines()}
     assert [same[line.ref] for line in kept] == kept

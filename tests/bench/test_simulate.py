@@ -38,7 +38,7 @@ def test_simulate_says_in_one_sentence_what_is_wrong(capsys, monkeypatch, tmp_pa
 
 def chosen(name: str) -> list[bytes]:
     """The header, and of every kind and label and form of a scenario a few lines."""
-    weeks = 1.0 if name in {"random", "noise"} else None
+    weeks = 0.3 if name in {"random", "noise"} else None
     made = generate(name, 11, users=300, history_days=0, weeks=weeks)
     kept: dict[object, list[bytes]] = {}
     texts = made.ndjson(labelled=True)
