@@ -27,7 +27,7 @@ from app.flow.fold import Fold
 from app.flow.foreign import ForeignIntake
 from app.flow.ingest import Intake
 from app.flow.poll import Cadence, Poll
-from app.flow.probe import ProbeSchedule
+from app.flow.probe import Known, ProbeSchedule
 from app.flow.retention import Retention
 from app.flow.standing import Standing
 from app.flow.subscriptions import Subscriptions
@@ -45,7 +45,7 @@ from app.settings.model import ClockSettings, TenantSettings
 from app.sinks.webhook import WebhookSender
 from app.sources.client_report import ClientReportReader
 from app.sources.graph import GraphSettings, Shared, open_graph
-from app.sources.probe import Dialler, Probe
+from app.sources.probe import Probe, Toolbox
 from app.sources.probe_result import ProbeResultReader
 from app.store import deliveries, instance, migrate, probes, sources
 from app.store.engine import Database
@@ -238,7 +238,9 @@ def cadence_of(graph: GraphSettings, tenants: int) -> Cadence:
     )
 
 
-def tenant_loops(context: Context, tenant: TenantSettings, shared: Shared) -> dict[str, Loop]:
+def tenant_loops(
+    context: Context, tenant: TenantSettings, shared: Shared, tools: Toolbox
+) -> dict[str, Loop]:
     """The loops that watch one tenant: its advisories and its probes."""
     owner = TenantId(tenant.id)
     speed = context.settings.clock.speed
@@ -259,21 +261,27 @@ def tenant_loops(context: Context, tenant: TenantSettings, shared: Shared) -> di
         name = f"graph:{tenant.id}"
         loops[name] = partial(paced_loop, name, poll, speed=speed)
     if tenant.probes:
-        loops[f"probes:{tenant.id}"] = probe_schedule(context, tenant).run
+        loops[f"probes:{tenant.id}"] = probe_schedule(context, tenant, tools).run
     return loops
 
 
-def probe_schedule(context: Context, tenant: TenantSettings) -> ProbeSchedule:
+def probe_schedule(context: Context, tenant: TenantSettings, tools: Toolbox) -> ProbeSchedule:
     """The schedule of one tenant's checks; results, newest state and freshness are stored."""
     owner = TenantId(tenant.id)
     pace = context.settings.clock.speed
-    dialler = Dialler()
-    checks = [Probe(p, tenant=owner, dialler=dialler, pace=pace) for p in tenant.probes]
+    account = tenant.probe_account
+    checks = [
+        Probe(p, tenant=owner, tools=tools, account=account, pace=pace) for p in tenant.probes
+    ]
     shortest = min(check.interval for check in checks)
     intervals = {(p.name, p.location): p.interval_seconds for p in tenant.probes}
 
-    async def record(results: Sequence[ProbeResult]) -> None:
-        await context.db.write(lambda c: probes.record(c, owner, results, intervals=intervals))
+    async def record(results: Sequence[ProbeResult]) -> Known:
+        if not results:
+            return await context.db.read(lambda c: probes.remembered(c, owner))
+        return await context.db.write(
+            lambda c: probes.record(c, owner, results, intervals=intervals)
+        )
 
     async def heartbeat(at: datetime) -> None:
         await context.db.write(
@@ -316,8 +324,10 @@ async def working(context: Context, roles: tuple[str, ...]) -> AsyncIterator[Non
             shared = Shared(context.clock)
             stack.push_async_callback(shared.aclose)
             loops["standing"] = partial(paced_loop, "standing", context.standing, speed=speed)
+            tools = Toolbox()
+            stack.callback(tools.close)
             for tenant in context.settings.tenants:
-                loops |= tenant_loops(context, tenant, shared)
+                loops |= tenant_loops(context, tenant, shared, tools)
         await stack.enter_async_context(running(loops))
         log.info("started", extra={"roles": ",".join(roles), "loops": len(loops)})
         yield

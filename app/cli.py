@@ -215,13 +215,18 @@ def _probe(arguments: argparse.Namespace) -> int:
     from app.sources.probe import run_once  # noqa: PLC0415 - the same
 
     settings = read_settings(arguments.config)
-    found = [p for t in settings.tenants for p in t.probes if p.name == arguments.name]
+    found = [
+        (probe, tenant.probe_account)
+        for tenant in settings.tenants
+        for probe in tenant.probes
+        if probe.name == arguments.name
+    ]
     if not found:
         names = sorted({p.name for t in settings.tenants for p in t.probes}) or ["none"]
         raise SettingsError(f"There is no probe {arguments.name}; known: {', '.join(names)}.")
     bad = 0
-    for probe in found:
-        result = asyncio.run(run_once(probe))
+    for probe, account in found:
+        result = asyncio.run(run_once(probe, account=account))
         bad += result.outcome != "ok"
         took = f"{result.latency_ms:.0f} ms" if result.latency_ms is not None else "no answer"
         print(f"{result.probe} from {result.location}: {result.outcome} ({took}) "

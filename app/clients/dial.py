@@ -8,7 +8,7 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -33,6 +33,8 @@ STALL_SECONDS = 1.0  # a timer that fires so late says that we were late, not th
 _OWN_ERRNO = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 )
+# What our own network or firewall refuses before anything is sent.
+_BLOCKED_ERRNO = frozenset({errno.ENETUNREACH, errno.ENETDOWN, errno.EPERM, errno.EACCES})
 
 AddressInfo: TypeAlias = tuple[Any, Any, int, str, Any]
 Lookup: TypeAlias = Callable[[str, int], Sequence[AddressInfo]]
@@ -46,6 +48,7 @@ class Fault(StrEnum):
     CONNECTION = "connection"
     TLS = "tls"
     PROTOCOL = "protocol"
+    BLOCKED = "blocked"
     OURS = "ours"
 
 
@@ -102,9 +105,22 @@ class Opened:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
+    @property
+    def issuer(self) -> str | None:
+        """The organization that vouches for the certificate; None without TLS."""
+        return issuer_of(self.writer.get_extra_info("peercert"))
+
     def close(self) -> None:
         """Let go; a peer that hangs must not hold our socket."""
         self.writer.transport.abort()
+
+
+def issuer_of(certificate: Mapping[str, Any] | None) -> str | None:
+    """The organization (else the name) of the issuer, of what ``getpeercert`` gives."""
+    if not certificate:
+        return None
+    named = {key: value for part in certificate.get("issuer", ()) for key, value in part}
+    return named.get("organizationName") or named.get("commonName")
 
 
 @asynccontextmanager
@@ -208,6 +224,15 @@ class Dialler:
         if not done.cancelled():
             done.exception()  # nobody may be waiting any more
 
+    async def connect(self, host: str, port: int, *, limits: Limits, trace: Trace) -> socket.socket:
+        """Resolve and connect; the socket does not block and is the caller's to close.
+
+        Raises:
+            DialFailed: a phase did not succeed.
+        """
+        found = await self.resolve(host, port, limits=limits, trace=trace)
+        return await _connect(found, limits=limits, trace=trace)
+
     async def open(
         self, host: str, port: int, *, tls: ssl.SSLContext | None, limits: Limits, trace: Trace
     ) -> Opened:
@@ -216,8 +241,7 @@ class Dialler:
         Raises:
             DialFailed: a phase did not succeed.
         """
-        found = await self.resolve(host, port, limits=limits, trace=trace)
-        connected = await _connect(found, limits=limits, trace=trace)
+        connected = await self.connect(host, port, limits=limits, trace=trace)
         phase, seconds = ("tls", limits.tls) if tls else ("connect", limits.connect)
         try:
             if tls is None:
@@ -230,7 +254,7 @@ class Dialler:
         except BaseException as error:
             connected.close()
             if isinstance(error, OSError):
-                raise _failed(error, phase) from error
+                raise failed(error, phase) from error
             raise
         return Opened(reader, writer)
 
@@ -250,7 +274,7 @@ async def _connect(found: Sequence[AddressInfo], *, limits: Limits, trace: Trace
                 failure = error
         if isinstance(failure, TimeoutError):
             raise failure
-    raise _failed(failure or OSError("no address to try"), "connect")
+    raise failed(failure or OSError("no address to try"), "connect")
 
 
 async def _dial(info: AddressInfo, seconds: float) -> socket.socket:
@@ -277,15 +301,17 @@ def _own(error: Exception, phase: str) -> DialFailed | None:
     return None
 
 
-def _failed(error: OSError, phase: str) -> DialFailed:
+def failed(error: OSError, phase: str) -> DialFailed:
+    """Say what an error of the operating system or of TLS means."""
     own = _own(error, phase)
     if own is not None:
         return own
-    if isinstance(error, ssl.SSLCertVerificationError):
+    if isinstance(error, ssl.SSLCertVerificationError):  # its errno is OpenSSL's own
         return DialFailed(Fault.TLS, phase, error.verify_message)
     if isinstance(error, ssl.SSLError):
         return DialFailed(Fault.TLS, phase, error.reason or str(error))
-    return DialFailed(Fault.CONNECTION, phase, error.strerror or str(error) or type(error).__name__)
+    fault = Fault.BLOCKED if error.errno in _BLOCKED_ERRNO else Fault.CONNECTION
+    return DialFailed(fault, phase, error.strerror or str(error) or type(error).__name__)
 
 
 async def first_bytes(opened: Opened, *, limits: Limits, trace: Trace) -> bytes:
@@ -302,9 +328,16 @@ async def first_bytes(opened: Opened, *, limits: Limits, trace: Trace) -> bytes:
 
 
 async def ask(
-    opened: Opened, *, method: str, url: str, headers: dict[str, str], limits: Limits, trace: Trace
+    opened: Opened,
+    *,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    limits: Limits,
+    trace: Trace,
+    body: bytes = b"",
 ) -> Answer:
-    """Send one request without a body and read the answer.
+    """Send one request and read the answer; the length of a body is among the headers.
 
     Raises:
         DialFailed: no whole answer came, or it was not HTTP.
@@ -313,7 +346,8 @@ async def ask(
     try:
         request = h11.Request(method=method, target=_path(url), headers=list(headers.items()))
         trace.phase = "send"
-        opened.writer.write((wire.send(request) or b"") + (wire.send(h11.EndOfMessage()) or b""))
+        parts = [request, h11.Data(data=body), h11.EndOfMessage()]
+        opened.writer.write(b"".join(wire.send(part) or b"" for part in parts))
         async with timed(trace, "first_byte", limits.first_byte):
             received = await _receive(opened, "first_byte")
         if not received:
@@ -329,7 +363,7 @@ async def _receive(opened: Opened, phase: str) -> bytes:
     try:
         return await opened.reader.read(CHUNK)
     except OSError as error:
-        raise _failed(error, phase) from error
+        raise failed(error, phase) from error
 
 
 async def _read(opened: Opened, wire: h11.Connection) -> Answer:

@@ -37,7 +37,11 @@ class ClientReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeResult:
-    """One run of a check from one location."""
+    """One run of a check from one location.
+
+    ``answer`` maps aspect to value: what the healthy signature is learned from. ``diagnostics``
+    holds what a support case needs, and ``fault`` or ``maintenance`` where it has no weight.
+    """
 
     id: SignalId
     probe: str
@@ -57,6 +61,8 @@ class ProbeResult:
     region: str | None = None
     late: bool = False
     clamped: bool = False
+    answer: dict[str, str] | None = None
+    diagnostics: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,10 @@ import asyncio
 import hashlib
 import logging
 import math
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from app.core.errors import AppError
 from app.core.ports import ProbeCheck
@@ -27,14 +27,33 @@ RECENT = timedelta(seconds=5)  # a verdict on a place so young is taken again
 NAP_SECONDS = 60.0  # longest real sleep, so that a step of the clock is noticed
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-Record = Callable[[Sequence[ProbeResult]], Awaitable[None]]
+Record = Callable[[Sequence[ProbeResult]], Awaitable["Known"]]
 Heartbeat = Callable[[datetime], Awaitable[None]]
+
+
+class Past(Protocol):
+    """What is known of a check from before."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether it was ever well at its location."""
+
+    @property
+    def learned(self) -> Mapping[str, tuple[str, ...]] | None:
+        """Its healthy signature, once learned."""
+
+
+Known: TypeAlias = Mapping[tuple[str, str], Past]
 
 
 class ScheduledCheck(ProbeCheck, Protocol):
     """A check that may be the one that decides whether its location is sound."""
 
     control: bool
+
+    def remember(self, *, reached: bool, learned: Mapping[str, tuple[str, ...]] | None) -> None:
+        """Be told what is known from before."""
+        ...
 
 
 class ResultIntake(Protocol):
@@ -92,7 +111,8 @@ class ProbeSchedule:
             tenant: Whose checks they are.
             checks: All checks, control checks among them.
             intake: Takes the results, each second of real time.
-            record: Told the results that were stored, oldest first; keeps the newest per check.
+            record: Told the results that were stored, oldest first; keeps what is known per
+                check and gives it back. Called with none at the start.
             heartbeat: Told when results were last stored: the freshness of the source.
             clock: Story time.
             jitter: Draws from 0 to 1.
@@ -100,6 +120,7 @@ class ProbeSchedule:
             concurrency: Most runs at once.
         """
         self._tenant = tenant
+        self._all = {(check.name, check.location): check for check in checks}
         self._checks = [check for check in checks if not check.control]
         self._places = _places(checks)
         self._intake = intake
@@ -115,6 +136,7 @@ class ProbeSchedule:
     async def run(self, stop: asyncio.Event) -> None:
         """Run until told to stop; what was measured is stored before it returns."""
         lanes: list[asyncio.Task[None]] = []
+        self._remind(await self._record([]))
         try:
             async with asyncio.TaskGroup() as group:
                 lanes += [
@@ -184,7 +206,7 @@ class ProbeSchedule:
     async def _with_verdict(self, place: _Place, result: ProbeResult) -> ProbeResult:
         """Ask the control check again where the result and the verdict could be of two times."""
         is_doubtful = result.outcome is not Outcome.OK or place.sound is False
-        if not place.controls or not is_doubtful:
+        if not place.controls or not is_doubtful or _has_own_fault(result):
             return result
         if place.measured_at < min(result.occurred_at, self._clock.now() - RECENT):
             await self._settle(place)
@@ -232,8 +254,14 @@ class ProbeSchedule:
                 facts = {"tenant": self._tenant, "waiting": len(self._outbox), "why": error.title}
                 log.warning("probe_results_wait", extra=facts)
                 return
-            await self._record(batch)
+            self._remind(await self._record(batch))
             await self._heartbeat(now)
+
+    def _remind(self, known: Known) -> None:
+        for key, past in known.items():
+            check = self._all.get(key)
+            if check is not None:
+                check.remember(reached=past.reached, learned=past.learned)
 
 
 def _places(checks: Sequence[ScheduledCheck]) -> dict[str, _Place]:
@@ -245,6 +273,11 @@ def _places(checks: Sequence[ScheduledCheck]) -> dict[str, _Place]:
         )
         for name in names
     }
+
+
+def _has_own_fault(result: ProbeResult) -> bool:
+    """Whether the check itself found that the fault is ours, whatever its place is like."""
+    return bool(result.diagnostics) and "fault" in (result.diagnostics or {})
 
 
 def _self_check(sound: bool | None) -> SelfCheck:  # noqa: FBT001 - the one thing it is about

@@ -23,7 +23,7 @@ from pydantic import (
 from app.core.policy import Policy
 from app.sources.graph import GraphSettings
 from app.sources.intake.mapper import MapperSettings
-from app.sources.probe import ProbeSettings
+from app.sources.probe import ProbeAccount, ProbeSettings, needs_account
 
 _Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -85,6 +85,7 @@ class TenantSettings(_Table):
     users: PositiveInt | None = None
     timezone: str = "UTC"
     graph: GraphSettings | None = None
+    probe_account: ProbeAccount | None = None
     probes: tuple[ProbeSettings, ...] = ()
 
     @field_validator("timezone")
@@ -106,6 +107,13 @@ class TenantSettings(_Table):
             msg = f'two probes are named "{name}" at location "{location}"; rename one of them'
             raise ValueError(msg)
         return value
+
+    @model_validator(mode="after")
+    def _probes_can_sign_in(self) -> Self:
+        missing = needs_account(self.probes, self.probe_account)
+        if missing:
+            raise ValueError(missing)
+        return self
 
     @property
     def label(self) -> str:

@@ -23,6 +23,15 @@ Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=86_400_000)]
 Word = Annotated[str, msgspec.Meta(max_length=100)]
 
 
+Told = Annotated[
+    dict[
+        Annotated[str, msgspec.Meta(min_length=1, max_length=40)],
+        Annotated[str, msgspec.Meta(max_length=200)],
+    ],
+    msgspec.Meta(max_length=24),
+]
+
+
 class PhasesWire(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """How long each phase of a check took, in milliseconds."""
 
@@ -49,6 +58,8 @@ class ProbeResultWire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     latency_ms: Milliseconds | None = None
     phases: PhasesWire | None = None
     self_check: SelfCheck | None = None
+    answer: Told | None = None
+    diagnostics: Told | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +162,8 @@ class ProbeResultReader:
             None,
             late,
             clamped,
+            result.answer or None,
+            result.diagnostics or None,
         )
 
 

@@ -85,6 +85,8 @@ class _Result(msgspec.Struct, array_like=True, gc=False):
     region: str | None = None
     late: bool = False
     clamped: bool = False
+    answer: dict[str, str] | None = None
+    diagnostics: dict[str, str] | None = None
     id: str = ""
 
 

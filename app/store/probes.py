@@ -1,15 +1,21 @@
-"""The newest result of each check at each location; a check that fell silent is unknown."""
+"""How each check stands at each location: its newest result, its course, its healthy signature.
+
+A check that fell silent is unknown.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, select
+import msgspec
+from sqlalchemy import Connection, RowMapping, delete, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.signal import ProbeResult
+from app.core.signature import Signature, learn
+from app.core.standing import Course, Standing, follow
 from app.core.types import Client, Condition, Outcome, SelfCheck, Symptom, TenantId
 from app.store.tables import ProbeRow
 
@@ -17,6 +23,7 @@ T = ProbeRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it
 
 DEFAULT_INTERVAL_SECONDS = 60.0  # of a check that somebody else runs and that did not say
 SILENT_AFTER = 3  # intervals without a result
+KEYS_AT_ONCE = 200  # checks that one query asks for; SQLite bounds its parameters
 _CONDITIONS = {
     Outcome.OK: Condition.HEALTHY,
     Outcome.DEGRADED: Condition.DEGRADED,
@@ -46,6 +53,16 @@ class NewestResult:
     occurred_at: datetime
     interval_seconds: float
     silent: bool
+    diagnostics: dict[str, str]
+    course: Course
+    signature: Signature
+
+    @property
+    def standing(self) -> Standing | None:
+        """Where it stands; None where it has no say: silent, unsound, or in maintenance."""
+        if self.silent or self.self_check is SelfCheck.FAILED:
+            return None
+        return self.course.standing
 
     @property
     def condition(self) -> Condition:
@@ -55,24 +72,104 @@ class NewestResult:
         return _CONDITIONS[self.outcome]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """What a check is told of its past: whether it was ever well, and what was learned of it."""
+
+    reached: bool = False
+    learned: Mapping[str, tuple[str, ...]] | None = None
+
+
+@dataclass(slots=True)
+class _Past:
+    """What is kept of a check beside its newest result."""
+
+    occurred_at: datetime | None = None
+    reached: bool = False
+    course: Course = Course()  # noqa: RUF009 - frozen
+    signature: Signature = Signature()  # noqa: RUF009 - frozen
+    interval_seconds: float | None = None
+
+    def take(self, result: ProbeResult) -> None:
+        """Go on with a result that is newer than all before."""
+        self.occurred_at = result.occurred_at
+        if result.self_check is SelfCheck.FAILED:
+            return
+        at, good = result.occurred_at, result.outcome in (Outcome.OK, Outcome.DEGRADED)
+        if result.outcome is not Outcome.UNKNOWN:
+            self.course = follow(self.course, good=good, at=at)
+        self.reached = self.reached or good
+        if result.answer and result.outcome is not Outcome.FAILED:
+            self.signature = learn(self.signature, result.answer, at)
+
+
 def record(
     c: Connection,
     tenant: TenantId,
     results: Sequence[ProbeResult],
     *,
     intervals: Mapping[tuple[str, str], float] | None = None,
-) -> None:
-    """Keep the newest result of each check; one that arrives late changes nothing.
+) -> dict[tuple[str, str], Remembered]:
+    """Go on with the results of each check; one that arrives late changes nothing.
 
     Args:
         c: The unit of work.
         tenant: Whose results they are.
         results: In any order.
         intervals: (probe, location) → seconds between two runs, as far as they are known.
+
+    Returns:
+        (probe, location) → what is known of that check now.
     """
+    keys = sorted({(result.probe, result.location) for result in results})
+    past = {key: _Past() for key in keys} | _past(c, tenant, keys)
     newest: dict[tuple[str, str], ProbeResult] = {}
     for result in sorted(results, key=lambda r: (r.occurred_at, r.id)):
-        newest[(result.probe, result.location)] = result
+        key = (result.probe, result.location)
+        before = past[key].occurred_at
+        if before is None or result.occurred_at > before:
+            past[key].take(result)
+            newest[key] = result
+    _keep(c, tenant, newest, past, intervals or {})
+    return {
+        key: Remembered(reached=known.reached, learned=known.signature.learned)
+        for key, known in past.items()
+    }
+
+
+def remembered(c: Connection, tenant: TenantId) -> dict[tuple[str, str], Remembered]:
+    """What is known of every check, for a runner that starts."""
+    rows = c.execute(select(T).where(T.c.tenant == tenant)).mappings()
+    found = {(row["probe"], row["location"]): _past_of(row) for row in rows}
+    return {
+        key: Remembered(reached=known.reached, learned=known.signature.learned)
+        for key, known in found.items()
+    }
+
+
+def relearn(c: Connection, tenant: TenantId, probe: str, location: str | None) -> int:
+    """Forget the signature of a check, at one location or all; returns how many were forgotten."""
+    chosen = select(T).where(T.c.tenant == tenant, T.c.probe == probe)
+    if location is not None:
+        chosen = chosen.where(T.c.location == location)
+    rows = c.execute(chosen.with_for_update()).mappings().all()
+    for row in rows:
+        body = json.loads(row["body"]) | {"signature": _plain(Signature())}
+        c.execute(
+            update(T)
+            .where(T.c.tenant == tenant, T.c.probe == row["probe"], T.c.location == row["location"])
+            .values(body=json.dumps(body, ensure_ascii=False))
+        )
+    return len(rows)
+
+
+def _keep(
+    c: Connection,
+    tenant: TenantId,
+    newest: Mapping[tuple[str, str], ProbeResult],
+    past: Mapping[tuple[str, str], _Past],
+    intervals: Mapping[tuple[str, str], float],
+) -> None:
     rows = [
         {
             "tenant": tenant,
@@ -80,7 +177,7 @@ def record(
             "location": location,
             "service": result.service,
             "occurred_at": result.occurred_at,
-            "body": _body(result, (intervals or {}).get((probe, location))),
+            "body": _body(result, past[(probe, location)], intervals.get((probe, location))),
         }
         for (probe, location), result in sorted(newest.items())  # one order: no deadlock
     ]
@@ -108,7 +205,42 @@ def forget(c: Connection, *, before: datetime) -> int:
     return c.execute(delete(T).where(T.c.occurred_at < before)).rowcount
 
 
-def _body(result: ProbeResult, interval_seconds: float | None) -> str:
+def _past(
+    c: Connection, tenant: TenantId, keys: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], _Past]:
+    found = {}
+    for start in range(0, len(keys), KEYS_AT_ONCE):
+        some = keys[start : start + KEYS_AT_ONCE]
+        query = select(T).where(T.c.tenant == tenant, tuple_(T.c.probe, T.c.location).in_(some))
+        for row in c.execute(query).mappings():
+            found[(row["probe"], row["location"])] = _past_of(row)
+    return found
+
+
+def _past_of(row: RowMapping) -> _Past:
+    body: dict[str, Any] = json.loads(row["body"])
+    return _Past(
+        occurred_at=row["occurred_at"],
+        reached=body.get("reached", False),
+        course=_course(body),
+        signature=_signature(body),
+        interval_seconds=body["interval_seconds"],
+    )
+
+
+def _course(body: Mapping[str, Any]) -> Course:
+    return msgspec.convert(body.get("course") or {}, Course)
+
+
+def _signature(body: Mapping[str, Any]) -> Signature:
+    return msgspec.convert(body.get("signature") or {}, Signature)
+
+
+def _plain(kept: Course | Signature) -> Any:
+    return msgspec.to_builtins(asdict(kept))
+
+
+def _body(result: ProbeResult, past: _Past, interval_seconds: float | None) -> str:
     return json.dumps(
         {
             "outcome": result.outcome,
@@ -122,7 +254,13 @@ def _body(result: ProbeResult, interval_seconds: float | None) -> str:
             "feature": result.feature,
             "client": result.client,
             "region": result.region,
-            "interval_seconds": interval_seconds or DEFAULT_INTERVAL_SECONDS,
+            "interval_seconds": interval_seconds
+            or past.interval_seconds
+            or DEFAULT_INTERVAL_SECONDS,
+            "diagnostics": result.diagnostics or {},
+            "reached": past.reached,
+            "course": _plain(past.course),
+            "signature": _plain(past.signature),
         },
         ensure_ascii=False,
     )
@@ -150,4 +288,7 @@ def _standing(row: RowMapping, now: datetime) -> NewestResult:
         occurred_at=row["occurred_at"],
         interval_seconds=body["interval_seconds"],
         silent=silent,
+        diagnostics=body.get("diagnostics") or {},
+        course=_course(body),
+        signature=_signature(body),
     )

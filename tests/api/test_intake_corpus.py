@@ -71,6 +71,14 @@ async def test_one_report_an_array_and_lines_are_taken(world, client, admin):
     assert len(stored(world)) == 6
 
 
+async def test_what_was_answered_is_kept_with_a_result(world, client, admin):
+    told = {"answer": {"status": "401"}, "diagnostics": {"request-id": "0b1c"}}
+    answer = await post(client, admin, result(**told), path=RESULTS)
+    assert answer.status_code == 202
+    (kept,) = stored(world)
+    assert (kept.answer, kept.diagnostics) == (told["answer"], told["diagnostics"])
+
+
 async def test_results_are_taken(world, client, admin):
     answer = await post(client, admin, [result(), result(location="x")], path=RESULTS)
     assert answer.json()["accepted"] == 2

@@ -106,6 +106,40 @@ async def test_probes_show_their_newest_result(
     assert {(i["condition"], i["stale"]) for i in items} == {("unknown", True)}
 
 
+async def test_probes_show_what_was_learned_and_what_the_locations_say_together(
+    client: httpx.AsyncClient, world: Context, admin: dict[str, str]
+) -> None:
+    start = NOW - timedelta(hours=30)
+    good = [
+        a_probe_result(
+            location=place, outcome=Outcome.OK, at=start + n * timedelta(minutes=30),
+            answer={"status": "302"},
+        )
+        for n in range(60) for place in ("berlin", "munich", "paris")
+    ]  # fmt: skip
+    bad = [
+        a_probe_result(location=place, at=NOW - timedelta(seconds=30 - n))
+        for n in range(3) for place in ("berlin", "munich")
+    ]  # fmt: skip
+    changed = a_probe_result(location="paris", outcome=Outcome.OK, at=NOW, answer={"status": "200"})
+    world.db.write_now(lambda c: probes.record(c, TENANT, [*good, *bad, changed]))
+    berlin, _, paris = (await client.get("/v1/probes", headers=admin)).json()["items"]
+    assert (berlin["state"], paris["state"]) == ("down", "changed")
+    assert berlin["quorum"] == {
+        "verdict": "down", "failing": 2, "speaking": 3, "abstaining": 0, "needed": 2,
+    }  # fmt: skip
+    assert berlin["signature"]["state"] == "learned"
+    assert berlin["signature"]["expects"] == {"status": ["302"]}
+    assert paris["signature"]["departed"] == {"status": "200"}
+    wish = {"probe": "owa-front-door", "location": "paris"}
+    answer = await client.post("/v1/probes/relearn", headers=admin, json=wish)
+    assert answer.json() == {"probe": "owa-front-door", "forgotten": 1}
+    paris = (await client.get("/v1/probes", headers=admin)).json()["items"][2]
+    assert (paris["state"], paris["signature"]) == ("up", None)
+    unknown = await client.post("/v1/probes/relearn", headers=admin, json={"probe": "none"})
+    assert unknown.status_code == 404
+
+
 def a_track(*minutes: ProbeMinute, gap: int = 1) -> Track:
     first = minute_of(NOW) - gap * (len(minutes) - 1)
     laid = {first + gap * n: minute for n, minute in enumerate(minutes)}

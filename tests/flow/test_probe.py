@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from app.core.signal import ProbeResult
 from app.core.types import Outcome, SelfCheck, SignalId
 from app.flow.probe import SOURCE, ProbeSchedule, offset_of
 from app.kit.clock import FixedClock, ScaledClock
+from app.store.probes import Remembered
 from tests.builders import NOW, TENANT, a_probe_result
 
 PACE = 2_000.0  # story seconds per real second
@@ -41,6 +42,11 @@ class Check:
     seconds: float = 0.0
     runs: list[datetime] = field(default_factory=list)
     told: list[bool | None] = field(default_factory=list)
+    fault: str | None = None
+    known: list[tuple[bool, object]] = field(default_factory=list)
+
+    def remember(self, *, reached: bool, learned: Mapping[str, tuple[str, ...]] | None) -> None:
+        self.known.append((reached, learned))
 
     async def run(self, *, now: datetime, location_sound: bool | None) -> ProbeResult:
         self.runs.append(now)
@@ -51,7 +57,9 @@ class Check:
         word = {True: SelfCheck.OK, False: SelfCheck.FAILED, None: SelfCheck.NONE}[sound]
         return a_probe_result(
             id=SignalId(f"{self.name}-{self.location}-{now.isoformat()}"), probe=self.name,
-            location=self.location, at=now, outcome=outcome, self_check=word,
+            location=self.location, at=now, outcome=outcome,
+            self_check=SelfCheck.FAILED if self.fault else word,
+            diagnostics={"fault": self.fault} if self.fault else None,
         )  # fmt: skip
 
 
@@ -74,8 +82,9 @@ class Log:
         self.stored += signals
         self.batches.append(len(signals))
 
-    async def record(self, results: Sequence[ProbeResult]) -> None:
+    async def record(self, results: Sequence[ProbeResult]) -> dict[tuple[str, str], Remembered]:
         self.recorded += results
+        return {(r.probe, r.location): Remembered(reached=True) for r in results}
 
     async def beat(self, at: datetime) -> None:
         self.beats.append(at)
@@ -183,6 +192,26 @@ async def test_a_place_that_breaks_between_two_control_checks_is_noticed_at_once
     assert len(control.runs) == 1
     await schedule._with_verdict(place, seen)  # the verdict is young enough now
     assert len(control.runs) == 1
+
+
+async def test_a_fault_of_ours_weighs_nothing_however_sound_the_place_is() -> None:
+    checks = [
+        Check(name="control", control=True),
+        Check(verdict=always(Outcome.UNKNOWN), fault="credential"),
+    ]
+    log = Log()
+    async with running(log, *checks):
+        await until(lambda: len(checks[1].runs) >= 3)
+    assert {r.self_check for r in log.of("owa")} == {SelfCheck.FAILED}
+    assert {r.self_check for r in log.of("control")} == {SelfCheck.OK}
+
+
+async def test_a_check_is_told_what_is_known_of_it() -> None:
+    check, log = Check(), Log()
+    async with running(log, check) as schedule:
+        await until(lambda: bool(check.runs))
+        await schedule.flush()
+        assert check.known[-1] == (True, None)
 
 
 async def test_a_place_that_has_healed_speaks_again_at_once() -> None:

@@ -102,7 +102,17 @@ ROUTES: dict[str, Answer] = {
     "/nowhere": _fixed("302 Found"),
     "/bad-location": _fixed("302 Found", "Location: http://[bad"),
     "/errorfe": _fixed("302 Found", "Location: /owa/auth/errorFE.aspx?httpCode=503"),
-    "/openid": _fixed("200 OK", body=b'{"issuer":"https://login.example/v2.0"}'),
+    "/openid": _fixed(
+        "200 OK",
+        "Content-Type: application/json; charset=utf-8",
+        body=b'{"issuer":"https://login.example/v2.0","token_endpoint":"https://login.example/t"}',
+    ),
+    "/no-token": _fixed(
+        "401 Unauthorized", body=b'{"error":{"code":"InvalidAuthenticationToken"}}'
+    ),
+    "/autodiscover": _fixed(
+        "200 OK", body=b'{"Protocol":"ActiveSync","Url":"https://mail.example/sync"}'
+    ),
     "/no-tenant": _fixed("400 Bad Request", body=b'{"error":"invalid_tenant AADSTS90002"}'),
     "/early": _fixed("100 Continue"),
     "/hang": _hang,

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from app.clients.dial import Dialler
 from app.core.errors import SettingsError
 from app.core.signal import ProbeResult
 from app.core.types import Outcome, SelfCheck, Symptom
-from app.sources.probe import Dialler, Probe, ProbeSettings, run_once
+from app.sources.probe import Probe, ProbeSettings, Toolbox, run_once
 from tests.builders import NOW
 from tests.sources.door import Door, open_door
 
@@ -28,8 +29,8 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
 
 
 @pytest.fixture
-def dialler() -> Iterator[Dialler]:
-    made = Dialler()
+def tools() -> Iterator[Toolbox]:
+    made = Toolbox()
     yield made
     made.close()
 
@@ -39,8 +40,9 @@ def settings(**changes: Any) -> ProbeSettings:
     return ProbeSettings(**{**values, **changes})
 
 
-async def run(dialler: Dialler, **changes: Any) -> ProbeResult:
-    probe = Probe(settings(**changes), tenant="contoso", dialler=dialler)
+async def run(tools: Toolbox, *, reached: bool = True, **changes: Any) -> ProbeResult:
+    probe = Probe(settings(**changes), tenant="contoso", tools=tools)
+    probe.remember(reached=reached, learned=None)
     return await probe.run(now=NOW, location_sound=True)
 
 
@@ -76,25 +78,32 @@ def free_port() -> int:
         ("activesync", "/challenge", FAILED, Symptom.AUTH_LOOP, 401),
         ("activesync", "/bare", FAILED, Symptom.AUTH_REJECTED, 401),
         ("activesync", "/503", FAILED, Symptom.HTTP_5XX, 503),
-        ("activesync", "/ok", FAILED, Symptom.CONTENT_ERROR, 200),
+        ("activesync", "/away", FAILED, Symptom.CONTENT_ERROR, 302),
         ("mapi", "/bearer", OK, None, 401),
         ("openid", "/openid", OK, None, 200),
         ("openid", "/ok", FAILED, Symptom.CONTENT_ERROR, 200),
-        ("openid", "/no-tenant", UNKNOWN, None, 400),
+        ("openid", "/gone", FAILED, Symptom.NOT_FOUND, 404),
+        ("teams", "/away", OK, None, 302),
+        ("sharepoint", "/denied", OK, None, 403),
+        ("graph", "/no-token", OK, None, 401),
+        ("graph", "/bare", FAILED, Symptom.CONTENT_ERROR, 401),
+        ("autodiscover", "/autodiscover", OK, None, 200),
+        ("autodiscover", "/ok", FAILED, Symptom.CONTENT_ERROR, 200),
+        ("autodiscover", "/503", FAILED, Symptom.HTTP_5XX, 503),
     ],
 )
 async def test_an_answer_is_judged_by_the_contract_of_its_check(
-    door: Door, dialler: Dialler, check: str, path: str, outcome: Outcome, symptom: Symptom | None,
+    door: Door, tools: Toolbox, check: str, path: str, outcome: Outcome, symptom: Symptom | None,
     status: int | None,
 ) -> None:  # fmt: skip
-    result = await run(dialler, check=check, target=door.url(path))
+    result = await run(tools, check=check, target=door.url(path))
     assert (result.outcome, result.symptom, result.http_status) == (outcome, symptom, status)
     assert (result.error is None) == (outcome is OK)
     assert result.self_check is SelfCheck.OK
 
 
-async def test_every_phase_of_a_secure_check_is_timed(door: Door, dialler: Dialler) -> None:
-    result = await run(dialler, target=door.secure_url("/ok"), ca_file=door.ca_file)
+async def test_every_phase_of_a_secure_check_is_timed(door: Door, tools: Toolbox) -> None:
+    result = await run(tools, target=door.secure_url("/ok"), ca_file=door.ca_file)
     assert result.outcome is OK
     assert result.phases is not None
     assert set(result.phases) == {"dns_ms", "connect_ms", "tls_ms", "first_byte_ms"}
@@ -103,92 +112,91 @@ async def test_every_phase_of_a_secure_check_is_timed(door: Door, dialler: Diall
 
 
 async def test_a_certificate_that_does_not_fit_the_name_is_a_tls_failure(
-    door: Door, dialler: Dialler
+    door: Door, tools: Toolbox
 ) -> None:
     target = f"https://localhost:{door.wrong_name}/ok"
-    result = await run(dialler, target=target, ca_file=door.ca_file)
+    result = await run(tools, target=target, ca_file=door.ca_file)
     assert (result.outcome, result.symptom) == (FAILED, Symptom.TLS_FAILURE)
     assert "localhost" in (result.error or "")
 
 
-async def test_an_unknown_authority_is_a_tls_failure(door: Door, dialler: Dialler) -> None:
-    result = await run(dialler, target=door.secure_url("/ok"))
+async def test_an_unknown_authority_is_a_tls_failure(door: Door, tools: Toolbox) -> None:
+    result = await run(tools, target=door.secure_url("/ok"))
     assert result.symptom is Symptom.TLS_FAILURE
 
 
-async def test_a_refused_connection_is_a_connection_failure(dialler: Dialler) -> None:
-    result = await run(dialler, target=f"http://127.0.0.1:{free_port()}/")
+async def test_a_refused_connection_is_a_connection_failure(tools: Toolbox) -> None:
+    result = await run(tools, target=f"http://127.0.0.1:{free_port()}/")
     assert (result.outcome, result.symptom) == (FAILED, Symptom.CONNECTION_FAILED)
     assert result.phases is not None
     assert "first_byte_ms" not in result.phases
 
 
 async def test_a_door_that_hangs_runs_into_the_limit_of_the_first_byte(
-    door: Door, dialler: Dialler
+    door: Door, tools: Toolbox
 ) -> None:
-    result = await run(dialler, target=door.url("/hang"), first_byte_seconds=0.05)
+    result = await run(tools, target=door.url("/hang"), first_byte_seconds=0.05)
     assert result.symptom is Symptom.TIMEOUT
     assert (result.error or "").startswith("first_byte")
 
 
-async def test_a_tls_handshake_that_hangs_runs_into_its_limit(door: Door, dialler: Dialler) -> None:
+async def test_a_tls_handshake_that_hangs_runs_into_its_limit(door: Door, tools: Toolbox) -> None:
     target = f"127.0.0.1:{door.http}"  # waits for the end of a head that never comes
-    result = await run(dialler, check="tls", target=target, tls_seconds=0.05)
+    result = await run(tools, check="tls", target=target, tls_seconds=0.05)
     assert result.symptom is Symptom.TIMEOUT
     assert (result.error or "").startswith("tls")
 
 
-async def test_a_dripping_body_runs_into_the_total_limit(door: Door, dialler: Dialler) -> None:
-    result = await run(dialler, target=door.url("/drip"), total_seconds=0.15)
+async def test_a_dripping_body_runs_into_the_total_limit(door: Door, tools: Toolbox) -> None:
+    result = await run(tools, target=door.url("/drip"), total_seconds=0.15)
     assert result.symptom is Symptom.TIMEOUT
     assert (result.error or "").startswith("body")
 
 
-async def test_a_healthy_answer_that_comes_late_is_slow(door: Door, dialler: Dialler) -> None:
-    result = await run(dialler, target=door.url("/slow"), slow_seconds=0.05)
+async def test_a_healthy_answer_that_comes_late_is_slow(door: Door, tools: Toolbox) -> None:
+    result = await run(tools, target=door.url("/slow"), slow_seconds=0.05)
     assert (result.outcome, result.symptom) == (DEGRADED, Symptom.SLOW)
 
 
-async def test_a_huge_body_is_not_read_to_its_end(door: Door, dialler: Dialler) -> None:
-    result = await run(dialler, target=door.url("/huge"))
+async def test_a_huge_body_is_not_read_to_its_end(door: Door, tools: Toolbox) -> None:
+    result = await run(tools, target=door.url("/huge"))
     assert result.outcome is OK
 
 
-async def test_a_redirect_is_not_followed_elsewhere(door: Door, dialler: Dialler) -> None:
-    await run(dialler, check="owa", target=door.url("/away"))
-    await run(dialler, target=door.url("/near"))
+async def test_a_redirect_is_not_followed_elsewhere(door: Door, tools: Toolbox) -> None:
+    await run(tools, check="owa", target=door.url("/away"))
+    await run(tools, target=door.url("/near"))
     assert door.requests == ["GET /away", "GET /near"]
 
 
-async def test_a_loop_is_counted_and_then_left(door: Door, dialler: Dialler) -> None:
-    result = await run(dialler, check="owa", target=door.url("/loop"), loop_repeats=3)
+async def test_a_loop_is_counted_and_then_left(door: Door, tools: Toolbox) -> None:
+    result = await run(tools, check="owa", target=door.url("/loop"), loop_repeats=3)
     assert len(door.requests) == 3
     assert result.error == "asked to sign in 3 times without an end"
 
 
 async def test_a_credential_that_is_asked_for_again_and_again_is_a_loop(
-    door: Door, dialler: Dialler
+    door: Door, tools: Toolbox
 ) -> None:
     changes = {"check": "activesync", "headers": {"authorization": "Bearer a.b.c"}}
-    looping = await run(dialler, target=door.url("/bearer"), **changes)
+    looping = await run(tools, target=door.url("/bearer"), **changes)
     assert looping.symptom is Symptom.AUTH_LOOP
-    accepted = await run(dialler, target=door.url("/ok"), **changes)
+    accepted = await run(tools, target=door.url("/ok"), **changes)
     assert accepted.outcome is OK
 
 
 async def test_an_error_names_the_headers_of_a_support_case_and_no_others(
-    door: Door, dialler: Dialler
+    door: Door, tools: Toolbox
 ) -> None:
-    result = await run(dialler, check="owa", target=door.url("/503"))
+    result = await run(tools, check="owa", target=door.url("/503"))
     assert result.error == ("HTTP 503: unexpected answer request-id=0b1c x-feserver=AM0PR01CA0001")
 
 
-async def test_expected_statuses_replace_those_of_the_check(door: Door, dialler: Dialler) -> None:
-    result = await run(dialler, target=door.url("/challenge"), expect_status=[401])
+async def test_expected_statuses_replace_those_of_the_check(door: Door, tools: Toolbox) -> None:
+    result = await run(tools, target=door.url("/challenge"), expect_status=[401])
     assert result.outcome is OK
-    result = await run(
-        dialler, check="activesync", target=door.url("/challenge"), expect_status=[401]
-    )
+    changes = {"check": "activesync", "expect_status": [401]}
+    result = await run(tools, target=door.url("/challenge"), **changes)
     assert result.outcome is OK
 
 
@@ -204,20 +212,20 @@ async def test_expected_statuses_replace_those_of_the_check(door: Door, dialler:
     ],
 )
 async def test_expected_content_must_come(
-    door: Door, dialler: Dialler, changes: dict[str, Any], outcome: Outcome
+    door: Door, tools: Toolbox, changes: dict[str, Any], outcome: Outcome
 ) -> None:
-    result = await run(dialler, target=door.url("/ok"), **changes)
+    result = await run(tools, target=door.url("/ok"), **changes)
     assert result.outcome is outcome
     assert result.symptom is (None if outcome is OK else Symptom.CONTENT_ERROR)
 
 
-async def test_a_port_that_opens_is_a_healthy_tcp_check(door: Door, dialler: Dialler) -> None:
-    assert (await run(dialler, check="tcp", target=f"127.0.0.1:{door.http}")).outcome is OK
-    tls = await run(dialler, check="tls", target=f"localhost:{door.https}", ca_file=door.ca_file)
+async def test_a_port_that_opens_is_a_healthy_tcp_check(door: Door, tools: Toolbox) -> None:
+    assert (await run(tools, check="tcp", target=f"127.0.0.1:{door.http}")).outcome is OK
+    tls = await run(tools, check="tls", target=f"localhost:{door.https}", ca_file=door.ca_file)
     assert tls.outcome is OK
 
 
-async def test_a_banner_is_waited_for_only_where_it_is_expected(dialler: Dialler) -> None:
+async def test_a_banner_is_waited_for_only_where_it_is_expected(tools: Toolbox) -> None:
     async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"* OK The Microsoft Exchange IMAP4 service is ready.\r\n")
         await writer.drain()
@@ -225,8 +233,8 @@ async def test_a_banner_is_waited_for_only_where_it_is_expected(dialler: Dialler
 
     server = await asyncio.start_server(greet, "127.0.0.1", 0)
     target = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    good = await run(dialler, check="tcp", target=target, expect_text="* OK")
-    bad = await run(dialler, check="tcp", target=target, expect_text="+OK")
+    good = await run(tools, check="tcp", target=target, expect_text="* OK")
+    bad = await run(tools, check="tcp", target=target, expect_text="+OK")
     server.close()
     assert good.outcome is OK
     assert (bad.outcome, bad.symptom) == (FAILED, Symptom.CONTENT_ERROR)
@@ -236,9 +244,9 @@ async def test_a_name_without_an_address_is_a_dns_failure() -> None:
     def lookup(host: str, port: int) -> list[Any]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    dialler = Dialler(lookup=lookup)
-    result = await run(dialler, check="dns", target="nothing.example")
-    dialler.close()
+    tools = Toolbox(Dialler(lookup=lookup))
+    result = await run(tools, check="dns", target="nothing.example")
+    tools.close()
     assert (result.outcome, result.symptom) == (FAILED, Symptom.DNS_FAILURE)
 
 
@@ -250,17 +258,17 @@ async def test_a_resolver_that_hangs_is_a_dns_failure_and_asked_once_per_name() 
         time.sleep(0.2)
         return []
 
-    dialler = Dialler(lookup=lookup)
+    tools = Toolbox(Dialler(lookup=lookup))
     results = await asyncio.gather(
-        *(run(dialler, target="http://slow.example/", dns_seconds=0.05) for _ in range(20))
+        *(run(tools, target="http://slow.example/", dns_seconds=0.05) for _ in range(20))
     )
-    dialler.close()
+    tools.close()
     assert {result.symptom for result in results} == {Symptom.DNS_FAILURE}
     assert asked == ["slow.example"]
 
 
-async def test_a_name_that_resolves_is_a_healthy_dns_check(dialler: Dialler) -> None:
-    assert (await run(dialler, check="dns", target="localhost")).outcome is OK
+async def test_a_name_that_resolves_is_a_healthy_dns_check(tools: Toolbox) -> None:
+    assert (await run(tools, check="dns", target="localhost")).outcome is OK
 
 
 async def test_the_next_address_is_tried_when_the_first_refuses(door: Door) -> None:
@@ -269,9 +277,9 @@ async def test_the_next_address_is_tried_when_the_first_refuses(door: Door) -> N
         alive = ("127.0.0.1", door.http)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", at) for at in (dead, alive)]
 
-    dialler = Dialler(lookup=lookup)
-    result = await run(dialler, target="http://two.example/ok")
-    dialler.close()
+    tools = Toolbox(Dialler(lookup=lookup))
+    result = await run(tools, target="http://two.example/ok")
+    tools.close()
     assert result.outcome is OK
 
 
@@ -279,29 +287,29 @@ async def test_a_fault_of_this_machine_proves_nothing() -> None:
     def lookup(host: str, port: int) -> list[Any]:
         raise OSError(24, "Too many open files")
 
-    dialler = Dialler(lookup=lookup)
-    result = await run(dialler, target="http://any.example/")
-    dialler.close()
+    tools = Toolbox(Dialler(lookup=lookup))
+    result = await run(tools, target="http://any.example/")
+    tools.close()
     assert (result.outcome, result.symptom) == (UNKNOWN, None)
 
 
-async def test_one_reachable_target_makes_a_location_sound(door: Door, dialler: Dialler) -> None:
+async def test_one_reachable_target_makes_a_location_sound(door: Door, tools: Toolbox) -> None:
     dead = f"127.0.0.1:{free_port()}"
     changes = {"check": "control", "name": "control", "first_byte_seconds": 0.2}
     targets = [dead, door.url("/hang"), door.url("/gone")]
-    sound = await run(dialler, targets=targets, **changes)
+    sound = await run(tools, targets=targets, **changes)
     assert (sound.outcome, sound.self_check) == (OK, SelfCheck.OK)
     assert sound.phases is not None
     assert "first_byte_ms" in sound.phases
-    cut_off = await run(dialler, target=dead, targets=[door.url("/503")], **changes)
+    cut_off = await run(tools, target=dead, targets=[door.url("/503")], **changes)
     assert (cut_off.outcome, cut_off.self_check) == (FAILED, SelfCheck.FAILED)
 
 
 async def test_a_fresh_failure_is_confirmed_once_and_a_lasting_one_is_not(
-    door: Door, dialler: Dialler
+    door: Door, tools: Toolbox
 ) -> None:
     changed = settings(target=door.url("/503"), confirm_seconds=8)
-    probe = Probe(changed, tenant="contoso", dialler=dialler, pace=1000)
+    probe = Probe(changed, tenant="contoso", tools=tools, pace=1000)
     asked = []
     for turn in range(3):
         await probe.run(now=NOW + timedelta(minutes=turn), location_sound=None)
@@ -309,7 +317,7 @@ async def test_a_fresh_failure_is_confirmed_once_and_a_lasting_one_is_not(
     assert asked == [2, 3, 4]
 
 
-async def test_a_failure_that_is_gone_at_the_confirming_try_is_no_failure(dialler: Dialler) -> None:
+async def test_a_failure_that_is_gone_at_the_confirming_try_is_no_failure(tools: Toolbox) -> None:
     answers = [
         b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 X\r\nContent-Length: 0\r\n\r\n",
@@ -324,7 +332,7 @@ async def test_a_failure_that_is_gone_at_the_confirming_try_is_no_failure(dialle
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     target = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     probe = Probe(
-        settings(target=target, confirm_seconds=8), tenant="contoso", dialler=dialler, pace=1000
+        settings(target=target, confirm_seconds=8), tenant="contoso", tools=tools, pace=1000
     )
     result = await probe.run(now=NOW, location_sound=True)
     server.close()
@@ -337,22 +345,22 @@ async def test_a_failure_that_is_gone_at_the_confirming_try_is_no_failure(dialle
     [(True, SelfCheck.OK), (False, SelfCheck.FAILED), (None, SelfCheck.NONE)],
 )
 async def test_a_result_says_whether_its_location_was_sound(
-    door: Door, dialler: Dialler, *, sound: bool | None, self_check: SelfCheck
+    door: Door, tools: Toolbox, *, sound: bool | None, self_check: SelfCheck
 ) -> None:
-    probe = Probe(settings(target=door.url("/ok")), tenant="contoso", dialler=dialler)
+    probe = Probe(settings(target=door.url("/ok")), tenant="contoso", tools=tools)
     assert (await probe.run(now=NOW, location_sound=sound)).self_check is self_check
 
 
-async def test_the_id_of_a_result_is_derived(door: Door, dialler: Dialler) -> None:
-    first = await run(dialler, target=door.url("/ok"))
-    again = await run(dialler, target=door.url("/gone"))
-    elsewhere = await run(dialler, target=door.url("/ok"), location="paris")
+async def test_the_id_of_a_result_is_derived(door: Door, tools: Toolbox) -> None:
+    first = await run(tools, target=door.url("/ok"))
+    again = await run(tools, target=door.url("/gone"))
+    elsewhere = await run(tools, target=door.url("/ok"), location="paris")
     assert first.id == again.id != elsewhere.id
 
 
-async def test_the_vendor_gets_an_id_to_look_up(door: Door, dialler: Dialler) -> None:
+async def test_the_vendor_gets_an_id_to_look_up(door: Door, tools: Toolbox) -> None:
     result = await run(
-        dialler, check="owa", target=door.url("/signed-in"), expect_header="x-seen: True"
+        tools, check="owa", target=door.url("/signed-in"), expect_header="x-seen: True"
     )
     assert result.outcome is OK
 
@@ -384,9 +392,9 @@ def test_settings_that_cannot_work_are_refused_with_a_sentence(
         settings(**changes)
 
 
-def test_an_authority_file_that_is_none_stops_the_start(tmp_path: Path, dialler: Dialler) -> None:
+def test_an_authority_file_that_is_none_stops_the_start(tmp_path: Path, tools: Toolbox) -> None:
     (tmp_path / "ca.pem").write_text("nothing")
     for name in ("ca.pem", "absent.pem"):
         changed = settings(target="https://a.example", ca_file=tmp_path / name)
         with pytest.raises(SettingsError, match="cannot be read as PEM"):
-            Probe(changed, tenant="contoso", dialler=dialler)
+            Probe(changed, tenant="contoso", tools=tools)

@@ -12,8 +12,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,20 +29,12 @@ from tests.standins.front_door import FrontDoor
 from tests.standins.graph import Graph, recorded_issues, recorded_services
 from tests.standins.receiver import PATH, Receiver
 from tests.standins.reporters import Reporters
+from tests.standins.server import Server
 
 TENANT = "0f6a3c1e-5b7d-4a52-9c1b-2d8e4f60a7b9"  # made up
 CLIENT = "7c9e6679-7425-40de-944b-e07fc1f90ae7"  # made up
 SECRET_VARIABLE = "STANDIN_CLIENT_SECRET"
 HOST = "127.0.0.1"
-
-
-class Server(uvicorn.Server):
-    """A uvicorn server that leaves the signals to the process it shares."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
 
 
 @dataclass(slots=True, kw_only=True)

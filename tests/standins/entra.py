@@ -102,6 +102,7 @@ class Entra:
     asked: int = 0
     refresh_in: int | None = None  # seconds after which clients should renew early
     claims_asked: list[str] = field(default_factory=list)
+    broken: int | None = None  # an HTTP status: the sign-in service itself is ill
 
     def routes(self) -> list[BaseRoute]:
         """Give the routes of the sign-in host."""
@@ -151,6 +152,8 @@ class Entra:
 
     async def _token(self, request: Request) -> Response:
         self.asked += 1
+        if self.broken is not None:
+            return Response("Service unavailable", status_code=self.broken)
         form = dict(parse_qsl((await request.body()).decode(), keep_blank_values=True))
         tenant = request.path_params["tenant"]
         client, scope = form.get("client_id", ""), form.get("scope", "")

@@ -12,8 +12,9 @@ from starlette.routing import Route
 
 from app.demo.story import Story
 from app.kit.clock import FixedClock
-from tests.standins.__main__ import Server, _config
+from tests.standins.__main__ import _config
 from tests.standins.reporters import Reporters
+from tests.standins.server import Server
 
 
 async def test_reports_are_repeated_until_they_are_taken() -> None:

@@ -1,10 +1,14 @@
 """The newest result of each check is kept, and silence is unknown."""
 
+from dataclasses import replace
 from datetime import timedelta
 
+from app.core.signal import ProbeResult
+from app.core.standing import Standing
 from app.core.types import Condition, Outcome, SelfCheck, Symptom, TenantId
 from app.store import probes
 from app.store.engine import Database
+from app.store.probes import Remembered
 from tests.builders import NOW, TENANT, a_probe_result, minutes
 
 
@@ -70,3 +74,53 @@ async def test_checks_that_are_gone_are_forgotten(database: Database) -> None:
     gone = await database.write(lambda c: probes.forget(c, before=NOW - minutes(30)))
     (left,) = await kept(database)
     assert (gone, left.probe) == (1, "owa-front-door")
+
+
+async def test_the_course_of_a_check_goes_on_over_batches_and_late_ones_change_nothing(
+    database: Database,
+) -> None:
+    good = a_probe_result(outcome=Outcome.OK, at=NOW - minutes(9))
+    await kept(database, good)
+    await kept(database, *(a_probe_result(at=NOW - minutes(n)) for n in (4, 3)))
+    (down,) = await kept(database, a_probe_result(at=NOW - minutes(2)))
+    assert (down.standing, down.course.since) == (Standing.DOWN, NOW - minutes(2))
+    (late,) = await kept(database, good, a_probe_result(outcome=Outcome.OK, at=NOW - minutes(3)))
+    assert late == down
+    fault = a_probe_result(at=NOW - minutes(1), self_check=SelfCheck.FAILED)
+    (silent,) = await kept(database, fault)
+    assert (silent.standing, silent.course) == (None, down.course)
+
+
+async def test_a_check_is_told_whether_it_was_ever_well_and_what_was_learned(
+    database: Database,
+) -> None:
+    key = ("owa-front-door", "berlin")
+
+    async def told(*results: ProbeResult) -> Remembered:
+        return (await database.write(lambda c: probes.record(c, TENANT, results)))[key]
+
+    assert (await told(a_probe_result(at=NOW - minutes(2000)))).reached is False
+    fault = a_probe_result(
+        at=NOW - minutes(1999), outcome=Outcome.OK, self_check=SelfCheck.FAILED,
+        answer={"status": "302"},
+    )  # fmt: skip
+    assert (await told(fault)).reached is False
+    results = [
+        a_probe_result(at=NOW - minutes(60 * n), outcome=Outcome.OK, answer={"status": "302"})
+        for n in range(30, 0, -1)
+    ]
+    remembered = await told(*results)
+    assert remembered == Remembered(reached=True, learned={"status": ("302",)})
+    known = await database.read(lambda c: probes.remembered(c, TENANT))
+    assert known == {key: remembered}
+    gone = await database.write(lambda c: probes.relearn(c, TENANT, key[0], None))
+    known = await database.read(lambda c: probes.remembered(c, TENANT))
+    assert (gone, known) == (1, {key: Remembered(reached=True)})
+
+
+async def test_many_checks_are_recorded_at_once(database: Database) -> None:
+    results = [a_probe_result(probe=f"check-{n}") for n in range(450)]
+    listed = await kept(database, *results)
+    again = await kept(database, *(replace(r, occurred_at=NOW + minutes(1)) for r in results))
+    assert len(listed) == len(again) == 450
+    assert {found.course.failures for found in again} == {2}

@@ -55,6 +55,15 @@ class ClientReportIn(BaseModel):
     ] = None
 
 
+Told = Annotated[
+    dict[
+        Annotated[str, Field(min_length=1, max_length=40)],
+        Annotated[str, Field(max_length=200)],
+    ],
+    Field(max_length=24),
+]
+
+
 class Phases(BaseModel):
     """How long each phase of a check took."""
 
@@ -89,6 +98,13 @@ class ProbeResultIn(BaseModel):
     self_check: Annotated[
         SelfCheck | None,
         Field(description="failed: the location itself was unwell, so the result has no weight."),
+    ] = None
+    answer: Annotated[
+        Told | None,
+        Field(description="Aspects of the answer (status, challenge, …): learned as healthy."),
+    ] = None
+    diagnostics: Annotated[
+        Told | None, Field(description="What a support case needs, such as request-id.")
     ] = None
 
 

@@ -1,21 +1,62 @@
 """Probes: how each check stands at each location."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 from fastapi import Request
+from pydantic import Field
 
-from app.api.deps import Context, Reader, resource, tenants_of
+from app.api.deps import Context, Reader, Writer, problems, resource, tenants_of
 from app.api.picture import Pictures, ProbeState
-from app.api.v1.schemas import Out
+from app.api.v1.schemas import In, Out
+from app.core.errors import NotFound
+from app.core.signature import Signature
+from app.core.standing import Quorum, Standing, Vote, vote
 from app.core.types import Condition, Outcome, SelfCheck, TenantId
+from app.store import probes
 
 router = resource("probes")
+
+
+SignatureWord = Literal["learning", "learned", "changed"]
+StateWord = Literal["up", "down", "unstable", "changed", "maintenance", "unknown"]
+
+
+class SignatureOut(Out):
+    """What the good answers of a check look like: aspect → its healthy values.
+
+    It is learned over the first day; from then on an answer that differs is listed in `departed`.
+    """
+
+    state: SignatureWord
+    answers: int
+    began_at: datetime | None
+    learned_at: datetime | None
+    expects: dict[str, list[str]]
+    departed: dict[str, str]
+    departed_at: datetime | None
+
+
+class QuorumOut(Out):
+    """All locations of the check together: `needed` must fail before it is down everywhere.
+
+    `local`: some fail, too few to accuse the service. Locations that are unsound, silent or in
+    maintenance abstain.
+    """
+
+    verdict: Quorum
+    failing: int
+    speaking: int
+    abstaining: int
+    needed: int
 
 
 class ProbeOut(Out):
     """One check at one location; `stale` says that no result came when one was due.
 
-    What was measured is there for checks that Sextant runs itself.
+    `state` needs three failures for `down` and two successes for `up`; it is `unstable` while it
+    changes too often, and `changed` where the service answers, though not as it used to.
     """
 
     tenant: str
@@ -36,6 +77,27 @@ class ProbeOut(Out):
     last_at: datetime | None
     failing_since: datetime | None
     failure_rate: float
+    state: StateWord
+    state_since: datetime | None
+    flap_share: float
+    phases: dict[str, float]
+    diagnostics: dict[str, str]
+    signature: SignatureOut | None
+    quorum: QuorumOut
+
+
+class RelearnIn(In):
+    """The check whose signature is learned anew, at one location or at all."""
+
+    probe: str = Field(min_length=1, max_length=200)
+    location: str | None = Field(default=None, min_length=1, max_length=100)
+
+
+class RelearnOut(Out):
+    """How many locations of the check forgot what they had learned."""
+
+    probe: str
+    forgotten: int
 
 
 class ProbeList(Out):
@@ -49,15 +111,61 @@ class ProbeList(Out):
 async def list_probes(request: Request, app: Context, caller: Reader) -> ProbeList:
     """List every check at every location that gave a result lately."""
     pictures: Pictures = request.app.state.pictures
-    found = [
-        _shown(tenant, state)
-        for tenant in tenants_of(app, caller)
-        for state in await pictures.probes(tenant)
-    ]
+    found = []
+    for tenant in tenants_of(app, caller):
+        states = await pictures.probes(tenant)
+        votes = _votes(states)
+        found += [_shown(tenant, state, votes[state.track.probe]) for state in states]
     return ProbeList(items=found, next=None)
 
 
-def _shown(tenant: TenantId, state: ProbeState) -> ProbeOut:
+@router.post("/probes/relearn", responses=problems(404, 422))
+async def relearn_signature(body: RelearnIn, app: Context, caller: Writer) -> RelearnOut:
+    """Forget the healthy signature of a check and learn it anew, when the vendor has changed."""
+    probe, location = body.probe, body.location
+    number = await app.db.write(lambda c: probes.relearn(c, caller.tenant, probe, location))
+    if not number:
+        raise NotFound
+    return RelearnOut(probe=probe, forgotten=number)
+
+
+def _votes(states: Sequence[ProbeState]) -> dict[str, Vote]:
+    standings: dict[str, list[Standing | None]] = {}
+    for state in states:
+        standings.setdefault(state.track.probe, []).append(
+            None if state.newest is None or state.stale else state.newest.standing
+        )
+    return {probe: vote(found) for probe, found in standings.items()}
+
+
+def _word(state: ProbeState) -> StateWord:
+    newest = state.newest
+    if newest is None or state.stale:
+        return "unknown"
+    if "maintenance" in newest.diagnostics:
+        return "maintenance"
+    standing = newest.standing or Standing.UNKNOWN
+    if standing is Standing.UP and newest.signature.departed:
+        return "changed"
+    return standing.value
+
+
+def _signature(signature: Signature) -> SignatureOut | None:
+    if signature.began_at is None:
+        return None
+    learned: SignatureWord = "changed" if signature.departed else "learned"
+    return SignatureOut(
+        state="learning" if signature.learned_at is None else learned,
+        answers=signature.answers,
+        began_at=signature.began_at,
+        learned_at=signature.learned_at,
+        expects={aspect: list(values) for aspect, values in signature.expects.items()},
+        departed=dict(signature.departed),
+        departed_at=signature.departed_at,
+    )
+
+
+def _shown(tenant: TenantId, state: ProbeState, voted: Vote) -> ProbeOut:
     track = state.track
     minute = max(track.minutes, default=None)
     newest = state.newest
@@ -81,4 +189,17 @@ def _shown(tenant: TenantId, state: ProbeState) -> ProbeOut:
         last_at=state.last_at,
         failing_since=state.failing_since,
         failure_rate=round(track.failure_rate, 6),
+        state=_word(state),
+        state_since=None if newest is None else newest.course.since,
+        flap_share=0.0 if newest is None else round(newest.course.flap_share, 4),
+        phases={} if newest is None else newest.phases,
+        diagnostics={} if newest is None else newest.diagnostics,
+        signature=None if newest is None else _signature(newest.signature),
+        quorum=QuorumOut(
+            verdict=voted.verdict,
+            failing=voted.failing,
+            speaking=voted.speaking,
+            abstaining=voted.abstaining,
+            needed=voted.needed,
+        ),
     )

@@ -1,7 +1,15 @@
 """Probes: the checks that Sextant runs itself; import from here."""
 
-from app.clients.dial import Dialler
-from app.sources.probe.check import Probe, result_id, run_once
-from app.sources.probe.settings import CheckKind, ProbeSettings
+from app.sources.probe.check import Probe, Toolbox, result_id, run_once
+from app.sources.probe.settings import (
+    SIGNED_IN,
+    CheckKind,
+    ProbeAccount,
+    ProbeSettings,
+    needs_account,
+)
 
-__all__ = ["CheckKind", "Dialler", "Probe", "ProbeSettings", "result_id", "run_once"]
+__all__ = [
+    "SIGNED_IN", "CheckKind", "Probe", "ProbeAccount", "ProbeSettings", "Toolbox",
+    "needs_account", "result_id", "run_once",
+]  # fmt: skip

@@ -1,13 +1,15 @@
 """Settings of a check: what it asks, from where, how often and what it takes for healthy."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, SecretStr, model_validator
 
 from app.clients.dial import Limits
+from app.clients.mail import Security
 from app.core.types import Client
 
 
@@ -18,15 +20,57 @@ class CheckKind(StrEnum):
     OWA = "owa"
     ACTIVESYNC = "activesync"
     MAPI = "mapi"
+    AUTODISCOVER = "autodiscover"
     OPENID = "openid"
+    GRAPH = "graph"
+    TEAMS = "teams"
+    SHAREPOINT = "sharepoint"
+    IMAP = "imap"
+    POP = "pop"
+    SMTP = "smtp"
+    MX = "mx"
     TCP = "tcp"
     TLS = "tls"
     DNS = "dns"
     CONTROL = "control"
+    TOKEN = "token"  # noqa: S105 - the name of a check
+    MAILBOX = "mailbox"
+    ROUND_TRIP = "round_trip"
+    FREE_BUSY = "free_busy"
 
 
-# Checks whose target is not a URL.
-_ADDRESSED = frozenset({CheckKind.TCP, CheckKind.TLS, CheckKind.DNS, CheckKind.CONTROL})
+NAMED = frozenset({CheckKind.DNS, CheckKind.MX})  # the target is a host name
+MAIL_PORTS = {CheckKind.IMAP: 993, CheckKind.POP: 995, CheckKind.SMTP: 587, CheckKind.MX: 25}
+# Checks that sign in with the probe account; their target follows from it.
+SIGNED_IN = frozenset(
+    {CheckKind.TOKEN, CheckKind.MAILBOX, CheckKind.ROUND_TRIP, CheckKind.FREE_BUSY}
+)
+# Checks whose target is host:port (a control check takes URLs as well).
+_ADDRESSED = frozenset({CheckKind.TCP, CheckKind.TLS, CheckKind.CONTROL, *MAIL_PORTS})
+_SECURED_FROM_THE_START = frozenset({993, 995, 465})
+
+
+class ProbeAccount(BaseModel):
+    """``[tenants.probe_account]``: the application and the mailboxes that probes sign in with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tenant_id: str = Field(pattern=r"^[A-Za-z0-9.-]{1,128}$", description="Directory id.")
+    client_id: str = Field(min_length=1, description="Id of the application.")
+    secret: SecretStr = Field(description="Its client secret, by reference.")
+    mailbox: str = Field(default="", description="The probe mailbox; checks of a mailbox need it.")
+    partner: str = Field(
+        default="", description="The mailbox that a round trip is sent to; absent: itself."
+    )
+    authority: str = Field(
+        default="https://login.microsoftonline.com",
+        pattern=r"^https?://[^/]+$",
+        description="Sign-in host, without the directory.",
+    )
+    base_url: str = Field(
+        default="https://graph.microsoft.com", pattern=r"^https?://[^/]+$",
+        description="Graph, without version.",
+    )  # fmt: skip
 
 
 class ProbeSettings(BaseModel):
@@ -37,7 +81,8 @@ class ProbeSettings(BaseModel):
     name: str = Field(min_length=1, max_length=100, description="Name of the check.")
     check: CheckKind = Field(description="What is asked.")
     target: str = Field(
-        default="", description="URL for HTTP checks, host:port for tcp and tls, a name for dns."
+        default="",
+        description="URL for HTTP checks, host:port for tcp, tls and mail, a name for dns and mx.",
     )
     targets: tuple[str, ...] = Field(
         default=(), description="URLs or host:port of a control check; one that answers is enough."
@@ -60,6 +105,21 @@ class ProbeSettings(BaseModel):
     )
     expect_text: str | None = Field(
         default=None, description="Text that must come in the body, banner or address list."
+    )
+    security: Security | None = Field(
+        default=None, description="How imap, pop, smtp and mx are secured: tls, starttls or none."
+    )
+    record: Literal["A", "AAAA", "CNAME", "MX", "NS", "SRV", "TXT"] | None = Field(
+        default=None, description="Record that a dns check asks for; absent: as clients resolve."
+    )
+    nameservers: tuple[str, ...] = Field(
+        default=(), description="Servers that dns and mx ask, instead of this machine's."
+    )
+    port: int | None = Field(
+        default=None, ge=1, le=65535, description="Port of the servers that an mx check finds."
+    )
+    arrival_seconds: PositiveFloat = Field(
+        default=120.0, description="Most seconds until the mail of a round trip has arrived."
     )
     ca_file: Path | None = Field(default=None, description="PEM of authorities to trust as well.")
     dns_seconds: PositiveFloat = Field(default=2.0, description="Most seconds to resolve.")
@@ -84,6 +144,11 @@ class ProbeSettings(BaseModel):
     @model_validator(mode="after")
     def _has_a_usable_target(self) -> Self:
         wanted = self.all_targets
+        if self.check in SIGNED_IN:
+            if wanted:
+                msg = f"a {self.check} check takes no target: the probe account says where"
+                raise ValueError(msg)
+            return self
         if not wanted or (len(wanted) > 1 and self.check is not CheckKind.CONTROL):
             msg = f"a {self.check} check needs one target (a control check may have several)"
             raise ValueError(msg)
@@ -95,6 +160,27 @@ class ProbeSettings(BaseModel):
     def all_targets(self) -> tuple[str, ...]:
         """``target`` and ``targets`` together."""
         return ((self.target,) if self.target else ()) + self.targets
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the one target; port 0 where neither it nor the check has one."""
+        parts = urlsplit(f"//{self.all_targets[0]}")
+        return parts.hostname or "", parts.port or self.port or MAIL_PORTS.get(self.check, 0)
+
+    @property
+    def secured(self) -> Security:
+        """How a connection of a mail check is secured: as told, else as its port implies."""
+        if self.security is not None:
+            return self.security
+        implied = self.address[1] in _SECURED_FROM_THE_START
+        return Security.TLS if implied else Security.STARTTLS
+
+    @property
+    def is_own_contract(self) -> bool:
+        """Whether the operator alone says what is healthy, so that nothing is learned."""
+        return bool(self.expect_status) or self.check in (
+            CheckKind.HTTP, CheckKind.TCP, CheckKind.TLS, CheckKind.DNS, CheckKind.CONTROL
+        )  # fmt: skip
 
     @property
     def is_control(self) -> bool:
@@ -116,12 +202,22 @@ class ProbeSettings(BaseModel):
         return len(given.split()) > 1
 
 
+def needs_account(probes: Iterable[ProbeSettings], account: ProbeAccount | None) -> str | None:
+    """Say what is missing for checks that sign in; None when nothing is."""
+    for probe in probes:
+        if probe.check in SIGNED_IN and account is None:
+            return f'the probe "{probe.name}" signs in: write a probe_account table'
+        if probe.check in SIGNED_IN - {CheckKind.TOKEN} and not (account and account.mailbox):
+            return f'the probe "{probe.name}" needs probe_account.mailbox'
+    return None
+
+
 def _check_target(check: CheckKind, target: str) -> None:
     if not target.isascii() or any(letter.isspace() for letter in target):
         msg = f'"{target}" is not an address; write international names in their xn-- form'
         raise ValueError(msg)
     is_url = target.startswith(("http://", "https://"))
-    if check is CheckKind.DNS:
+    if check in NAMED:
         fits, form = not is_url and "/" not in target, "a host name"
     elif check not in _ADDRESSED:
         fits, form = is_url and bool(urlsplit(target).hostname), "a URL (https://…)"
@@ -129,7 +225,8 @@ def _check_target(check: CheckKind, target: str) -> None:
         fits, form = bool(urlsplit(target).hostname), "a URL or host:port"
     else:
         parts = urlsplit(f"//{target}")
-        fits, form = bool(parts.hostname and parts.port), "host:port"
+        has_port = bool(parts.port) or check in MAIL_PORTS
+        fits, form = bool(parts.hostname and has_port), "host:port"
     if not fits:
         msg = f'the target "{target}" of a {check} check must be {form}'
         raise ValueError(msg)

@@ -2,32 +2,43 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 from app.clients.dial import Answer, DialFailed, Fault
+from app.core.signature import departures
 from app.core.types import Outcome, Symptom
 from app.sources.probe.settings import CheckKind, ProbeSettings
 
 ERROR_LIMIT = 300  # characters of ``error``
 HEADER_LIMIT = 80  # characters of one diagnostic header
-OK, CHALLENGED, SERVER_ERROR = 200, 401, 500
+OK, CHALLENGED, FORBIDDEN, MOVED_AWAY, SERVER_ERROR = 200, 401, 403, 451, 500
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 PORTALS = frozenset({407, 511})  # answered by something between us and the target
 # What a support case needs, or what tells a front-end fault from a mailbox fault.
 DIAGNOSTICS = (
-    "request-id", "x-ms-request-id", "x-feserver", "x-calculatedbetarget", "x-beserver",
-    "x-backendhttpstatus", "x-diaginfo", "x-ms-diagnostics", "retry-after",
+    "request-id", "x-ms-request-id", "client-request-id", "x-feserver", "x-calculatedbetarget",
+    "x-beserver", "x-targetbeserver", "x-backendhttpstatus", "x-diaginfo", "x-ms-diagnostics",
+    "x-ms-ags-diagnostic", "x-serverapplication", "sprequestguid", "x-sharepointhealthscore",
+    "x-ms-ests-server", "date", "retry-after",
 )  # fmt: skip
+_TOLD_IN_TEXT = frozenset(DIAGNOSTICS) - {"date", "client-request-id"}
 _OUR_TENANT_IS_WRONG = b"AADSTS90002"  # no such tenant: the settings are wrong, not the service
+NEVER_REACHED = "; never reached from here so far: is egress allowed, is the target right?"
+_BEFORE_AN_ANSWER = frozenset({"dns", "connect", "tls"})  # phases in which nobody has answered
+_ABOUT_US = frozenset({400, 401, 403, 404, 405, 406, 410})  # may be said of a wrong question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """The healthy answer of one kind of HTTP check; ``statuses`` empty stands for any 2xx."""
+    """What is plausible of one kind of HTTP check; ``statuses`` empty stands for any 2xx.
+
+    It is where learning starts, not what is healthy: see ``core.signature``.
+    """
 
     method: str = "GET"
     statuses: frozenset[int] = frozenset()
+    names: tuple[str, ...] = ()  # what the body's JSON must hold; a dot leads inwards
     headers: Mapping[str, str] = field(default_factory=dict)
     follows: bool = False  # follows redirects on the same host, to see whether they end
     challenges: bool = False  # a repeated challenge is a loop
@@ -36,19 +47,29 @@ class Contract:
 
 # Without this empty header Exchange Online answers 451 instead of a challenge.
 _EMPTY_BEARER = {"Authorization": "Bearer"}
+_CHALLENGE = frozenset({OK, CHALLENGED, MOVED_AWAY})
+_PAGES = REDIRECTS | {OK}
 CONTRACTS = {
     CheckKind.HTTP: Contract(),
-    CheckKind.OWA: Contract(
-        statuses=REDIRECTS | {OK}, follows=True, challenges=True, correlates=True
-    ),
+    CheckKind.OWA: Contract(statuses=_PAGES, follows=True, challenges=True, correlates=True),
     CheckKind.ACTIVESYNC: Contract(
-        method="OPTIONS", statuses=frozenset({CHALLENGED}), headers=_EMPTY_BEARER,
-        challenges=True, correlates=True,
+        method="OPTIONS", statuses=_CHALLENGE, headers=_EMPTY_BEARER, challenges=True,
+        correlates=True,
     ),
     CheckKind.MAPI: Contract(
-        statuses=frozenset({CHALLENGED}), headers=_EMPTY_BEARER, challenges=True, correlates=True
+        statuses=_CHALLENGE, headers=_EMPTY_BEARER, challenges=True, correlates=True
     ),
-    CheckKind.OPENID: Contract(statuses=frozenset({OK}), correlates=True),
+    CheckKind.AUTODISCOVER: Contract(
+        statuses=frozenset({OK}), names=("Protocol", "Url"), correlates=True
+    ),
+    CheckKind.OPENID: Contract(
+        statuses=frozenset({OK}), names=("issuer", "token_endpoint"), correlates=True
+    ),
+    CheckKind.GRAPH: Contract(
+        statuses=frozenset({CHALLENGED}), names=("error.code",), correlates=True
+    ),
+    CheckKind.TEAMS: Contract(statuses=_PAGES),
+    CheckKind.SHAREPOINT: Contract(statuses=_PAGES | {CHALLENGED, FORBIDDEN}),
     CheckKind.CONTROL: Contract(),
 }  # fmt: skip
 _BY_STATUS = {
@@ -60,6 +81,7 @@ _BY_FAULT = {
     Fault.DNS: Symptom.DNS_FAILURE,
     Fault.TIMEOUT: Symptom.TIMEOUT,
     Fault.CONNECTION: Symptom.CONNECTION_FAILED,
+    Fault.BLOCKED: Symptom.CONNECTION_FAILED,
     Fault.TLS: Symptom.TLS_FAILURE,
     Fault.PROTOCOL: Symptom.CONTENT_ERROR,
 }
@@ -67,7 +89,12 @@ _BY_FAULT = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What one try met."""
+    """What one try met.
+
+    ``answer`` holds the aspects from which the healthy signature is learned; ``fault`` names what
+    is at fault on our side, so that nothing is said of the service: ``egress``, ``credential``,
+    ``permission``, ``settings``.
+    """
 
     outcome: Outcome = Outcome.OK
     symptom: Symptom | None = None
@@ -75,6 +102,17 @@ class Seen:
     error: str | None = None
     latency_ms: float = 0.0
     phases: dict[str, float] = field(default_factory=dict)
+    answer: dict[str, str] = field(default_factory=dict)
+    diagnostics: dict[str, str] = field(default_factory=dict)
+    fault: str | None = None
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is remembered of a check: whether it was ever well here, and what was learned."""
+
+    reached: bool = False
+    learned: Mapping[str, tuple[str, ...]] | None = None
 
 
 def failed(symptom: Symptom, error: str, *, status: int | None = None) -> Seen:
@@ -83,14 +121,43 @@ def failed(symptom: Symptom, error: str, *, status: int | None = None) -> Seen:
     return Seen(outcome=outcome, symptom=symptom, status=status, error=plain(error))
 
 
-def judge_failure(failure: DialFailed) -> Seen:
-    """Say what a dial that did not succeed means; a fault of this machine proves nothing."""
+def at_fault(fault: str, error: str, *, status: int | None = None) -> Seen:
+    """A fault of ours: nothing is known of the service."""
+    text = plain(f"ours: {error}")
+    return Seen(outcome=Outcome.UNKNOWN, error=text, status=status, fault=fault)
+
+
+def judge_failure(failure: DialFailed, memory: Memory, *, control: bool = False) -> Seen:
+    """Say what a dial that did not succeed means; a fault of this machine proves nothing.
+
+    A target that was never reached from here proves nothing either: that is how blocked egress, an
+    inspecting proxy and a mistyped target look. A control check speaks of the location itself.
+    """
     if failure.fault is Fault.OURS:
         return Seen(outcome=Outcome.UNKNOWN, error=plain(str(failure)))
+    if failure.fault is Fault.BLOCKED and not control:
+        return at_fault("egress", f"{failure}: refused on this side")
     symptom = _BY_FAULT[failure.fault]
     if failure.phase == "dns":  # a resolver that does not answer in time as well
         symptom = Symptom.DNS_FAILURE
+    if failure.phase in _BEFORE_AN_ANSWER and not memory.reached and not control:
+        return replace(failed(symptom, f"{failure}{NEVER_REACHED}"), fault="egress")
     return failed(symptom, str(failure))
+
+
+def judge_departure(seen: Seen, memory: Memory) -> Seen:
+    """Hold a good answer against what was learned; the service answers, but not as it did."""
+    if seen.outcome is not Outcome.OK or memory.learned is None:
+        return seen
+    found = departures(memory.learned, seen.answer)
+    if not found:
+        return seen
+    told = "; ".join(
+        f"{aspect} is {value}, was {' or '.join(memory.learned[aspect])}"
+        for aspect, value in found.items()
+    )
+    text = plain(f"departs from its healthy signature: {told}")
+    return replace(seen, outcome=Outcome.DEGRADED, symptom=Symptom.CONTENT_ERROR, error=text)
 
 
 def judge_text(settings: ProbeSettings, text: str, *, status: int | None = None) -> Seen:
@@ -100,45 +167,69 @@ def judge_text(settings: ProbeSettings, text: str, *, status: int | None = None)
     return Seen(status=status)
 
 
-def judge_answer(settings: ProbeSettings, answer: Answer) -> Seen:
+def judge_answer(settings: ProbeSettings, memory: Memory, answer: Answer) -> Seen:
     """Say what the final HTTP answer of a check means."""
+    seen = _judge_answer(settings, memory, answer)
+    return replace(seen, diagnostics=diagnostics_of(answer))
+
+
+def _judge_answer(settings: ProbeSettings, memory: Memory, answer: Answer) -> Seen:
     status, location = answer.status, answer.header("location") or ""
     error_status = _error_page(location) if status in REDIRECTS else None
     if error_status is not None:
-        return _departed(answer, Symptom.HTTP_5XX, f"sent to an error page ({error_status})")
-    expected = _expected(settings)
-    if not (status in expected if expected else status // 100 == OK // 100):
-        return _unexpected(settings, answer)
-    if status == CHALLENGED and not answer.values("www-authenticate"):
-        return _departed(answer, Symptom.AUTH_REJECTED, "refused without a challenge")
+        return departed(answer, Symptom.HTTP_5XX, f"sent to an error page ({error_status})")
+    if not _is_plausible(settings, memory, status):
+        return _unexpected(settings, memory, answer)
+    contract = CONTRACTS[settings.check]
+    if status == CHALLENGED and contract.challenges and not answer.values("www-authenticate"):
+        return departed(answer, Symptom.AUTH_REJECTED, "refused without a challenge")
     if status in REDIRECTS and not location:
-        return _departed(answer, Symptom.CONTENT_ERROR, "redirected to nowhere")
+        return departed(answer, Symptom.CONTENT_ERROR, "redirected to nowhere")
     if settings.expect_header is not None and not _has_header(answer, settings.expect_header):
-        return _departed(answer, Symptom.CONTENT_ERROR, "the expected header did not come")
-    if settings.check is CheckKind.OPENID and not _names_issuer(answer.body):
-        return _departed(answer, Symptom.CONTENT_ERROR, "no JSON that names its issuer")
+        return departed(answer, Symptom.CONTENT_ERROR, "the expected header did not come")
+    missing = [name for name in contract.names if not _holds(answer.body, name)]
+    if missing:
+        return departed(answer, Symptom.CONTENT_ERROR, f"no JSON that holds {missing[0]}")
     return judge_text(settings, answer.body.decode("utf-8", "replace"), status=status)
 
 
-def _unexpected(settings: ProbeSettings, answer: Answer) -> Seen:
+def _is_plausible(settings: ProbeSettings, memory: Memory, status: int) -> bool:
+    if memory.learned is not None and not settings.is_own_contract:
+        usual = memory.learned.get("status", ())
+        if str(status) in usual:
+            return True
+    expected = _expected(settings)
+    return status in expected if expected else status // 100 == OK // 100
+
+
+def _unexpected(settings: ProbeSettings, memory: Memory, answer: Answer) -> Seen:
     if settings.check is CheckKind.OPENID and _OUR_TENANT_IS_WRONG in answer.body:
-        return Seen(
-            outcome=Outcome.UNKNOWN,
-            status=answer.status,
-            error="the tenant in the target does not exist (AADSTS90002); correct the settings",
-        )
+        text = "the tenant in the target does not exist (AADSTS90002); correct the settings"
+        return at_fault("settings", text, status=answer.status)
     by_class = Symptom.HTTP_5XX if answer.status >= SERVER_ERROR else Symptom.CONTENT_ERROR
-    return _departed(answer, _BY_STATUS.get(answer.status, by_class), "unexpected answer")
+    symptom = _BY_STATUS.get(answer.status, by_class)
+    seen = departed(answer, symptom, "unexpected answer")
+    if settings.is_own_contract or memory.reached or answer.status not in _ABOUT_US:
+        return seen
+    text = f"{seen.error}; never well from here so far: is the question right?"
+    return replace(seen, outcome=Outcome.UNKNOWN, error=plain(text))
 
 
-def _departed(answer: Answer, symptom: Symptom, text: str) -> Seen:
-    """A departure from the contract, with the headers that a support case needs."""
+def departed(answer: Answer, symptom: Symptom, text: str) -> Seen:
+    """A departure from what is plausible, with the headers that a support case needs."""
     told = [
-        f"{name}={value[:HEADER_LIMIT]}"
-        for name in DIAGNOSTICS
-        if (value := answer.header(name)) is not None
+        f"{name}={value}" for name, value in diagnostics_of(answer).items() if name in _TOLD_IN_TEXT
     ]
     return failed(symptom, " ".join([f"HTTP {answer.status}: {text}", *told]), status=answer.status)
+
+
+def diagnostics_of(answer: Answer) -> dict[str, str]:
+    """The headers that a support case needs, in lower case, printable and bounded."""
+    return {
+        name: plain(value[:HEADER_LIMIT])
+        for name in DIAGNOSTICS
+        if (value := answer.header(name)) is not None
+    }
 
 
 def leads_to(settings: ProbeSettings, url: str, answer: Answer) -> str | None:
@@ -194,12 +285,17 @@ def _has_header(answer: Answer, expected: str) -> bool:
     return any(part.strip().lower() in value.lower() for value in values)
 
 
-def _names_issuer(body: bytes) -> bool:
+def _holds(body: bytes, name: str) -> bool:
+    """Whether the JSON of a body holds text under a name; a dot leads inwards."""
     try:
-        document = json.loads(body)
+        found = json.loads(body)
     except ValueError:
         return False
-    return isinstance(document, dict) and isinstance(document.get("issuer"), str)
+    for part in name.split("."):
+        if not isinstance(found, dict):
+            return False
+        found = found.get(part)
+    return isinstance(found, str) and bool(found)
 
 
 def plain(text: str) -> str:
