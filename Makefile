@@ -13,6 +13,7 @@ help:
 	@echo "make check    every gate: tests, format, lint, types, imports, API document, demo"
 	@echo "make chaos    long runs of kill -9 during intake and delivery"
 	@echo "make bench    benchmarks"
+	@echo "make evaluation  docs/evaluation.md from unseen seeds"
 	@echo "make openapi  write openapi/v1.json"
 	@echo "make lock     resolve the dependencies anew"
 
@@ -30,7 +31,7 @@ demo: setup
 run: setup
 	$(BIN)/sextant serve
 
-.PHONY: test check style story kills chaos bench openapi
+.PHONY: test check style story kills chaos bench evaluation openapi
 test: setup
 	$(BIN)/pytest
 
@@ -57,6 +58,11 @@ chaos: setup
 
 bench: setup
 	$(PY) -m bench
+
+# Unseen seeds, the usual rules beside, every size; resumable, about two hours on two cores.
+EVALUATION ?= --first-seed 1000 --seeds 10 --permutations 5
+evaluation: setup
+	$(BIN)/sextant evaluate --scenarios named,sizes $(EVALUATION) --write docs/evaluation.md
 
 openapi: setup
 	$(BIN)/sextant openapi

@@ -11,19 +11,22 @@ from typing import Any
 
 from app.core.errors import InvalidInput, SettingsError
 from app.recordings import load_policy
-from bench.evaluate import show, table
+from bench.evaluate import page, show, table
 from bench.evaluate.digest import of_run
 from bench.evaluate.run import STORE, Wish, case_of, judged, make, play, run
 from bench.evaluate.targets import targets
 from bench.scenarios import BadScenario, names
 
 SEEDS = 3  # of each scenario, unless said otherwise
+SIZES = Path(__file__).parent / "sizes"
 WIDTH = 24  # of the progress bar
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
-    parser.add_argument("--scenarios", default="", help="names by commas (default all)")
+    parser.add_argument(
+        "--scenarios", default="named", help="names or files by commas; named, sizes: all of them"
+    )
     parser.add_argument("--seeds", type=int, default=SEEDS, help="seeds of each scenario")
     parser.add_argument("--first-seed", type=int, default=0, help="development 0 to 999")
     parser.add_argument("--jobs", type=int, default=2, help="processes side by side")
@@ -39,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--show", metavar="SCENARIO:SEED", help="one seed, truth beside incidents")
     parser.add_argument("--signals", metavar="FILE", help="score a file of signals instead")
     parser.add_argument("--truth", metavar="FILE", help="the truth of --signals")
+    parser.add_argument("--write", metavar="FILE", help="write the page, and its pictures beside")
     parser.add_argument("--fresh", action="store_true", help="use no result stored before")
 
 
@@ -61,7 +65,7 @@ def _main(arguments: argparse.Namespace) -> int:
     policy = load_policy(Path(arguments.policy) if arguments.policy else None)
     wish = Wish(
         options=_options(arguments),
-        baselines=arguments.baselines,
+        baselines=arguments.baselines or bool(arguments.write),
         permutations=arguments.permutations,
         policy=policy,
         tick=arguments.tick,
@@ -71,16 +75,29 @@ def _main(arguments: argparse.Namespace) -> int:
     if arguments.signals:
         found = [_of_files(arguments, wish)]
     else:
-        chosen = [name for name in arguments.scenarios.split(",") if name] or names()
+        chosen = _chosen(arguments.scenarios)
         seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
         asked = [(name, seed) for seed in seeds for name in chosen]
         found = _run_all(asked, wish, jobs=arguments.jobs, fresh=arguments.fresh)
     if arguments.json:
         print(json.dumps(_plain({"runs": found, "targets": _told(found)}), indent=1))
         return 0
+    if arguments.write:
+        page.write(Path(arguments.write), found, tick=arguments.tick)
     for text in _tables(found, losses=arguments.losses):
         print(text)
     return 0
+
+
+def _chosen(words: str) -> list[str]:
+    """The scenarios by name or file; ``named`` and ``sizes`` stand for all of their kind."""
+    sizes = [str(file) for file in sorted(SIZES.glob("*.toml"))]
+    groups = {"named": names(), "sizes": sizes}
+    return [
+        name
+        for word in words.split(",") if word
+        for name in groups.get(word, [word])
+    ]  # fmt: skip
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -35,7 +35,8 @@ def by_scenario(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return found
 
 
-def _values(view: View) -> dict[str, float | None]:
+def values(view: View) -> dict[str, float | None]:
+    """What the columns show."""
     return {
         "any_recall": view.any_recall().value,
         "delay50": view.delay(0.5).value,
@@ -75,10 +76,10 @@ def rows(runs: Sequence[Run], engine: str = "sextant") -> Iterator[str]:
     groups = by_scenario(runs)
     for name, own in [*groups.items(), ("all", list(runs))]:
         view = View(own, engine)
-        values = _values(view)
+        told = values(view)
         cells = []
         for (head, key, unit), width in zip(COLUMNS, widths, strict=True):
-            text = str(view.false_rate().n) if head == "false" else cell(values[key], unit)
+            text = str(view.false_rate().n) if head == "false" else cell(told[key], unit)
             cells.append(text.rjust(width))
         lost = [run["seed"] for run in own if losses(view.score(run))]
         named = "" if name == "all" else " ".join(map(str, lost[:SHOWN]))
