@@ -1,0 +1,126 @@
+"""The command: a file of signals with its truth, one seed shown, the page with its pictures."""
+
+import json
+import random
+import xml.etree.ElementTree as ET
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+from app.core.policy import DEFAULT_POLICY
+from app.sources.recorded import Line
+from bench.evaluate import order, page
+from bench.evaluate.run import Case, Wish, judged, make, play
+from bench.evaluate.show import detail
+from tests.core.play import PROFILE, at, outage
+
+STORM = 40
+
+
+def files(directory: Path) -> tuple[Path, Path]:
+    """Forty users who cannot reach their mail for four minutes, and the truth about it."""
+    rows: list[dict[str, object]] = [
+        {"tenant": "contoso", "users": 500, "locations": [{"name": "ny", "external": True}]}
+    ]
+    for number in range(STORM):
+        moment = (at("06:00") + timedelta(seconds=6 * number)).isoformat()
+        rows.append({
+            "ref": f"r{number}", "received_at": moment, "tenant": "contoso",
+            "kind": "client_report", "label": "f1",
+            "body": {"service": "exchange-online", "http_status": 503, "occurred_at": moment,
+                     "reporter": f"u{number}", "network": f"n{number % 3}"},
+        })  # fmt: skip
+    truth = {
+        "faults": [
+            {
+                "id": "f1",
+                "origin": "vendor",
+                "services": ["exchange-online"],
+                "onset": at("06:00").isoformat(),
+                "end": at("06:04").isoformat(),
+            }
+        ]
+    }
+    signals, told = directory / "signals.ndjson", directory / "truth.json"
+    signals.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    told.write_text(json.dumps(truth), "utf-8")
+    return signals, told
+
+
+def test_anybodys_file_is_scored_against_its_truth(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signals, truth = files(tmp_path)
+    asked = ["evaluate", "--signals", str(signals), "--truth", str(truth), "--json", "--baselines"]
+    assert main(asked) == 0
+    document = json.loads(capsys.readouterr().out)
+    (run,) = document["runs"]
+    (fault,) = run["scores"]["sextant"]["faults"]
+    assert fault["said"] == "vendor"
+    assert 0 < fault["delay"] < 240
+    assert run["scores"]["vendor"]["faults"][0]["delay"] is None  # a miss: the vendor said nothing
+    recall = next(t for t in document["targets"] if t["name"] == "vendor-fault recall")
+    assert (recall["value"], recall["n"]) == (1.0, 1)
+
+
+def test_a_file_that_is_not_there_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "--signals", "nowhere.ndjson"]) == 1
+    assert "nowhere.ndjson" in capsys.readouterr().err
+    assert main(["evaluate", "--show", "ex931445"]) == 1
+    assert "SCENARIO:SEED" in capsys.readouterr().err
+    assert main(["evaluate", "--scenarios", "no_such_thing"]) == 1
+    assert "no_such_thing" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    """The seventy minutes around the onset of a named scenario, so that the test is short."""
+    whole = make("no_probes", 0, {"history_days": 0, "users": 500})
+    onset = whole.truth.faults[0].started_at
+    near = [x for x in whole.lines if -600 < (x.received_at - onset).total_seconds() < 3600]
+    return Case(scenario=whole.scenario, seed=0, profile=whole.profile, lines=near,
+                truth=whole.truth)  # fmt: skip
+
+
+def test_a_named_scenario_is_found_by_its_truth(case: Case) -> None:
+    played = play(case, DEFAULT_POLICY, tick=30)
+    text = "\n".join(detail(played))
+    assert "[right of f1]" in text
+    assert "EX" in text
+
+
+def test_signals_that_were_kept_are_those_that_are_made_anew() -> None:
+    options = {"history_days": 0, "users": 60}
+    first, kept = make("no_probes", 1, options), make("no_probes", 1, options)
+    assert first.lines == kept.lines
+    assert first.truth == kept.truth
+    assert make("no_probes", 2, options).lines != kept.lines
+
+
+def test_the_page_and_its_pictures_are_written(case: Case, tmp_path: Path) -> None:
+    run = judged(case, Wish(options={}, baselines=True, permutations=1, tick=30))
+    assert run["order"]["asked"] == 1
+    page.write(tmp_path / "evaluation.md", [run, {**run, "seed": 1}], tick=30)
+    text = (tmp_path / "evaluation.md").read_text("utf-8")
+    assert "development seeds" in text
+    assert text.index("Where it loses") < text.index("Metric and target")
+    assert "| no_probes | 2 |" in text
+    for picture in (tmp_path / "img").glob("*.svg"):
+        assert ET.parse(picture).getroot().tag.endswith("svg")
+    assert len(list((tmp_path / "img").glob("*.svg"))) == 3
+    page.write(tmp_path / "evaluation.md", [{**run, "seed": 1000}], tick=30)
+    assert "**evaluation seeds**" in (tmp_path / "evaluation.md").read_text("utf-8")
+
+
+def test_a_permutation_moves_signals_within_the_window_and_keeps_their_content() -> None:
+    lines = [Line(ref=f"s{n}", tenant=PROFILE.id, received_at=s.received_at, signal=s)
+             for n, s in enumerate(outage())]  # fmt: skip
+    moved = order.shuffled(lines, random.Random(1), DEFAULT_POLICY, 3)
+    by_ref = {line.ref: line for line in moved}
+    assert len(moved) > len(lines)  # some came twice
+    assert [x.ref for x in moved if "#" not in x.ref] != [x.ref for x in lines]
+    assert all(by_ref[x.ref].signal == x.signal for x in lines)
+    window = timedelta(minutes=DEFAULT_POLICY.lateness_minutes)
+    assert all(timedelta(0) <= by_ref[x.ref].received_at - x.received_at < window for x in lines)
