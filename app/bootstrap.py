@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-import httpx
 from fastapi import FastAPI
 from sqlalchemy import make_url
 
@@ -31,12 +30,13 @@ from app.flow.probe import Known, ProbeSchedule
 from app.flow.retention import Retention
 from app.flow.standing import Standing
 from app.flow.subscriptions import Subscriptions
+from app.flow.upkeep import Rhythm, Upkeep
 from app.formats.cloudevents_v1 import CloudEventsV1
 from app.formats.native import NativeV1
 from app.formats.native_v1 import Renderer
 from app.kit.clock import Clock, ScaledClock, SystemClock
 from app.kit.egress import Egress
-from app.kit.http import LateTransport
+from app.kit.http import LatePoster, Poster
 from app.kit.metrics import Registry
 from app.kit.vault import Vault
 from app.kit.wake import Bell
@@ -84,7 +84,8 @@ class Context:
     mappers: dict[str, ForeignFormat]
     standing: Standing
     deliver: Deliver
-    transport: LateTransport
+    upkeep: Upkeep
+    poster: LatePoster
     public_url: str
     secret: bytes
     open_console: bool
@@ -137,11 +138,11 @@ def profile_of(tenant: TenantSettings, default_users: int) -> TenantProfile:
     )
 
 
-def guarded(egress: Egress) -> httpx.AsyncBaseTransport:
-    """The transport to receivers; its library costs a tenth of the start, so it comes late."""
-    from app.kit.guarded import GuardedTransport  # noqa: PLC0415 - see above
+def guarded(egress: Egress) -> Poster:
+    """What posts to receivers; its library costs a tenth of the start, so it comes late."""
+    from app.kit.guarded import GuardedPoster  # noqa: PLC0415 - see above
 
-    return GuardedTransport(egress)
+    return GuardedPoster(egress)
 
 
 def build(settings: Settings, db: Database) -> Context:
@@ -171,22 +172,29 @@ def build(settings: Settings, db: Database) -> Context:
         committed=committed,
     )
     formats: dict[str, Format] = {f.name: f for f in (NativeV1(), CloudEventsV1())}
-    transport = LateTransport(partial(guarded, egress))
+    poster = LatePoster(partial(guarded, egress))
     deliver = Deliver(
         db,
         clock,
-        sender=WebhookSender(transport, deadline_seconds=settings.delivery.deadline_seconds),
+        sender=WebhookSender(poster, deadline_seconds=settings.delivery.deadline_seconds),
         formats=formats,
         vault=vault,
-        news=fold.news,
         draw=random.SystemRandom().random,
         bell=bells.deliver,
         pace=Pace(
             schedule=tuple(timedelta(seconds=s) for s in settings.delivery.schedule_seconds),
             deadline=timedelta(seconds=settings.delivery.deadline_seconds),
             speed=speed,
+            concurrency=settings.delivery.concurrency,
         ),
         wall=SystemClock(),
+    )
+    upkeep = Upkeep(
+        db,
+        clock,
+        news=fold.news,
+        bell=bells.deliver,
+        rhythm=Rhythm(per_second=settings.delivery.replay_per_second, speed=speed),
     )
     doors = open_doors(settings, db, clock, identity=identity, bell=bells.intake)
     return Context(
@@ -202,7 +210,8 @@ def build(settings: Settings, db: Database) -> Context:
         mappers=doors.mappers,
         standing=doors.standing,
         deliver=deliver,
-        transport=transport,
+        upkeep=upkeep,
+        poster=poster,
         public_url=public_url,
         secret=secret.encode(),
         open_console=settings.server.host in LOOPBACK,
@@ -312,12 +321,13 @@ def probe_schedule(context: Context, tenant: TenantSettings, tools: Toolbox) -> 
 async def working(context: Context, roles: tuple[str, ...]) -> AsyncIterator[None]:
     """Run the loops of the roles of this process until the block ends."""
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(context.transport.aclose)
+        stack.push_async_callback(context.poster.aclose)
         loops: dict[str, Loop] = {}
         if "work" in roles:
             speed = context.settings.clock.speed
             loops["fold"] = partial(fold_loop, context.fold, context.bells.intake, speed=speed)
             loops["deliver"] = context.deliver.run
+            loops["upkeep"] = partial(paced_loop, "upkeep", context.upkeep, speed=speed)
             loops["retention"] = partial(
                 paced_loop, "retention", retention_of(context), speed=speed
             )

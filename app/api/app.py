@@ -14,6 +14,7 @@ from app.api import docs, health, problems
 from app.api.auth import KeyRing
 from app.api.context import App
 from app.api.health import Readiness
+from app.api.methods import Methods
 from app.api.middleware import Bodies, Edge
 from app.api.openapi import document
 from app.api.picture import Pictures
@@ -69,6 +70,7 @@ def create_api(context: App, lifespan: Lifespan | None = None, *, full: bool = T
     templates = Templates(api)
     api.add_middleware(Shortcut, find=partial(_hot, api))
     api.add_middleware(Bodies, public_url=context.public_url, limits=context.settings.limits)
+    api.add_middleware(Methods, api=api)
     api.add_middleware(
         Edge,
         public_url=context.public_url,

@@ -1,7 +1,7 @@
 """Protocols through which flow meets the adapters."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -41,7 +41,9 @@ class AttemptOutcome:
 
     ``outcome`` is one of delivered, refused, timeout, connection_failed, tls_failure, dns_failure,
     blocked, gone, unknown. ``retry_after`` is what the receiver asked for. ``excerpt`` is text of
-    at most 1 KiB. ``phases`` maps phase to milliseconds.
+    at most 1 KiB. ``phases`` maps phase (``dns_ms``, ``connect_ms``, ``tls_ms``,
+    ``first_byte_ms``, ``body_ms``) to milliseconds, as far as it came. ``sent`` are the request's
+    headers.
     """
 
     outcome: str
@@ -50,6 +52,8 @@ class AttemptOutcome:
     duration_ms: float = 0.0
     excerpt: str = ""
     detail: str = ""
+    phases: Mapping[str, float] = field(default_factory=dict)
+    sent: Mapping[str, str] = field(default_factory=dict)
 
 
 class Sender(Protocol):

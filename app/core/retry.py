@@ -18,6 +18,8 @@ PERMANENT = frozenset({400, 404, 405, 413, 415, 422})  # another try seldom help
 PERMANENT_SCHEDULE = (timedelta(0), timedelta(seconds=5), timedelta(minutes=55))
 FAILING_AFTER = 4  # failed attempts of one event
 DISABLED_AFTER = timedelta(days=5)  # without one success
+BREAKS_AFTER = 10  # failed attempts in a row open the breaker of a subscription
+PROBE_EVERY = timedelta(seconds=60)  # an open breaker lets one delivery through so often
 
 
 class Why(StrEnum):

@@ -24,12 +24,18 @@ CLOSING = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """What of an incident a subscription wants; an empty tuple or None wants everything."""
+    """What of an incident a subscription wants; an empty tuple or None wants everything.
+
+    ``labels`` are names and values that the incident must all have. ``announced`` wants the end
+    of an incident only where an earlier event of it was sent.
+    """
 
     services: tuple[str, ...] = ()
     min_severity: Severity | None = None
     statuses: tuple[Status, ...] = ()
     regions: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    announced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +62,7 @@ class Subscription:
     verified_at: datetime | None = None
     failing_since: datetime | None = None
     consecutive_failures: int = 0
+    open_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +73,7 @@ class Facts:
     severity: Severity = Severity.UNKNOWN
     status: Status = Status.CONFIRMED
     regions: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +99,8 @@ class Verdict(StrEnum):
     SEVERITY = "severity"
     STATUS = "status"
     REGION = "region"
+    LABEL = "label"
+    NOT_ANNOUNCED = "not_announced"
 
     @property
     def goes(self) -> bool:
@@ -114,6 +124,7 @@ def planned(event: Event) -> PlannedEvent:
             severity=incident.severity,
             status=incident.status,
             regions=incident.regions,
+            labels=tuple(sorted(dict(incident.labels).items())),
         ),
         subject=str(subject["id"]) if isinstance(subject, dict) and "id" in subject else None,
     )
@@ -135,11 +146,11 @@ def judge(subscription: Subscription, event: PlannedEvent, *, already_told: bool
     if event.facts is None:
         return Verdict.WANTED
     refusal = _refusal(subscription.filter, event.facts)
-    if refusal is None:
-        return Verdict.WANTED
-    if already_told and event.type in CLOSING:
-        return Verdict.WAS_TOLD
-    return refusal
+    if event.type in CLOSING and already_told:
+        return Verdict.WANTED if refusal is None else Verdict.WAS_TOLD
+    if event.type in CLOSING and subscription.filter.announced:
+        return Verdict.NOT_ANNOUNCED
+    return refusal or Verdict.WANTED
 
 
 def _refusal(wanted: Filter, facts: Facts) -> Verdict | None:
@@ -152,6 +163,8 @@ def _refusal(wanted: Filter, facts: Facts) -> Verdict | None:
     # An incident without a known region may be anywhere.
     if wanted.regions and facts.regions and not set(wanted.regions) & set(facts.regions):
         return Verdict.REGION
+    if not set(wanted.labels) <= set(facts.labels):
+        return Verdict.LABEL
     return None
 
 

@@ -3,11 +3,10 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
-from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
@@ -28,7 +27,6 @@ from app.core.retry import (
     standing_after_failure,
 )
 from app.core.route import Subscription
-from app.core.types import TenantId
 from app.kit.clock import Clock
 from app.kit.ids import new_id
 from app.kit.vault import Unsealable, Vault
@@ -40,9 +38,10 @@ from app.store.engine import Database
 
 log = logging.getLogger(__name__)
 
-BATCH = 64  # most deliveries of one claim
+BATCH = 128  # most deliveries of one claim
 IN_FLIGHT = 1024  # of one process
-SHARE = 4  # in flight to one subscription; one that is failing gets one
+UNPROVEN = IN_FLIGHT // 2  # of these, to subscriptions that did not answer yet, or not lately
+SHARE = 2  # in flight to one subscription at first; one more for each answer, one after silence
 POLL_SECONDS = 1.0  # backstop of the bell
 DRAIN_SECONDS = 20.0  # what is in flight at a stop gets so long
 POLL_FLOOR = 0.1  # seconds, however fast the story runs
@@ -52,37 +51,22 @@ OPENED_SECRETS = 1024  # kept in memory, so that each is decrypted once
 HEADER_IDS = 100  # event ids in one header; the delivery log names all
 
 
-class News(Protocol):
-    """Emits an event about a subscription, as ``Fold.news`` does."""
-
-    def __call__(
-        self, tenant: TenantId, kind: EventType, facts: dict[str, Any], *, actor: str, reason: str
-    ) -> Awaitable[None]:
-        """Emit it."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How a delivery is tried. ``speed`` is story seconds per second of the clock on the wall."""
+    """How a delivery is tried. ``speed`` is story seconds per second of the clock on the wall.
+
+    ``concurrency`` is the most that one subscription may have in flight.
+    """
 
     schedule: Sequence[timedelta] = SCHEDULE
     deadline: timedelta = timedelta(seconds=15)
     speed: float = 1.0
+    concurrency: int = 16
 
     @property
     def lease(self) -> timedelta:
         """How long a claim holds, in time of the story."""
         return (self.deadline * 2 + LEASE_MARGIN) * self.speed
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """A subscription that stands otherwise than before."""
-
-    subscription: Subscription
-    kind: EventType
-    reason: str
 
 
 class Deliver:
@@ -96,7 +80,6 @@ class Deliver:
         sender: Sender,
         formats: Mapping[str, Format],
         vault: Vault,
-        news: News,
         draw: Callable[[], float],
         bell: Bell,
         pace: Pace | None = None,
@@ -110,7 +93,6 @@ class Deliver:
             sender: makes one attempt.
             formats: wire formats by name.
             vault: opens the secrets of subscriptions.
-            news: told of subscriptions that fail, recover or are disabled.
             draw: a random number from 0 to 1, for the jitter.
             bell: rung when deliveries were planned.
             pace: schedule and limits.
@@ -121,13 +103,14 @@ class Deliver:
         self._sender = sender
         self._formats = formats
         self._opened = lru_cache(OPENED_SECRETS)(vault.open)
-        self._news = news
         self._draw = draw
         self._bell = bell
         self._pace = pace or Pace()
         self._wall = wall or clock
         self._flying: Counter[str] = Counter()
-        self._slow: set[str] = set()
+        self._shares: dict[str, int] = {}  # of those that answered, or were silent, lately
+        self._unproven = 0  # in flight to those that did not answer lately
+        self._turn = ""  # the subscription that was claimed for last
         self._tasks: set[asyncio.Task[None]] = set()
         self._results: list[tuple[Recorded, asyncio.Future[None]]] = []
         self._recording: asyncio.Task[None] | None = None
@@ -152,42 +135,43 @@ class Deliver:
             await asyncio.wait(set(self._tasks), timeout=DRAIN_SECONDS)
 
     async def _launch(self) -> list[asyncio.Task[None]]:
-        room = min(BATCH, IN_FLIGHT - self._flying.total())
-        if room <= 0:
+        limit = min(BATCH, IN_FLIGHT - len(self._tasks))
+        if limit <= 0:
             return []
         now = self._clock.now()
-        claimed = await self._db.write(
-            partial(
-                claims.claim,
-                token=new_id("lease"),
+        token, after = new_id("lease"), self._turn
+        flying, shares = dict(self._flying), dict(self._shares)
+        left = UNPROVEN - self._unproven
+
+        def unit(c: Connection) -> list[Claimed]:  # may run again: everything it uses is a copy
+            return claims.claim(
+                c,
+                token=token,
                 now=now,
                 until=now + self._pace.lease,
-                limit=room,
-                share=SHARE,
-                busy=self._busy(),
+                limit=limit,
+                room=_bulkhead(flying, shares, left),
+                after=after,
             )
-        )
-        return [self._start(one) for one in claimed]
 
-    def _busy(self) -> list[str]:
-        """Those that have their share in flight; slow ones may never hold half of the whole."""
-        slow = sum(self._flying[name] for name in self._slow)
-        full = {
-            name
-            for name, count in self._flying.items()
-            if count >= (1 if name in self._slow else SHARE)
-        }
-        return sorted(full | self._slow if slow >= IN_FLIGHT // 2 else full)
+        claimed = await self._db.write(unit)
+        if claimed:
+            self._turn = max(one.subscription.id for one in claimed)
+        return [self._start(one) for one in claimed]
 
     def _start(self, claimed: Claimed) -> asyncio.Task[None]:
         task = asyncio.create_task(self._deliver(claimed))
-        self._flying[claimed.subscription.id] += 1
+        name = claimed.subscription.id
+        unproven = self._shares.get(name, SHARE) <= SHARE
+        self._flying[name] += 1
+        self._unproven += unproven
         self._tasks.add(task)
-        task.add_done_callback(partial(self._landed, claimed.subscription.id))
+        task.add_done_callback(partial(self._landed, name, unproven=unproven))
         return task
 
-    def _landed(self, subscription: str, task: asyncio.Task[None]) -> None:
+    def _landed(self, subscription: str, task: asyncio.Task[None], *, unproven: bool) -> None:
         self._tasks.discard(task)
+        self._unproven -= unproven
         self._flying[subscription] -= 1
         if self._flying[subscription] <= 0:
             del self._flying[subscription]
@@ -225,11 +209,18 @@ class Deliver:
             now=wall,
             headers=headers,
         )
-        slow = outcome.status is None
-        (self._slow.add if slow else self._slow.discard)(subscription.id)
+        self._learn(subscription.id, outcome)
         # An address that has not proven to be a receiver shows us nothing of what it answers.
         proven = subscription.state is not Standing.UNVERIFIED
         return outcome if proven else replace(outcome, excerpt="")
+
+    def _learn(self, name: str, outcome: AttemptOutcome) -> None:
+        """Give more room to who answers, and one place to who is silent."""
+        if outcome.status is None:
+            self._shares[name] = 1
+        else:
+            grown = max(self._shares.get(name, SHARE), SHARE) + 1
+            self._shares[name] = min(grown, max(self._pace.concurrency, 1))
 
     def _encode(self, claimed: Claimed) -> Body:
         subscription = claimed.subscription
@@ -274,6 +265,8 @@ class Deliver:
                 outcome=outcome.outcome,
                 duration_ms=outcome.duration_ms,
                 excerpt=outcome.excerpt,
+                phases=outcome.phases,
+                headers=outcome.sent,
             ),
             state=state,
             reason=step.reason,
@@ -284,24 +277,23 @@ class Deliver:
         """Write outcomes in groups: whatever ended while the last group was being written."""
         while self._results:
             group, self._results = self._results, []
-            changes: list[_Change] = []
             try:
-                changes = await self._settled([result for result, _ in group])
+                await self._settled([result for result, _ in group])
             finally:
                 for _, done in group:
                     if not done.done():
                         done.set_result(None)
-            for change in changes:
-                await self._tell(change)
 
-    async def _settled(self, results: Sequence[Recorded]) -> list[_Change]:
+    async def _settled(self, results: Sequence[Recorded]) -> None:
         now = self._clock.now()
         for _ in range(RECORD_TRIES):
             try:
-                return await self._db.write(lambda c: _settle(c, results, now=now))
+                await self._db.write(lambda c: _settle(c, results, now=now))
             except StorageUnavailable:
                 log.warning("outcomes_not_recorded", extra={"count": len(results)})
-        return []  # the leases lapse, and the receivers know the ids
+            else:
+                return
+        # The leases lapse, and the receivers know the ids.
 
     def _recorded(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -313,16 +305,23 @@ class Deliver:
         self._recording = asyncio.create_task(self._record())
         self._recording.add_done_callback(self._recorded)
 
-    async def _tell(self, change: _Change) -> None:
-        subscription = change.subscription
-        facts = {"subscription": {"id": subscription.id, "description": subscription.description}}
-        log.warning("subscription_changed", extra={"subscription": subscription.id})
-        try:
-            await self._news(
-                subscription.tenant, change.kind, facts, actor="sextant", reason=change.reason
-            )
-        except StorageUnavailable:
-            log.warning("news_not_stored", extra={"subscription": subscription.id})
+
+def _bulkhead(
+    flying: Mapping[str, int], shares: Mapping[str, int], left: int
+) -> Callable[[str], int]:
+    """Say how many more may be in flight to a subscription; ``left`` to all that are unproven."""
+
+    def room(name: str) -> int:
+        nonlocal left
+        share = shares.get(name, SHARE)
+        more = share - flying.get(name, 0)
+        if share > SHARE or more <= 0:
+            return more
+        granted = min(more, left)
+        left -= granted
+        return granted
+
+    return room
 
 
 def _state(step: Step, now: datetime) -> tuple[str, datetime]:
@@ -335,22 +334,17 @@ def _state(step: Step, now: datetime) -> tuple[str, datetime]:
             return PARKED, now
 
 
-def _settle(c: Connection, results: Sequence[Recorded], *, now: datetime) -> list[_Change]:
+def _settle(c: Connection, results: Sequence[Recorded], *, now: datetime) -> None:
     """Record outcomes, and what they mean for the subscriptions, in one transaction."""
     mine = claims.record(c, results, now=now)
     kept = [result for result in results if result.claimed.delivery.id in mine]
-    receivers = {result.claimed.subscription.id: result.claimed.subscription for result in kept}
     arrived = sorted({r.claimed.subscription.id for r in kept if r.state == DELIVERED})
-    changes = [
-        _Change(receivers[name], EventType.SUBSCRIPTION_RECOVERED, "delivered")
-        for name in subscriptions.succeeded(c, arrived)
-    ]
+    subscriptions.succeeded(c, arrived)
     for result in kept:
         if result.state != DELIVERED:
-            changes += _after_failure(c, result, now)
+            _after_failure(c, result, now)
         elif result.claimed.delivery.event_type == EventType.TEST_PING:
             _verify(c, result.claimed, now)
-    return changes
 
 
 def _verify(c: Connection, claimed: Claimed, now: datetime) -> None:
@@ -360,11 +354,11 @@ def _verify(c: Connection, claimed: Claimed, now: datetime) -> None:
         subscriptions.verified(c, current.id, now=now)
 
 
-def _after_failure(c: Connection, result: Recorded, now: datetime) -> list[_Change]:
+def _after_failure(c: Connection, result: Recorded, now: datetime) -> None:
     subscription = result.claimed.subscription
     counted = subscriptions.failed(c, subscription.id, now=now)
     if counted is None:
-        return []
+        return
     standing, since = counted
     if result.reason is Why.GONE:
         after = Standing.DISABLED
@@ -374,9 +368,8 @@ def _after_failure(c: Connection, result: Recorded, now: datetime) -> list[_Chan
         after = standing_after_failure(
             standing, attempt=result.claimed.delivery.attempts, failing_since=since, now=now
         )
-    if after is standing or not subscriptions.stand(c, subscription.id, after):
-        return []
+    if after is standing:
+        return
+    subscriptions.stand(c, subscription.id, after, reason=result.reason.value)
     if after is Standing.DISABLED:
         deliveries.park_all(c, subscription.id, reason=Why.DISABLED, now=now)
-        return [_Change(subscription, EventType.SUBSCRIPTION_DISABLED, result.reason.value)]
-    return [_Change(subscription, EventType.SUBSCRIPTION_FAILING, result.reason.value)]

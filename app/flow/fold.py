@@ -228,8 +228,12 @@ class Fold:
         *,
         actor: str,
         reason: str,
+        also: Callable[[Connection], Any] | None = None,
     ) -> None:
-        """Emit an event that is about no incident, such as ``source.stale``."""
+        """Emit an event that is about no incident, such as ``source.stale``.
+
+        ``also`` is written in the same transaction; whatever it raises undoes both.
+        """
         now = self._clock.now()
         command = Command(
             id=SignalId(derived(tenant, kind, new_id("news"), size=16)),
@@ -239,10 +243,15 @@ class Fold:
             received_at=now,
             body={**facts, "reason": reason},
         )
-        await self._fold_command(tenant, command, None)
+        await self._fold_command(tenant, command, None, also=also)
 
     async def _fold_command(
-        self, tenant: TenantId, command: Command, expected_revision: int | None
+        self,
+        tenant: TenantId,
+        command: Command,
+        expected_revision: int | None,
+        *,
+        also: Callable[[Connection], Any] | None = None,
     ) -> Decision:
         async with self._locks.setdefault(tenant, asyncio.Lock()):
             for _ in range(TRIES):
@@ -270,6 +279,8 @@ class Fold:
                         received_at=now,
                         folded=True,
                     )
+                    if also is not None:
+                        also(c)
 
                 try:
                     await self._store(

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -12,20 +11,20 @@ from sqlalchemy import Connection
 from app.core.errors import NotFound, PreconditionFailed, TargetRefused
 from app.core.events import EventType
 from app.core.retry import Standing, Why
-from app.core.route import Facts, Filter, PlannedEvent, Subscription, judge
-from app.core.types import Status, TenantId, severity_of
+from app.core.route import Filter, Subscription
+from app.core.types import TenantId
 from app.kit import signing
 from app.kit.clock import Clock
 from app.kit.egress import Egress, Refused
 from app.kit.ids import new_id
 from app.kit.vault import Vault
 from app.kit.wake import Bell
-from app.store import deliveries, subscriptions
-from app.store.deliveries import PARKED, Delivery
+from app.store import deliveries, replays, subscriptions
+from app.store.deliveries import Delivery
 from app.store.engine import Database
+from app.store.replays import Replay
 
 ROTATION = timedelta(hours=24)  # both secrets sign for so long
-REPLAY_BATCH = 500  # events of one transaction
 EVERYTHING = Filter()
 
 
@@ -40,18 +39,6 @@ class Wish:
     detail: str = "full"
     signing: str = "v1"
     description: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
-    """A window of the past that was queued again."""
-
-    id: str
-    subscription: str
-    select: str
-    since: datetime
-    until: datetime
-    planned: int
 
 
 class Subscriptions:
@@ -146,7 +133,7 @@ class Subscriptions:
             if not subscriptions.replace(c, changed, revision=revision):
                 raise PreconditionFailed
             if moved:
-                subscriptions.stand(c, identity, Standing.UNVERIFIED)
+                subscriptions.stand(c, identity, Standing.UNVERIFIED, reason="url")
                 _ping(c, changed, by=by, now=now)
 
         await self._db.write(unit)
@@ -227,63 +214,37 @@ class Subscriptions:
         return found
 
     async def replay(
-        self, tenant: TenantId, identity: str, *, since: datetime, until: datetime, select: str
+        self,
+        tenant: TenantId,
+        identity: str,
+        *,
+        since: datetime,
+        until: datetime,
+        select: str,
+        by: str,
     ) -> Replay:
-        """Queue a window again: what ``failed`` (parked), ``missing`` (not planned), or ``all``.
+        """Ask for a window again: what ``failed`` (parked), ``missing`` (not planned), or ``all``.
+
+        It is carried out by ``flow.upkeep``, piece by piece, whatever happens to this process.
 
         Raises:
             NotFound: there is no subscription of that id.
         """
-        subscription = await self.get(tenant, identity)
-        name, total, after = new_id("rpl"), 0, 0
-        while True:
-            unit = partial(
-                self._replay,
-                subscription=subscription,
-                name=name,
-                window=(since, until, after),
-                select=select,
-            )
-            read, planned = await self._db.write(unit)
-            total += planned
-            if read is None:
-                break
-            after = read
-        self._bell.ring()
-        return Replay(
-            id=name,
-            subscription=identity,
-            select=select,
-            since=since,
-            until=until,
-            planned=total,
-        )
-
-    def _replay(
-        self,
-        c: Connection,
-        *,
-        subscription: Subscription,
-        name: str,
-        window: tuple[datetime, datetime, int],
-        select: str,
-    ) -> tuple[int | None, int]:
-        since, until, after = window
-        rows = deliveries.past(
-            c, subscription.tenant, since=since, until=until, after=after, limit=REPLAY_BATCH
-        )
+        await self.get(tenant, identity)
         now = self._clock.now()
-        events = [event for event in map(_planned, rows) if _was_meant(subscription, event)]
-        known = deliveries.known(c, subscription.id, [event.id for event in events])
-        planned = 0
-        if select == "failed":
-            parked = [event.id for event in events if known.get(event.id) == PARKED]
-            planned = deliveries.revive(c, subscription.id, parked, name=name, now=now)
-        else:
-            chosen = [e for e in events if select == "all" or e.id not in known]
-            planned = deliveries.replay(c, subscription, chosen, name=name, now=now)
-        full = len(rows) == REPLAY_BATCH
-        return (rows[-1].sequence if full else None), planned
+        job = Replay(
+            id=new_id("rpl"),
+            tenant=tenant,
+            subscription=identity,
+            chosen=select,
+            since=since,
+            until=min(until, max(now, since)),
+            created_by=by,
+            created_at=now,
+            next_at=now,
+        )
+        await self._db.write(lambda c: replays.add(c, job))
+        return job
 
     async def public_keys(self) -> list[tuple[str, str]]:
         """List the ids of ``v1a`` subscriptions with the keys that verify what we sign now."""
@@ -333,26 +294,3 @@ def _ping(c: Connection, subscription: Subscription, *, by: str, now: datetime) 
     }
     body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
     return deliveries.ping(c, subscription, event=event, body=body, now=now)
-
-
-def _was_meant(subscription: Subscription, event: PlannedEvent) -> bool:
-    return judge(subscription, event, already_told=True).goes
-
-
-def _planned(row: deliveries.PastEvent) -> PlannedEvent:
-    incident = (json.loads(row.body).get("data") or {}).get("incident")
-    facts = None
-    if isinstance(incident, dict):
-        facts = Facts(
-            services=tuple(incident.get("services", ())),
-            severity=severity_of(incident["severity"]),
-            status=Status(incident["status"]),
-            regions=tuple(incident.get("regions", ())),
-        )
-    return PlannedEvent(
-        id=row.id,
-        type=EventType(row.type),
-        sequence=row.sequence,
-        incident=row.incident,
-        facts=facts,
-    )

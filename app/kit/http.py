@@ -2,17 +2,18 @@
 
 import http.cookiejar
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import httpx
 
 from app.kit.egress import Allowed, Egress, Refused, Unresolvable
 
 __all__ = [
-    "Allowed", "Dropped", "Egress", "LateTransport", "Refused", "TlsFailed", "Unresolvable",
-    "client", "tls_context",
+    "Allowed", "Answer", "Dropped", "Egress", "LatePoster", "Phases", "Poster", "Refused",
+    "TlsFailed", "Unresolvable", "client", "tls_context",
 ]  # fmt: skip
 
 USER_AGENT: Final = "Sextant/1 (+webhooks)"
@@ -53,7 +54,7 @@ def client(
 ) -> httpx.AsyncClient:
     """Build a client for addresses from the operator's own file: verified, direct, no redirects.
 
-    ``transport`` replaces the network: a ``GuardedTransport`` of ``kit.guarded``, or a mock.
+    ``transport`` replaces the network, with a mock.
     """
     return httpx.AsyncClient(
         verify=tls_context(ca_file) if transport is None else True,
@@ -67,20 +68,96 @@ def client(
     )
 
 
-class LateTransport(httpx.AsyncBaseTransport):
-    """A transport that is made at the first request, so that a start does not wait for it."""
+class Phases:
+    """Instants of one exchange (of the performance counter), noted as it goes on."""
 
-    def __init__(self, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
-        self._make = make
-        self._made: httpx.AsyncBaseTransport | None = None
+    __slots__ = (
+        "answered", "connected", "dialling", "ended", "resolved", "resolving", "shaking",
+    )  # fmt: skip
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request through the transport, made now if it was not yet."""
-        if self._made is None:
-            self._made = self._make()
-        return await self._made.handle_async_request(request)
+    def __init__(self) -> None:
+        self.resolving = self.resolved = self.dialling = self.shaking = 0.0
+        self.connected = self.answered = self.ended = 0.0
+
+    def milliseconds(self, begun: float) -> dict[str, float]:
+        """What each part took, as far as it came; a kept connection spares the first three."""
+        spans = {
+            "dns_ms": (self.resolving, self.resolved),
+            "connect_ms": (self.dialling, self.shaking or self.connected),
+            "tls_ms": (self.shaking, self.connected),
+            "first_byte_ms": (self.connected or begun, self.answered),
+            "body_ms": (self.answered, self.ended),
+        }
+        return {
+            name: round((end - start) * 1000, 2) for name, (start, end) in spans.items()
+            if start and end
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What was answered; ``body`` is the beginning of its raw bytes, never decompressed."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+class Poster(Protocol):
+    """Posts once to an address that a caller of ours may have named."""
+
+    async def post(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        content: bytes,
+        phases: Phases,
+        until: float,
+    ) -> Answer:
+        """Send one request, follow nothing, and read the beginning of the answer.
+
+        ``until`` is an instant of the event loop's clock. What was answered by then counts, also
+        when its body had not ended.
+
+        Raises:
+            TimeoutError: nothing was answered by then.
+            Refused: the policy does not permit the address.
+            Unresolvable: the name has no address.
+            TlsFailed: the certificate or the handshake failed.
+            httpx.TransportError: no answer came.
+        """
+        ...
 
     async def aclose(self) -> None:
-        """Close the transport, if there is one."""
+        """Close all connections."""
+        ...
+
+
+class LatePoster:
+    """A poster that is made at the first request, so that a start does not wait for it."""
+
+    def __init__(self, make: Callable[[], Poster]) -> None:
+        self._make = make
+        self._made: Poster | None = None
+
+    async def post(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        content: bytes,
+        phases: Phases,
+        until: float,
+    ) -> Answer:
+        """Send one request through the poster, made now if it was not yet."""
+        if self._made is None:
+            self._made = self._make()
+        return await self._made.post(
+            url, headers=headers, content=content, phases=phases, until=until
+        )
+
+    async def aclose(self) -> None:
+        """Close the poster, if there is one."""
         if self._made is not None:
             await self._made.aclose()

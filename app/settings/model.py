@@ -128,6 +128,8 @@ class DeliverySettings(_Table):
         0, 5, 30, 120, 600, 1800, 7200, 18000, 36000, 50400, 72000, 86400,
     )  # fmt: skip
     deadline_seconds: PositiveFloat = 15.0
+    concurrency: PositiveInt = 16
+    replay_per_second: PositiveFloat = 50.0
 
 
 class RetentionSettings(_Table):

@@ -1,6 +1,7 @@
 """The queue of deliveries: claimed in batches by lease, fenced by token, in order per lane."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +20,7 @@ from sqlalchemy import (
 )
 
 from app.core.events import EventType
-from app.core.retry import Why
+from app.core.retry import BREAKS_AFTER, Why
 from app.core.route import Subscription
 from app.store import subscriptions
 from app.store.deliveries import (
@@ -39,6 +40,10 @@ E = EventRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it
 A = AttemptRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it
 S = SubscriptionRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it
 
+# Written out, for the sake of its partial index.
+PING = T.c.event_type == literal_column(f"'{EventType.TEST_PING}'")
+Room = Callable[[str], int]  # how many more of a subscription may be in flight
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
@@ -57,15 +62,16 @@ def claim(
     now: datetime,
     until: datetime,
     limit: int,
-    share: int,
-    busy: Sequence[str] = (),
+    room: Room,
+    after: str = "",
 ) -> list[Claimed]:
-    """Take due deliveries, at most ``share`` of one subscription, none of those that are busy.
+    """Take due deliveries, of each subscription as many as there is room for.
 
     Of each lane only its oldest waiting delivery is taken, so that order holds; a ping passes
-    whatever the subscription's standing is, everything else waits for an active one.
+    whatever the subscription's standing is, everything else waits for an active one, and while
+    its breaker is open for one delivery a minute. Subscriptions take turns, from that ``after`` on.
     """
-    ids = _fair(c, _due(now, busy, limit * 4), limit=limit, share=share)
+    ids = _fair(c, _turns(c, now, after), now=now, limit=limit, room=room)
     if not ids:
         return []
     still = select(T.c.id).where(T.c.id.in_(ids), IS_PENDING, free(now))
@@ -83,7 +89,35 @@ def claim(
     )
 
 
-def _due(now: datetime, busy: Sequence[str], window: int) -> Select[Any]:
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A subscription that something is due for; unless it ``sends``, no more than a ping."""
+
+    name: str
+    sends: bool
+    broken: bool
+
+
+def _turns(c: Connection, now: datetime, after: str) -> list[_Turn]:
+    due = _due(now).where(T.c.subscription == S.c.id).correlate(S)
+    sends = subscriptions.sending(now)
+    broken = S.c.consecutive_failures >= BREAKS_AFTER
+    rows = c.execute(
+        select(S.c.id, sends.label("sends"), broken.label("broken"))
+        .where(or_(and_(sends, due.exists()), due.where(PING).exists()))
+        .order_by(S.c.id)
+    )
+    found = [_Turn(row.id, bool(row.sends), bool(row.broken)) for row in rows]
+    split = next((n for n, turn in enumerate(found) if turn.name > after), 0)
+    return [*found[split:], *found[:split]]
+
+
+def _due(now: datetime) -> Select[Any]:
+    return select(T.c.id).where(IS_PENDING, T.c.due_at <= now, free(now))
+
+
+def _heads(now: datetime) -> Select[Any]:
+    """What is due for one subscription (``b_subscription``), of each lane its head alone."""
     earlier = T.alias("earlier")
     behind = (
         select(earlier.c.id)
@@ -97,26 +131,31 @@ def _due(now: datetime, busy: Sequence[str], window: int) -> Select[Any]:
         )
         .exists()
     )
-    # What waits for a subscription that was deleted is claimed too, and parked by the claim.
-    shut = select(S.c.id).where(S.c.deleted_at.is_(None), ~subscriptions.sending())
-    goes = or_(T.c.subscription.not_in(shut), T.c.event_type == EventType.TEST_PING.value)
     return (
-        select(T.c.id, T.c.subscription)
-        .where(IS_PENDING, T.c.due_at <= now, free(now), ~behind)
-        .where(goes)
-        .where(T.c.subscription.not_in(busy))
+        _due(now)
+        .where(T.c.subscription == bindparam("b_subscription"), ~behind)
         .order_by(T.c.due_at)
-        .limit(window)
+        .limit(bindparam("b_room"))
     )
 
 
-def _fair(c: Connection, due: Select[Any], *, limit: int, share: int) -> list[str]:
-    taken: dict[str, int] = {}
+def _fair(
+    c: Connection, turns: Sequence[_Turn], *, now: datetime, limit: int, room: Room
+) -> list[str]:
     chosen: list[str] = []
-    for row in c.execute(due):
-        if len(chosen) < limit and taken.get(row.subscription, 0) < share:
-            taken[row.subscription] = taken.get(row.subscription, 0) + 1
-            chosen.append(row.id)
+    every, pings = _heads(now), _heads(now).where(PING)
+    for turn in turns:
+        if len(chosen) >= limit:
+            break
+        slots = min(room(turn.name), limit - len(chosen))
+        if slots <= 0:
+            continue
+        wanted = {"b_subscription": turn.name, "b_room": 1 if turn.broken else slots}
+        ids = list(c.execute(every if turn.sends else pings, wanted).scalars())
+        # Asked only when there is something to try: the time until the next trial begins then.
+        trial = bool(ids) and turn.sends and turn.broken
+        if not trial or subscriptions.half_open(c, turn.name, now=now):
+            chosen += ids
     return chosen
 
 
@@ -188,6 +227,8 @@ def _attempt_row(result: Recorded) -> dict[str, Any]:
         "outcome": result.attempt.outcome,
         "duration_ms": result.attempt.duration_ms,
         "excerpt": result.attempt.excerpt,
+        "phases": json.dumps(dict(result.attempt.phases), separators=(",", ":")),
+        "headers": json.dumps(dict(result.attempt.headers), separators=(",", ":")),
     }
 
 
@@ -213,22 +254,26 @@ def _store(c: Connection, kept: Sequence[Recorded], now: datetime) -> None:
     for result in kept:
         if result.claimed.delivery.superseded and result.state != PENDING:
             _finish_superseded(c, result, now)
-    # The rest of a lane waits with its head, so that claims do not read what cannot go.
-    c.execute(
-        update(T)
-        .where(T.c.subscription == bindparam("b_subscription"), T.c.lane == bindparam("b_lane"))
-        .where(IS_PENDING, T.c.id != bindparam("b_id"), T.c.attempts == 0)
-        .values(due_at=bindparam("b_due")),
-        [
-            {
-                "b_subscription": result.claimed.delivery.subscription,
-                "b_lane": result.claimed.delivery.lane,
-                "b_id": result.claimed.delivery.id,
-                "b_due": result.due_at if result.state == PENDING else now,
-            }
-            for result in kept
-        ],
-    )
+    # The rest of a lane waits with its head, so that claims do not read what cannot go. A head
+    # that is through at its first attempt never held anything up.
+    moved = [
+        {
+            "b_subscription": result.claimed.delivery.subscription,
+            "b_lane": result.claimed.delivery.lane,
+            "b_id": result.claimed.delivery.id,
+            "b_due": result.due_at if result.state == PENDING else now,
+        }
+        for result in kept
+        if result.state == PENDING or result.claimed.delivery.attempts > 1
+    ]
+    if moved:
+        c.execute(
+            update(T)
+            .where(T.c.subscription == bindparam("b_subscription"), T.c.lane == bindparam("b_lane"))
+            .where(IS_PENDING, T.c.id != bindparam("b_id"), T.c.attempts == 0)
+            .values(due_at=bindparam("b_due")),
+            moved,
+        )
 
 
 def _finish_superseded(c: Connection, result: Recorded, now: datetime) -> None:

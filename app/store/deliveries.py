@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -40,13 +40,15 @@ IS_PENDING = T.c.state == literal_column("'pending'")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try, as the log shows it."""
+    """One try, as the log shows it; ``headers`` are the request's, ``phases`` milliseconds."""
 
     at: datetime
     status: int | None
     outcome: str
     duration_ms: float
     excerpt: str
+    phases: Mapping[str, float] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -372,6 +374,8 @@ def attempts(c: Connection, identities: Sequence[str]) -> dict[str, list[Attempt
                 outcome=row.outcome,
                 duration_ms=row.duration_ms,
                 excerpt=row.excerpt,
+                phases=json.loads(row.phases or "{}"),
+                headers=json.loads(row.headers or "{}"),
             )
         )
     return found

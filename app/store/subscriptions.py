@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from app.core.retry import Standing
+from app.core.retry import BREAKS_AFTER, PROBE_EVERY, Standing
 from app.core.route import Filter, Subscription
 from app.core.types import Status, TenantId, severity_of
 from app.store.tables import SubscriptionRow
@@ -27,7 +28,7 @@ T = SubscriptionRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it
 
 _NOT_SETTINGS = (
     "id", "tenant", "created_by", "created_at", "state", "verified_at", "failing_since",
-    "consecutive_failures",
+    "consecutive_failures", "open_until",
 )  # fmt: skip
 _SENDING = (Standing.ACTIVE, Standing.FAILING)
 
@@ -79,9 +80,27 @@ def of_ids(c: Connection, identities: Collection[str]) -> dict[str, Subscription
     return {row["id"]: _subscription(row) for row in c.execute(statement).mappings()}
 
 
-def sending() -> ColumnElement[bool]:
-    """Condition on a subscription's row: something else than a ping may be sent to it."""
-    return and_(T.c.deleted_at.is_(None), T.c.state.in_(_SENDING))
+def sending(now: datetime) -> ColumnElement[bool]:
+    """Condition on a subscription's row: something else than a ping may be sent to it now.
+
+    What waits for one that was deleted goes too: the claim parks it.
+    """
+    closed = or_(T.c.open_until.is_(None), T.c.open_until <= now)
+    return or_(T.c.deleted_at.is_not(None), and_(T.c.state.in_(_SENDING), closed))
+
+
+def half_open(c: Connection, identity: str, *, now: datetime) -> bool:
+    """Let one delivery through an open breaker whose time has come; False when one just went.
+
+    The next one may go after ``PROBE_EVERY``, whatever becomes of this one; a success closes the
+    breaker.
+    """
+    done = c.execute(
+        update(T)
+        .where(T.c.id == identity, or_(T.c.open_until.is_(None), T.c.open_until <= now))
+        .values(open_until=now + PROBE_EVERY)
+    )
+    return done.rowcount == 1
 
 
 def replace(c: Connection, subscription: Subscription, *, revision: int) -> bool:
@@ -127,7 +146,9 @@ def succeeded(c: Connection, identities: Sequence[str]) -> list[str]:
         .values(
             consecutive_failures=0,
             failing_since=None,
+            open_until=None,
             state=case((failing, Standing.ACTIVE.value), else_=T.c.state),
+            state_reason=case((failing, "delivered"), else_=T.c.state_reason),
         )
     )
     return sorted(name for name, state in troubled.items() if state == Standing.FAILING)
@@ -139,31 +160,82 @@ def verified(c: Connection, identity: str, *, now: datetime) -> bool:
         update(T)
         .where(T.c.id == identity, T.c.deleted_at.is_(None))
         .where(T.c.state.in_((Standing.UNVERIFIED, Standing.DISABLED)))
-        .values(state=Standing.ACTIVE, verified_at=now, consecutive_failures=0, failing_since=None)
-    )
+        .values(
+            state=Standing.ACTIVE, state_reason="verified", verified_at=now,
+            consecutive_failures=0, failing_since=None, open_until=None,
+        )
+    )  # fmt: skip
     return done.rowcount == 1
 
 
 def failed(c: Connection, identity: str, *, now: datetime) -> tuple[Standing, datetime] | None:
-    """Count a failed attempt; gives the standing and when the row of failures began."""
+    """Count a failed attempt; gives the standing and when the row of failures began.
+
+    The one that makes ``BREAKS_AFTER`` in a row, and each after it, opens the breaker.
+    """
+    breaks = T.c.consecutive_failures + 1 >= BREAKS_AFTER
+    until = literal(now + PROBE_EVERY, T.c.open_until.type)
     row = c.execute(
         update(T)
         .where(T.c.id == identity, T.c.deleted_at.is_(None))
         .values(
             consecutive_failures=T.c.consecutive_failures + 1,
             failing_since=func.coalesce(T.c.failing_since, literal(now, T.c.failing_since.type)),
+            open_until=case((breaks, until), else_=T.c.open_until),
         )
         .returning(T.c.state, T.c.failing_since)
     ).first()
     return None if row is None else (Standing(row.state), row.failing_since)
 
 
-def stand(c: Connection, identity: str, standing: Standing) -> bool:
-    """Set how a subscription stands; False when it stands so already."""
+def stand(c: Connection, identity: str, standing: Standing, *, reason: str) -> bool:
+    """Set how a subscription stands, and why; False when it stands so already."""
     done = c.execute(
         update(T)
         .where(T.c.id == identity, T.c.state != standing, T.c.deleted_at.is_(None))
-        .values(state=standing)
+        .values(state=standing, state_reason=reason)
+    )
+    return done.rowcount == 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Untold:
+    """A subscription that stands otherwise than was last told."""
+
+    id: str
+    tenant: TenantId
+    description: str
+    state: Standing
+    before: str | None
+    reason: str
+
+
+def untold(c: Connection, limit: int) -> list[Untold]:
+    """List those whose failing, end or recovery no event has told yet."""
+    told = func.coalesce(T.c.told_state, Standing.ACTIVE.value)
+    news = (Standing.ACTIVE.value, Standing.FAILING.value, Standing.DISABLED.value)
+    rows = c.execute(
+        select(T.c.id, T.c.tenant, T.c.description, T.c.state, T.c.told_state, T.c.state_reason)
+        .where(T.c.deleted_at.is_(None), T.c.state.in_(news), T.c.state != told)
+        .order_by(T.c.id)
+        .limit(limit)
+    )
+    return [
+        Untold(
+            id=row.id, tenant=TenantId(row.tenant), description=row.description,
+            state=Standing(row.state), before=row.told_state, reason=row.state_reason or "",
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def tell(c: Connection, news: Untold) -> bool:
+    """Note that an event tells it; False when another replica was first, or it stands anew."""
+    done = c.execute(
+        update(T)
+        .where(T.c.id == news.id, T.c.state == news.state, T.c.deleted_at.is_(None))
+        .where(T.c.told_state.is_not_distinct_from(news.before))
+        .values(told_state=news.state)
     )
     return done.rowcount == 1
 
@@ -182,6 +254,8 @@ def _values(subscription: Subscription) -> dict[str, Any]:
                 "min_severity": None if wanted.min_severity is None else wanted.min_severity.word,
                 "statuses": wanted.statuses,
                 "regions": wanted.regions,
+                "labels": dict(wanted.labels),
+                "announced": wanted.announced,
             }
         ),
         "format": subscription.format,
@@ -198,6 +272,7 @@ def _values(subscription: Subscription) -> dict[str, Any]:
         "verified_at": subscription.verified_at,
         "failing_since": subscription.failing_since,
         "consecutive_failures": subscription.consecutive_failures,
+        "open_until": subscription.open_until,
     }
 
 
@@ -215,6 +290,8 @@ def _subscription(row: Mapping[str, Any] | Any) -> Subscription:
             min_severity=None if least is None else severity_of(least),
             statuses=tuple(Status(word) for word in wanted["statuses"]),
             regions=tuple(wanted["regions"]),
+            labels=tuple(sorted(wanted.get("labels", {}).items())),
+            announced=wanted.get("announced", False),
         ),
         format=row["format"],
         detail=row["detail"],
@@ -230,4 +307,5 @@ def _subscription(row: Mapping[str, Any] | Any) -> Subscription:
         verified_at=row["verified_at"],
         failing_since=row["failing_since"],
         consecutive_failures=row["consecutive_failures"],
+        open_until=row["open_until"],
     )

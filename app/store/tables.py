@@ -170,7 +170,11 @@ class EventRow(SQLModel, table=True):
 
 
 class SubscriptionRow(SQLModel, table=True):
-    """A standing wish: filter and address. ``filter`` and ``event_types`` are JSON."""
+    """A standing wish: filter and address. ``filter`` and ``event_types`` are JSON.
+
+    ``told_state`` is the standing that an event told last, none: active. Until ``open_until`` the
+    breaker lets nothing but a ping through.
+    """
 
     __tablename__ = "subscriptions"
     id: str = Field(primary_key=True)
@@ -193,6 +197,9 @@ class SubscriptionRow(SQLModel, table=True):
     verified_at: datetime | None = Field(default=None, sa_column=instant(nullable=True))
     failing_since: datetime | None = Field(default=None, sa_column=instant(nullable=True))
     consecutive_failures: int = 0
+    state_reason: str | None = None
+    told_state: str | None = None
+    open_until: datetime | None = Field(default=None, sa_column=instant(nullable=True))
     deleted_at: datetime | None = Field(default=None, sa_column=instant(nullable=True))
 
 
@@ -207,7 +214,8 @@ class DeliveryRow(SQLModel, table=True):
     __tablename__ = "deliveries"
     __table_args__ = (
         Index(
-            "ix_deliveries_due",
+            "ix_deliveries_next",
+            "subscription",
             "due_at",
             sqlite_where=text("state = 'pending'"),
             postgresql_where=text("state = 'pending'"),
@@ -222,6 +230,19 @@ class DeliveryRow(SQLModel, table=True):
         ),
         Index("ix_deliveries_list", "tenant", "created_at", "id"),
         Index("ix_deliveries_event", "subscription", "event"),
+        Index(
+            "ix_deliveries_ping",
+            "subscription",
+            sqlite_where=text("state = 'pending' AND event_type = 'test.ping'"),
+            postgresql_where=text("state = 'pending' AND event_type = 'test.ping'"),
+        ),
+        Index(
+            "ix_deliveries_replay",
+            "replay",
+            "state",
+            sqlite_where=text("replay IS NOT NULL"),
+            postgresql_where=text("replay IS NOT NULL"),
+        ),
     )
     id: str = Field(primary_key=True)
     tenant: str
@@ -246,7 +267,7 @@ class DeliveryRow(SQLModel, table=True):
 
 
 class AttemptRow(SQLModel, table=True):
-    """One try of a delivery, with what it met."""
+    """One try of a delivery, with what it met. ``phases`` and ``headers`` are JSON."""
 
     __tablename__ = "attempts"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -257,6 +278,36 @@ class AttemptRow(SQLModel, table=True):
     outcome: str
     duration_ms: float
     excerpt: str
+    phases: str | None = Field(default=None, sa_column=Column(Text(), nullable=True))
+    headers: str | None = Field(default=None, sa_column=Column(Text(), nullable=True))
+
+
+class ReplayRow(SQLModel, table=True):
+    """A window that is sent again, and how far it has come: ``position`` is an event's sequence."""
+
+    __tablename__ = "replays"
+    __table_args__ = (
+        Index("ix_replays_subscription", "subscription", "id"),
+        Index(
+            "ix_replays_open",
+            "next_at",
+            sqlite_where=text("finished_at IS NULL"),
+            postgresql_where=text("finished_at IS NULL"),
+        ),
+    )
+    id: str = Field(primary_key=True)
+    tenant: str
+    subscription: str
+    chosen: str
+    since: datetime = Field(sa_column=instant())
+    until: datetime = Field(sa_column=instant())
+    state: str
+    position: int = Field(sa_column=Column(BigInteger(), nullable=False))
+    planned: int
+    next_at: datetime = Field(sa_column=instant())
+    created_by: str
+    created_at: datetime = Field(sa_column=instant())
+    finished_at: datetime | None = Field(default=None, sa_column=instant(nullable=True))
 
 
 class AdvisoryRow(SQLModel, table=True):

@@ -1,5 +1,6 @@
 """Subscriptions and deliveries over HTTP: made, verified, changed, listed, delivered again."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from fastapi import FastAPI
 
 from app.api import problems
 from app.api.auth import KeyRing
-from app.api.v1 import deliveries, subscriptions
+from app.api.v1 import deliveries, replays, subscriptions
 from app.flow import keys
 from app.store.engine import Database
 from tests.builders import NOW, TENANT
@@ -19,6 +20,7 @@ from tests.flow.test_deliver import World, failing
 from tests.store.test_deliveries import emit, event
 
 URL = "http://127.0.0.1:9000/"
+TAG = re.compile(r'"r1\.[0-9a-f]{8}"')
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
     api.state.context = context
     api.state.key_ring = KeyRing(context)  # type: ignore[arg-type]
     problems.install(api, public_url="http://test")
-    for router in (subscriptions.router, deliveries.router):
+    for router in (subscriptions.router, replays.router, deliveries.router):
         api.include_router(router)
     api.include_router(subscriptions.well_known)
     headers = await caller(world, "subscriptions:write")
@@ -73,11 +75,19 @@ async def test_a_subscription_is_made_with_a_secret_that_is_shown_once(
     made = answer.json()
     assert (answer.status_code, made["state"]) == (201, "unverified")
     assert made["secret"].startswith("whsec_")
-    assert answer.headers["etag"] == '"r1"'
+    assert TAG.fullmatch(answer.headers["etag"])
     assert answer.headers["cache-control"] == "no-store"
     await world.deliver.step()
     read = await http.get(answer.headers["location"])
     assert (read.json()["state"], "secret" in read.json()) == ("active", False)
+    assert TAG.fullmatch(read.headers["etag"])
+    assert read.headers["etag"] != answer.headers["etag"]  # another representation
+    again = await http.get(answer.headers["location"])
+    assert again.headers["etag"] == read.headers["etag"]
+    # Yet the settings are those that were seen: what moves by itself is in nobody's way.
+    early = {"if-match": answer.headers["etag"]}
+    changed = await http.patch(read.url.path, json={"description": "x"}, headers=early)
+    assert (changed.status_code, changed.json()["revision"]) == (200, 2)
     listed = (await http.get("/v1/subscriptions")).json()
     assert ([one["id"] for one in listed["items"]], listed["next"]) == ([made["id"]], None)
 
@@ -100,16 +110,18 @@ async def test_a_bad_wish_is_a_problem(http: httpx.AsyncClient, body: dict[str, 
 
 
 async def test_a_change_needs_the_tag_that_was_read(http: httpx.AsyncClient) -> None:
-    made = await make(http, filter={"services": ["intune"], "min_severity": "major"})
+    wanted = {"services": ["intune"], "min_severity": "major", "labels": {"team": "mail"}}
+    made = await make(http, filter={**wanted, "announced": True})
     path = f"/v1/subscriptions/{made['id']}"
     patch: dict[str, Any] = {"description": "ops", "filter": {"min_severity": None}}
     assert (await http.patch(path, json=patch)).status_code == 428
     wrong = await http.patch(path, json=patch, headers={"if-match": '"r7"'})
     assert wrong.status_code == 412
     done = await http.patch(path, json=patch, headers={"if-match": '"r1"'})
-    assert (done.status_code, done.headers["etag"]) == (200, '"r2"')
+    assert (done.status_code, done.headers["etag"][:4]) == (200, '"r2.')
     assert done.json()["filter"] == {
         "services": ["intune"], "min_severity": None, "statuses": [], "regions": [],
+        "labels": {"team": "mail"}, "announced": True,
     }  # fmt: skip
     tag = {"if-match": '"r2"'}
     for bad in ({"url": None}, {"signing": "v1a"}, {"url": "https://10.0.0.1/"}):
@@ -145,6 +157,12 @@ async def test_the_delivery_log_tells_each_attempt(http: httpx.AsyncClient, worl
     parked = (await http.get("/v1/deliveries?state=parked&limit=1")).json()
     assert len(parked["items"]) == 1
     assert [a["status"] for a in parked["items"][0]["attempts"]] == [400, 400, 400]
+    assert parked["items"][0]["attempts"][0]["phases"] == {
+        "dns_ms": None, "connect_ms": None, "tls_ms": None, "first_byte_ms": 3.0, "body_ms": None,
+    }  # fmt: skip
+    assert parked["items"][0]["attempts"][0]["request_headers"] == {
+        "webhook-id": parked["items"][0]["event"]
+    }
     following = await http.get(f"/v1/deliveries?state=parked&limit=1&cursor={parked['next']}")
     assert following.json()["next"] is None
     assert (await http.get(f"/v1/deliveries?cursor={parked['next']}")).status_code == 400
@@ -174,6 +192,16 @@ async def test_secrets_rotate_and_windows_are_replayed(
     bad = {**window, "until": "2026-03-15T00:00:00Z"}
     assert (await http.post(f"{path}/replays", json=bad)).status_code == 422
     job = await http.post(f"{path}/replays", json={**window, "select": "failed"})
-    assert (job.status_code, job.json()["planned"]) == (202, 0)
+    assert (job.status_code, job.json()["state"]) == (202, "planning")
+    read = (await http.get(job.headers["location"])).json()
+    assert read == job.json()
+    for _ in range(2):
+        await world.upkeep.step()
+        world.clock.at += timedelta(seconds=1)
+    assert (await http.get(job.headers["location"])).json()["state"] == "finished"
+    listed = (await http.get(f"{path}/replays")).json()
+    assert [one["id"] for one in listed["items"]] == [job.json()["id"]]
+    assert (await http.get(f"{path}/replays/rpl_none")).status_code == 404
+    assert (await http.get("/v1/subscriptions/sub_none/replays")).status_code == 404
     ping = await http.post(f"{path}/test")
     assert (ping.status_code, ping.json()["event_type"]) == (202, "test.ping")

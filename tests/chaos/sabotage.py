@@ -6,12 +6,12 @@ mistake that a programmer may make; none of it is in the application.
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, bindparam, select
 
 from app import cli
 from app.core.batch import Batch
@@ -84,16 +84,16 @@ def no_order() -> None:
     """Send whatever is due, wherever it stands in its lane."""
     table = claims.T
 
-    def due(now: datetime, busy: Sequence[str], window: int) -> Select[Any]:
+    def heads(now: datetime) -> Select[Any]:
         return (
-            select(table.c.id, table.c.subscription)
+            select(table.c.id)
             .where(IS_PENDING, table.c.due_at <= now, free(now))
-            .where(table.c.subscription.not_in(busy))
+            .where(table.c.subscription == bindparam("b_subscription"))
             .order_by(table.c.position.desc())
-            .limit(window)
+            .limit(bindparam("b_room"))
         )
 
-    claims._due = due
+    claims._heads = heads
 
 
 SABOTAGES: dict[str, tuple[Callable[[], None], str]] = {

@@ -1,7 +1,6 @@
 """The use cases of subscriptions: secrets, addresses, changes, replays."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,7 @@ from app.core.types import TenantId
 from app.flow.subscriptions import Wish
 from app.kit import signing
 from app.store import subscriptions
-from tests.builders import NOW, TENANT
+from tests.builders import TENANT
 from tests.flow.world import World, failing, ok
 from tests.store.test_deliveries import emit, event
 
@@ -89,31 +88,6 @@ async def test_a_deleted_subscription_gets_nothing_more(world: World) -> None:
     assert await world.deliver.step() == 0
     assert [d.reason for d in world.page(state="parked")] == ["subscription_deleted"]
     assert emit(world.db, event(2)) == 0
-
-
-async def test_a_window_can_be_replayed_with_the_same_ids(world: World) -> None:
-    emit(world.db, event(1, facts=None, incident=None, type_=EventType.SOURCE_STALE))
-    made = await world.active()
-    emit(world.db, event(2, facts=None, incident=None, type_=EventType.SOURCE_STALE))
-    world.receiver.answer = failing(400)
-    for _ in range(3):
-        await world.deliver.step()
-        world.clock.at += timedelta(hours=1)
-    assert [d.event for d in world.page(state="parked")] == ["evt_000002"]
-    world.receiver.answer = ok
-    world.receiver.got.clear()
-    window: dict[str, Any] = {"since": NOW, "until": NOW + timedelta(hours=1)}
-    missing = await world.subscriptions.replay(TENANT, made.id, select="missing", **window)
-    failed = await world.subscriptions.replay(TENANT, made.id, select="failed", **window)
-    assert (missing.planned, failed.planned) == (1, 1)
-    while await world.deliver.step():
-        pass
-    assert sorted(world.ids()) == ["evt_000001", "evt_000002"]
-    everything = await world.subscriptions.replay(TENANT, made.id, select="all", **window)
-    assert everything.planned == 2
-    while await world.deliver.step():
-        pass
-    assert len(world.ids()) == 4
 
 
 async def test_a_parked_delivery_can_be_delivered_again(world: World) -> None:

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from app.core.events import EventType
 from app.core.ports import AttemptOutcome, Body
@@ -13,6 +15,7 @@ from app.core.route import Subscription
 from app.core.types import TenantId
 from app.flow.deliver import Deliver
 from app.flow.subscriptions import Subscriptions, Wish
+from app.flow.upkeep import Upkeep
 from app.formats.native import NativeV1
 from app.kit.clock import FixedClock
 from app.kit.egress import Egress
@@ -71,7 +74,8 @@ class Receiver:
         self.got.append((url, webhook_id, headers))
         self.secrets.append(tuple(secrets))
         self.bodies.append(body.content)
-        return self.answer(url, webhook_id)
+        sent = {"webhook-id": webhook_id}
+        return replace(self.answer(url, webhook_id), sent=sent, phases={"first_byte_ms": 3.0})
 
 
 class World:
@@ -94,15 +98,29 @@ class World:
             sender=self.receiver,
             formats={"native": NativeV1()},
             vault=self.vault,
-            news=self.news,
             draw=lambda: 0.5,
             bell=self.bell,
         )
+        self.upkeep = Upkeep(database, self.clock, news=self.news, bell=self.bell)
 
     async def news(
-        self, tenant: TenantId, kind: EventType, facts: dict[str, Any], *, actor: str, reason: str
+        self,
+        tenant: TenantId,
+        kind: EventType,
+        facts: dict[str, Any],
+        *,
+        actor: str,
+        reason: str,
+        also: Callable[[Connection], Any] | None = None,
     ) -> None:
+        if also is not None:
+            await self.db.write(also)
         self.told.append((kind, facts, reason))
+
+    async def drain(self) -> None:
+        """Deliver what is due now until nothing is."""
+        while await self.deliver.step():
+            pass
 
     async def subscribed(self, port: int = 9000, **wish: Any) -> Subscription:
         made, _ = await self.subscriptions.create(

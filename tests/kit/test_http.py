@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from app.kit.egress import is_public
-from app.kit.guarded import GuardedTransport
-from app.kit.http import Egress, Refused, Unresolvable, client
+from app.kit.guarded import GuardedPoster
+from app.kit.http import Answer, Egress, Phases, Refused, Unresolvable
 
 NAMES = {
     "public.example": ["93.184.215.14"],
@@ -90,13 +90,20 @@ class Recorder:
         raise ConnectionRefusedError("recorded")
 
 
-def guarded(recorder: Recorder, allow: Sequence[dict[str, object]] = ()) -> GuardedTransport:
-    return GuardedTransport(Egress.of(allow, resolve=recorder.resolve), open_socket=recorder.open)
+def guarded(recorder: Recorder, allow: Sequence[dict[str, object]] = ()) -> GuardedPoster:
+    return GuardedPoster(Egress.of(allow, resolve=recorder.resolve), open_socket=recorder.open)
 
 
-async def dial(transport: GuardedTransport, url: str) -> None:
-    async with client(transport=transport) as http:
-        await http.post(url, content=b"{}")
+async def ask(poster: GuardedPoster, url: str) -> Answer:
+    until = asyncio.get_running_loop().time() + 5
+    return await poster.post(url, headers={}, content=b"{}", phases=Phases(), until=until)
+
+
+async def dial(poster: GuardedPoster, url: str) -> Answer:
+    try:
+        return await ask(poster, url)
+    finally:
+        await poster.aclose()
 
 
 @pytest.mark.parametrize("url", HOSTILE)
@@ -182,15 +189,13 @@ async def test_the_operators_list_is_the_only_way_to_a_private_receiver(
 async def test_a_listed_host_is_reached_by_its_name_only() -> None:
     allow = [{"host": "Office.example.", "ports": [8080]}]
     recorder = Recorder()
-    transport = guarded(recorder, allow)
     with pytest.raises(httpx.ConnectError):
-        await transport.handle_async_request(httpx.Request("POST", "http://office.example:8080/"))
+        await dial(guarded(recorder, allow), "http://office.example:8080/")
     assert set(recorder.dials) == {("10.9.8.7", 8080)}
     for url in ("http://10.9.8.7:8080/", "http://private.example:8080/"):
         with pytest.raises(Refused):
-            await transport.handle_async_request(httpx.Request("POST", url))
+            await dial(guarded(recorder, allow), url)
     assert set(recorder.dials) == {("10.9.8.7", 8080)}
-    await transport.aclose()
 
 
 async def test_a_wide_entry_does_not_permit_the_metadata_address() -> None:
@@ -267,8 +272,8 @@ async def test_a_redirect_is_returned_and_no_cookie_comes_back(
         return ["127.0.0.1"]
 
     egress = Egress.of([{"cidr": "127.0.0.1/32"}], resolve=resolve)
-    transport = GuardedTransport(egress)
-    async with client(transport=transport) as http:
-        for _ in range(2):
-            answer = await http.post(f"http://receiver.example:{echo}/", content=b"")
-            assert (answer.status_code, answer.text) == (307, "plain")
+    poster = GuardedPoster(egress)
+    for _ in range(2):
+        answer = await ask(poster, f"http://receiver.example:{echo}/")
+        assert (answer.status, answer.body) == (307, b"plain")
+    await poster.aclose()

@@ -16,9 +16,10 @@ import trustme
 from app.core.ports import AttemptOutcome, Body
 from app.kit import signing
 from app.kit.egress import Egress
-from app.kit.guarded import GuardedTransport
-from app.sinks.webhook import KEPT_BYTES, WebhookSender
+from app.kit.guarded import KEPT_BYTES, GuardedPoster
+from app.sinks.webhook import WebhookSender
 from tests.builders import NOW
+from tests.posting import Posting
 
 BODY = Body(content=b'{"id":"evt_1"}', media_type="application/json")
 SECRET = signing.new_secret()
@@ -38,7 +39,7 @@ def answering(status: int, **more: Any) -> tuple[WebhookSender, list[httpx.Reque
         seen.append(request)
         return httpx.Response(status, **more)
 
-    return WebhookSender(httpx.MockTransport(answer)), seen
+    return WebhookSender(Posting(httpx.MockTransport(answer))), seen
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ async def test_an_excerpt_is_short_plain_text(
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(500, headers=headers, stream=httpx.ByteStream(content))
 
-    sender = WebhookSender(httpx.MockTransport(answer))
+    sender = WebhookSender(Posting(httpx.MockTransport(answer)))
     assert (await send(sender, "https://receiver.example/")).excerpt == excerpt
 
 
@@ -115,7 +116,7 @@ async def test_every_failure_is_an_outcome(error: Exception, word: str) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         raise error
 
-    sender = WebhookSender(httpx.MockTransport(answer))
+    sender = WebhookSender(Posting(httpx.MockTransport(answer)))
     assert (await send(sender, "https://receiver.example/")).outcome == word
 
 
@@ -123,7 +124,7 @@ async def test_every_failure_is_an_outcome(error: Exception, word: str) -> None:
     "url", ["", "https://", "https://[::1", "https://a b/", "ftp://x.example/"]
 )
 async def test_an_unreadable_address_is_an_outcome(url: str) -> None:
-    sender = WebhookSender(GuardedTransport(Egress(resolve=nowhere)))
+    sender = WebhookSender(GuardedPoster(Egress(resolve=nowhere)))
     assert (await send(sender, url)).outcome == "blocked"
 
 
@@ -140,7 +141,7 @@ async def met(
 ) -> AttemptOutcome:
     """Send once to a receiver on a real socket; ``met`` ends with everything closed."""
     egress = Egress.of([{"cidr": "127.0.0.1/32"}], resolve=loopback)
-    transport = GuardedTransport(egress, **guard)
+    transport = GuardedPoster(egress, **guard)
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
     scheme = "https" if tls else "http"
@@ -234,7 +235,7 @@ async def test_a_kept_connection_that_went_stale_is_tried_anew_at_once() -> None
             await reader.readuntil(b"\r\n\r\n")  # the second request comes in, then silence
         writer.close()
 
-    transport = GuardedTransport(Egress.of([{"cidr": "127.0.0.1/32"}], resolve=loopback))
+    transport = GuardedPoster(Egress.of([{"cidr": "127.0.0.1/32"}], resolve=loopback))
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     sender = WebhookSender(transport)
@@ -276,7 +277,7 @@ async def test_the_certificate_is_held_against_the_name_in_the_url(
 
 
 async def test_a_forbidden_address_is_blocked_without_saying_more() -> None:
-    transport = GuardedTransport(Egress(resolve=loopback))
+    transport = GuardedPoster(Egress(resolve=loopback))
     outcome = await send(WebhookSender(transport), "https://receiver.example/")
     await transport.aclose()
     assert (outcome.outcome, outcome.excerpt, outcome.status) == ("blocked", "", None)

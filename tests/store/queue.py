@@ -60,11 +60,21 @@ def subscribe(database: Database, *names: str, **changes: Any) -> None:
 
 
 def claim(
-    database: Database, *, now: datetime = NOW, token: str = "t1", limit: int = 100, **more: Any
+    database: Database,
+    *,
+    now: datetime = NOW,
+    token: str = "t1",
+    limit: int = 100,
+    share: int = 8,
+    busy: Sequence[str] = (),
+    after: str = "",
 ) -> list[Claimed]:
+    def room(name: str) -> int:
+        return 0 if name in busy else share
+
     return database.write_now(
         lambda c: claims.claim(
-            c, token=token, now=now, until=now + LEASE, limit=limit, **{"share": 8, **more}
+            c, token=token, now=now, until=now + LEASE, limit=limit, room=room, after=after
         )
     )
 

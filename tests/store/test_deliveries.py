@@ -267,7 +267,9 @@ def test_a_row_of_failures_is_counted_and_ends_with_a_success(database: Database
     found = database.read_now(lambda c: subscriptions.get(c, TENANT, "sub_1"))
     assert found is not None
     assert (found.state, found.failing_since) == (Standing.ACTIVE, None)
-    assert not database.write_now(lambda c: subscriptions.stand(c, "sub_1", Standing.ACTIVE))
+    assert not database.write_now(
+        lambda c: subscriptions.stand(c, "sub_1", Standing.ACTIVE, reason="x")
+    )
 
 
 def test_a_change_over_another_revision_is_refused(database: Database) -> None:

@@ -64,23 +64,27 @@ def test_order_holds_and_nothing_is_lost_under_random_failures(  # noqa: C901 - 
     assert {row.state for row in rows} == {"delivered"}
 
 
-def test_the_due_index_carries_the_claim(sqlite_database: Database) -> None:
-    database = sqlite_database
-    subscribe(database, "sub_1")
-    emit(database, event(1))
+def plan_of(c: Any, statement: Any, **values: Any) -> str:
+    made = statement.compile(c.engine, compile_kwargs={"render_postcompile": True})
+    params = {**made.params, **values}
+    given = tuple(
+        v if isinstance(v, int) else str(v) for v in (params[n] for n in made.positiontup or ())
+    )
+    return "\n".join(str(row) for row in c.exec_driver_sql(f"EXPLAIN QUERY PLAN {made}", given))
+
+
+def test_indexes_carry_the_claim(sqlite_database: Database) -> None:
+    subscribe(sqlite_database, "sub_1")
+    emit(sqlite_database, event(1))
 
     def explain(c: Any) -> str:
-        made = claims._due(NOW, ["sub_9"], 100).compile(
-            c.engine, compile_kwargs={"render_postcompile": True}
-        )
-        values = tuple(str(made.params[name]) for name in made.positiontup or ())
-        return "\n".join(
-            str(row) for row in c.exec_driver_sql(f"EXPLAIN QUERY PLAN {made}", values)
-        )
+        return plan_of(c, claims._heads(NOW), b_subscription="sub_1", b_room=4)
 
-    plan = database.read_now(explain)
-    assert "ix_deliveries_due" in plan
-    assert "ix_deliveries_lane" in plan
+    plan = sqlite_database.read_now(explain)
+    assert "USING INDEX ix_deliveries_next (subscription=? AND due_at<?)" in plan
+    assert "USING COVERING INDEX ix_deliveries_lane" in plan or "ix_deliveries_lane" in plan
+    assert "SCAN" not in plan
+    assert "TEMP B-TREE" not in plan
 
 
 def test_an_index_hit_is_not_lost_on_done_rows(database: Database) -> None:

@@ -25,6 +25,19 @@ Wanted = Annotated[str | None, Query(max_length=64)]
 SubscriptionsWriter = Annotated[Principal, Depends(require("subscriptions:write"))]
 
 
+class PhasesOut(Out):
+    """Milliseconds of an attempt's parts; null where it did not come so far, or was spared.
+
+    A kept connection spares the first three.
+    """
+
+    dns_ms: float | None
+    connect_ms: float | None
+    tls_ms: float | None
+    first_byte_ms: float | None
+    body_ms: float | None
+
+
 class AttemptOut(Out):
     """One try; ``status`` is null when no answer came."""
 
@@ -42,6 +55,8 @@ class AttemptOut(Out):
         "unknown",
     ]
     duration_ms: float
+    phases: PhasesOut
+    request_headers: dict[str, str]
     excerpt: str
 
 
@@ -160,6 +175,8 @@ def delivery_out(one: Delivery, attempts: Sequence[Attempt]) -> DeliveryOut:
                     "status": attempt.status,
                     "outcome": attempt.outcome,
                     "duration_ms": attempt.duration_ms,
+                    "phases": {name: attempt.phases.get(name) for name in PhasesOut.model_fields},
+                    "request_headers": attempt.headers,
                     "excerpt": attempt.excerpt,
                 }
                 for attempt in attempts

@@ -1,10 +1,12 @@
 """Subscriptions: receivers of signed webhooks, and what they want."""
 
+import hashlib
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Path, Response, status
-from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from app.api.context import App
 from app.api.deps import (
@@ -29,6 +31,7 @@ from app.kit.egress import URL_LENGTH
 from app.store import subscriptions
 
 router = resource("subscriptions")
+STANDING = re.compile(r'\.[0-9a-f]{8}"$')  # the part of a tag that says how it stands
 well_known = APIRouter(tags=["subscriptions"], generate_unique_id_function=operation_id)
 
 
@@ -47,6 +50,13 @@ EventTypes = Annotated[
     Field(min_length=1, max_length=64, description="Event types, families (`incident.*`) or `*`."),
 ]
 Words = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=100)]
+Labels = Annotated[
+    dict[
+        Annotated[str, Field(min_length=1, max_length=64)],
+        Annotated[str, Field(max_length=200)],
+    ],
+    Field(max_length=20),
+]
 Statuses = Annotated[list[Status], Field(max_length=len(Status))]
 FormatWord = Literal["native", "cloudevents"]
 DetailWord = Literal["full", "thin"]
@@ -62,6 +72,11 @@ class FilterIn(In):
     min_severity: SeverityWord | None = None
     statuses: Statuses | None = None
     regions: Words | None = None
+    labels: Labels | None = Field(None, description="Labels that the incident must all have.")
+    announced: bool | None = Field(
+        None,
+        description="True: the end of an incident is sent only if an earlier event of it was.",
+    )
 
 
 class SubscriptionIn(In):
@@ -101,10 +116,15 @@ class FilterOut(Out):
     min_severity: SeverityWord | None
     statuses: list[Status]
     regions: list[str]
+    labels: dict[str, str]
+    announced: bool
 
 
 class SubscriptionOut(Out):
-    """A receiver. ``public_keys`` verify ``v1a`` signatures, the newest first."""
+    """A receiver. ``public_keys`` verify ``v1a`` signatures, the newest first.
+
+    Until ``paused_until`` nothing but a ping is sent, because so many attempts in a row failed.
+    """
 
     id: str
     tenant: str
@@ -122,6 +142,7 @@ class SubscriptionOut(Out):
     verified_at: datetime | None
     failing_since: datetime | None
     consecutive_failures: int
+    paused_until: datetime | None
     created_by: str
     created_at: datetime
     updated_at: datetime
@@ -138,32 +159,6 @@ class SubscriptionPage(Out):
 
     items: list[SubscriptionOut]
     next: str | None
-
-
-class ReplayIn(In):
-    """A window of the past: what failed (parked), is missing (never planned), or all of it."""
-
-    since: AwareDatetime
-    until: AwareDatetime
-    select: Literal["failed", "missing", "all"] = "missing"
-
-    @model_validator(mode="after")
-    def _forward(self) -> Self:
-        if self.until <= self.since:
-            raise ValueError("until must be later than since")
-        return self
-
-
-class ReplayOut(Out):
-    """A replay; ``planned`` deliveries carry its id in the header ``sextant-replay``."""
-
-    id: str
-    subscription: str
-    state: Literal["planned"]
-    select: Literal["failed", "missing", "all"]
-    since: datetime
-    until: datetime
-    planned: int
 
 
 class PublicKeyOut(Out):
@@ -194,7 +189,7 @@ async def create_subscription(
         description=body.description,
     )
     made, secret = await app.subscriptions.create(caller.tenant, wish, by=caller.name)
-    response.headers["etag"] = etag(made.revision)
+    response.headers["etag"] = _tag(made)
     response.headers["location"] = f"/v1/subscriptions/{made.id}"
     response.headers["cache-control"] = "no-store"
     return SecretSubscriptionOut(**_fields(app, made), secret=secret)
@@ -220,7 +215,7 @@ async def read_subscription(
 ) -> SubscriptionOut:
     """Read a subscription and how it stands."""
     found = await app.subscriptions.get(reach(caller), subscription_id)
-    response.headers["etag"] = etag(found.revision)
+    response.headers["etag"] = _tag(found)
     return _shown(app, found)
 
 
@@ -244,7 +239,7 @@ async def change_subscription(
     changed = await app.subscriptions.change(
         caller.tenant, subscription_id, changes, revision=current.revision, by=caller.name
     )
-    response.headers["etag"] = etag(changed.revision)
+    response.headers["etag"] = _tag(changed)
     return _shown(app, changed)
 
 
@@ -281,32 +276,9 @@ async def rotate_secret(
 ) -> SecretSubscriptionOut:
     """Give a new secret; for 24 hours every delivery is signed with the old one as well."""
     changed, secret = await app.subscriptions.rotate(caller.tenant, subscription_id)
-    response.headers["etag"] = etag(changed.revision)
+    response.headers["etag"] = _tag(changed)
     response.headers["cache-control"] = "no-store"
     return SecretSubscriptionOut(**_fields(app, changed), secret=secret)
-
-
-@router.post(
-    "/subscriptions/{subscription_id}/replays",
-    status_code=status.HTTP_202_ACCEPTED,
-    responses=problems(404, 422),
-)
-async def replay_window(
-    subscription_id: Identity, body: ReplayIn, app: Context, caller: SubscriptionsWriter
-) -> ReplayOut:
-    """Queue events of a window again, under the ids that they had."""
-    job = await app.subscriptions.replay(
-        caller.tenant, subscription_id, since=body.since, until=body.until, select=body.select
-    )
-    return ReplayOut(
-        id=job.id,
-        subscription=job.subscription,
-        state="planned",
-        select=body.select,
-        since=job.since,
-        until=job.until,
-        planned=job.planned,
-    )
 
 
 @well_known.get("/.well-known/webhook-keys.json")
@@ -320,8 +292,19 @@ async def _current(
     app: App, caller: Principal, identity: str, if_match: str | None
 ) -> Subscription:
     current: Subscription = await app.subscriptions.get(caller.tenant, identity)
-    check_match(if_match, current.revision)
+    check_match(None if if_match is None else STANDING.sub('"', if_match), current.revision)
     return current
+
+
+def _tag(one: Subscription) -> str:
+    """The entity tag: the revision of the settings, and what else is shown that moves by itself.
+
+    If-Match is held against the settings alone, so a ping that is answered meanwhile does no harm.
+    """
+    moves = (one.state, one.verified_at, one.failing_since, one.consecutive_failures)
+    shown = repr((*moves, one.open_until, one.previous_until)).encode()
+    digest = hashlib.blake2b(shown, digest_size=4).hexdigest()
+    return etag(one.revision).removesuffix('"') + f'.{digest}"'
 
 
 def _filter(current: Filter, change: FilterIn) -> Filter:
@@ -334,6 +317,10 @@ def _filter(current: Filter, change: FilterIn) -> Filter:
         else current.min_severity,
         statuses=tuple(change.statuses or ()) if "statuses" in given else current.statuses,
         regions=tuple(change.regions or ()) if "regions" in given else current.regions,
+        labels=tuple(sorted((change.labels or {}).items()))
+        if "labels" in given
+        else current.labels,
+        announced=bool(change.announced) if "announced" in given else current.announced,
     )
 
 
@@ -343,7 +330,7 @@ def _shown(app: App, subscription: Subscription) -> SubscriptionOut:
 
 def _fields(app: App, one: Subscription) -> dict[str, Any]:
     least: Severity | None = one.filter.min_severity
-    until = one.previous_until
+    until, now = one.previous_until, app.clock.now()
     return {
         "id": one.id,
         "tenant": one.tenant,
@@ -355,6 +342,8 @@ def _fields(app: App, one: Subscription) -> dict[str, Any]:
             "min_severity": None if least is None else least.word,
             "statuses": list(one.filter.statuses),
             "regions": list(one.filter.regions),
+            "labels": dict(one.filter.labels),
+            "announced": one.filter.announced,
         },
         "format": one.format,
         "detail": one.detail,
@@ -362,10 +351,11 @@ def _fields(app: App, one: Subscription) -> dict[str, Any]:
         "description": one.description,
         "state": one.state,
         "public_keys": app.subscriptions.keys_of(one),
-        "previous_secret_until": until if until and until > app.clock.now() else None,
+        "previous_secret_until": until if until and until > now else None,
         "verified_at": one.verified_at,
         "failing_since": one.failing_since,
         "consecutive_failures": one.consecutive_failures,
+        "paused_until": one.open_until if one.open_until and one.open_until > now else None,
         "created_by": one.created_by,
         "created_at": one.created_at,
         "updated_at": one.updated_at,
