@@ -1,7 +1,7 @@
 """The OpenAPI document: made from the application, written to and compared with a file."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,6 +15,7 @@ from app.core.events import EventType
 Document: TypeAlias = dict[str, Any]
 
 FILE = Path("openapi/v1.json")
+EVENTS = "events"  # folder beside the file, with a JSON Schema for each type and format
 METHODS = ("get", "put", "post", "delete", "patch", "head", "options")
 FIRST_ERROR = 400
 PROBLEM = {"$ref": "#/components/schemas/ProblemOut"}
@@ -24,33 +25,6 @@ KEYED = {
     "required": False,
     "description": "Makes a repetition harmless: the same key and body get the same answer.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-}
-# What each event says; a type without a sentence here is a gap that a test finds.
-SENTENCES: Mapping[EventType, str] = {
-    EventType.OPENED: "An incident was opened, suspected or confirmed.",
-    EventType.CONFIRMED: "An incident was confirmed.",
-    EventType.UPDATED: "Something that a receiver can see changed; `changed` lists it.",
-    EventType.MITIGATING: "A fix is on its way.",
-    EventType.MONITORING: "A fix is said to be in place and is being watched.",
-    EventType.RESOLVED: "An incident was resolved on evidence, or by a person.",
-    EventType.REOPENED: "A resolved incident goes on.",
-    EventType.CLOSED: "A resolved incident was closed for good.",
-    EventType.DISMISSED: "An incident turned out to be none.",
-    EventType.MERGED: "An incident was merged into another; `merged_into` names it.",
-    EventType.SPLIT: "Evidence of an incident went on as another one.",
-    EventType.ACKNOWLEDGED: "Someone took notice.",
-    EventType.NOTED: "A note was added.",
-    EventType.ADVISORY_LINKED: "An advisory joined the incident.",
-    EventType.ADVISORY_UPDATED: "A linked advisory changed.",
-    EventType.SOURCE_STALE: "A source cannot be read; what it said is no longer trusted.",
-    EventType.SOURCE_RECOVERED: "A stale source is read again.",
-    EventType.SOURCE_UNKNOWN_VALUE: "A source used a word that has no meaning here.",
-    EventType.SUBSCRIPTION_FAILING: "A receiver refuses or does not answer.",
-    EventType.SUBSCRIPTION_DISABLED: "A subscription was switched off.",
-    EventType.SUBSCRIPTION_RECOVERED: "A failing receiver takes deliveries again.",
-    EventType.SUBSCRIPTION_REPLAY_FINISHED: "A replay is through.",
-    EventType.LINK_CONFLICT: "A remote record was changed by a person in a way we respect.",
-    EventType.TEST_PING: "A test; it says nothing of any incident.",
 }
 
 
@@ -79,7 +53,11 @@ def document(app: FastAPI) -> Document:
         for member in schema["properties"].values():
             member.pop("default", None)  # as the framework does where it is null
         schemas[name] = schema
-    made["webhooks"] = {kind.value: _webhook(kind) for kind in EventType}
+    from app.api import event_schemas  # noqa: PLC0415 - its models cost a start that needs none
+
+    for name, schema in event_schemas.components().items():
+        schemas.setdefault(name, schema)
+    made["webhooks"] = {kind.value: event_schemas.webhook(kind) for kind in EventType}
     return made
 
 
@@ -98,8 +76,14 @@ def text(made: Document) -> str:
 
 def write(app: FastAPI, file: Path = FILE) -> None:
     """Write the document to its file."""
+    from app.api import event_schemas  # noqa: PLC0415 - as above
+
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text(document(app)), encoding="utf-8")
+    for name, schema in event_schemas.files().items():
+        place = file.parent / EVENTS / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(schema, encoding="utf-8")
 
 
 def differences(app: FastAPI, file: Path = FILE) -> list[str]:
@@ -108,7 +92,19 @@ def differences(app: FastAPI, file: Path = FILE) -> list[str]:
         return [f"{file} is missing"]
     kept = json.loads(file.read_text(encoding="utf-8"))
     made = json.loads(text(document(app)))
-    return sorted(_differences(kept, made, "#"))
+    return sorted(_differences(kept, made, "#")) + _stale_schemas(file.parent / EVENTS)
+
+
+def _stale_schemas(folder: Path) -> list[str]:
+    from app.api import event_schemas  # noqa: PLC0415 - as above
+
+    made = event_schemas.files()
+    there = {str(path.relative_to(folder)): path for path in folder.rglob("*.json")}
+    return [
+        f"{folder / name} differs"
+        for name in sorted(made.keys() | there.keys())
+        if name not in made or name not in there or there[name].read_text("utf-8") != made[name]
+    ]
 
 
 def _differences(kept: Any, made: Any, place: str) -> Iterator[str]:
@@ -145,29 +141,3 @@ def _fit_parameters(operation: Document, method: str) -> None:
         parameters.append(KEYED)
     if parameters:
         operation["parameters"] = parameters
-
-
-def _webhook(kind: EventType) -> Document:
-    headers = [
-        {"name": name, "in": "header", "required": True, "schema": {"type": "string"}}
-        for name in ("webhook-id", "webhook-timestamp", "webhook-signature")
-    ]
-    event = {
-        "allOf": [
-            {"$ref": "#/components/schemas/EventOut"},
-            {"properties": {"type": {"const": kind.value}}},
-        ]
-    }
-    return {
-        "post": {
-            "operationId": "receive_" + kind.value.replace(".", "_"),
-            "summary": SENTENCES[kind],
-            "tags": ["webhooks"],
-            "parameters": headers,
-            "requestBody": {"required": True, "content": {"application/json": {"schema": event}}},
-            "responses": {
-                "2XX": {"description": "Taken."},
-                "410": {"description": "Never again: the subscription is disabled."},
-            },
-        }
-    }

@@ -52,6 +52,11 @@ def instant(*, nullable: bool = False, index: bool = False) -> Any:
     return Column(Instant(), nullable=nullable, index=index)
 
 
+def partial_index(name: str, *columns: str, where: str) -> Index:
+    """An index on some of the rows."""
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
 class InstanceRow(SQLModel, table=True):
     """Facts of this installation: its secrets and its schema's words."""
 
@@ -213,36 +218,18 @@ class DeliveryRow(SQLModel, table=True):
 
     __tablename__ = "deliveries"
     __table_args__ = (
-        Index(
-            "ix_deliveries_next",
-            "subscription",
-            "due_at",
-            sqlite_where=text("state = 'pending'"),
-            postgresql_where=text("state = 'pending'"),
-        ),
-        Index(
-            "ix_deliveries_lane",
-            "subscription",
-            "lane",
-            "position",
-            sqlite_where=text("state = 'pending'"),
-            postgresql_where=text("state = 'pending'"),
+        partial_index("ix_deliveries_next", "subscription", "due_at", where="state = 'pending'"),
+        partial_index(
+            "ix_deliveries_lane", "subscription", "lane", "position", where="state = 'pending'"
         ),
         Index("ix_deliveries_list", "tenant", "created_at", "id"),
         Index("ix_deliveries_event", "subscription", "event"),
-        Index(
+        partial_index(
             "ix_deliveries_ping",
             "subscription",
-            sqlite_where=text("state = 'pending' AND event_type = 'test.ping'"),
-            postgresql_where=text("state = 'pending' AND event_type = 'test.ping'"),
+            where="state = 'pending' AND event_type = 'test.ping'",
         ),
-        Index(
-            "ix_deliveries_replay",
-            "replay",
-            "state",
-            sqlite_where=text("replay IS NOT NULL"),
-            postgresql_where=text("replay IS NOT NULL"),
-        ),
+        partial_index("ix_deliveries_replay", "replay", "state", where="replay IS NOT NULL"),
     )
     id: str = Field(primary_key=True)
     tenant: str
@@ -288,12 +275,7 @@ class ReplayRow(SQLModel, table=True):
     __tablename__ = "replays"
     __table_args__ = (
         Index("ix_replays_subscription", "subscription", "id"),
-        Index(
-            "ix_replays_open",
-            "next_at",
-            sqlite_where=text("finished_at IS NULL"),
-            postgresql_where=text("finished_at IS NULL"),
-        ),
+        partial_index("ix_replays_open", "next_at", where="finished_at IS NULL"),
     )
     id: str = Field(primary_key=True)
     tenant: str
