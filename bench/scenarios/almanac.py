@@ -1,6 +1,7 @@
 """When: instants in milliseconds since 1970, a tenant's wall clock, and how busy its people are."""
 
 import math
+import re
 from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -11,6 +12,7 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 HUMPS = ((10.0, 1.0), (14.6, 0.92))  # local hour and height of the two humps of a working day
+MOMENT = re.compile(r"(-?\d+) (\d{1,2}):(\d\d)(?::(\d\d))?")
 HUMP_HOURS = 1.9  # width of a hump
 
 
@@ -65,11 +67,10 @@ class Almanac:
         Raises:
             ValueError: the text is of another form.
         """
-        day, _, time = text.partition(" ")
-        parts = [int(part) for part in time.split(":")]
-        if len(parts) not in {2, 3}:
+        found = MOMENT.fullmatch(text)
+        if found is None:
             raise ValueError(f'{text!r} is no moment: write "DAY HH:MM", such as "0 09:45"')
-        return self.at(int(day), *parts)
+        return self.at(*(int(part) for part in found.groups(default="0")))
 
     def local(self, at: int) -> tuple[date, float]:
         """The local date, and the local hour with its fraction."""

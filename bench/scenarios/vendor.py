@@ -208,15 +208,15 @@ class Vendor:
         if draw.chance(self._p["touched"]):
             moments.append((posts[-1].at + round(draw.uniform(0.5, 2.5) * DAY), len(posts)))
         lines: list[Line] = []
-        label = made.fault or made.role
-        seen: dict[int, tuple[int, int]] = {}  # reading -> the newest that it finds
-        for at, count in moments:
-            seen[max(at, self.world.begin) + self._poll(draw)] = (at, count)
-        for read in sorted(seen):
-            at, count = seen[read]
+        label, newest = made.fault or made.role, -1
+        for read in sorted(max(at, self.world.begin) + self._poll(draw) for at, _ in moments):
+            found = max(place for place, (at, _) in enumerate(moments) if at <= read)
+            if found == newest:
+                continue  # an earlier reading found it already
+            newest = found
+            at, count = moments[found]
             ref = f"a-{made.id}-{len(lines) + 1}"
-            body = self._issue(made, posts[:count], at)
-            lines.append(Line(read, ref, "advisory", label, body))
+            lines.append(Line(read, ref, "advisory", label, self._issue(made, posts[:count], at)))
         return lines
 
     def _poll(self, draw: Draw) -> int:
