@@ -16,6 +16,7 @@ from app.api.app import add_routes, create_api
 from app.core.catalogue import SERVICES
 from app.core.errors import SettingsError, StorageUnavailable
 from app.core.foreign import ForeignFormat
+from app.core.maintenance import excused
 from app.core.ports import Format
 from app.core.signal import ProbeResult
 from app.core.state import TenantProfile
@@ -25,6 +26,7 @@ from app.flow.deliver import Deliver, Pace
 from app.flow.fold import Fold
 from app.flow.foreign import ForeignIntake
 from app.flow.ingest import Intake
+from app.flow.maintenance import Maintenance
 from app.flow.poll import Cadence, Poll
 from app.flow.probe import Known, ProbeSchedule
 from app.flow.retention import Retention
@@ -45,7 +47,7 @@ from app.settings.model import ClockSettings, TenantSettings
 from app.sinks.webhook import WebhookSender
 from app.sources.client_report import ClientReportReader
 from app.sources.graph import GraphSettings, Shared, open_graph
-from app.sources.probe import Probe, Toolbox
+from app.sources.probe import Probe, Toolbox, intervals_of
 from app.sources.probe_result import ProbeResultReader
 from app.store import deliveries, instance, migrate, probes, sources
 from app.store.engine import Database
@@ -77,6 +79,7 @@ class Context:
     settings: Settings
     fold: Fold
     intake: Intake
+    maintenance: Maintenance
     subscriptions: Subscriptions
     report_reader: ClientReportReader
     result_reader: ProbeResultReader
@@ -196,13 +199,17 @@ def build(settings: Settings, db: Database) -> Context:
         bell=bells.deliver,
         rhythm=Rhythm(per_second=settings.delivery.replay_per_second, speed=speed),
     )
-    doors = open_doors(settings, db, clock, identity=identity, bell=bells.intake)
+    maintenance = Maintenance(db, clock, pace=speed)
+    doors = open_doors(
+        settings, db, clock, identity=identity, bell=bells.intake, maintenance=maintenance.of
+    )
     return Context(
         db=db,
         clock=clock,
         settings=settings,
         fold=fold,
         intake=doors.intake,
+        maintenance=maintenance,
         subscriptions=Subscriptions(db, clock, egress=egress, vault=vault, bell=bells.deliver),
         report_reader=doors.reports,
         result_reader=doors.results,
@@ -283,13 +290,15 @@ def probe_schedule(context: Context, tenant: TenantSettings, tools: Toolbox) -> 
         Probe(p, tenant=owner, tools=tools, account=account, pace=pace) for p in tenant.probes
     ]
     shortest = min(check.interval for check in checks)
-    intervals = {(p.name, p.location): p.interval_seconds for p in tenant.probes}
+    intervals = intervals_of(tenant.probes)
 
     async def record(results: Sequence[ProbeResult]) -> Known:
         if not results:
             return await context.db.read(lambda c: probes.remembered(c, owner))
+        windows = context.maintenance.of(owner)
+        counted = [excused(result, windows) for result in results]
         return await context.db.write(
-            lambda c: probes.record(c, owner, results, intervals=intervals)
+            lambda c: probes.record(c, owner, counted, intervals=intervals)
         )
 
     async def heartbeat(at: datetime) -> None:
@@ -322,9 +331,11 @@ async def working(context: Context, roles: tuple[str, ...]) -> AsyncIterator[Non
     """Run the loops of the roles of this process until the block ends."""
     async with AsyncExitStack() as stack:
         stack.push_async_callback(context.poster.aclose)
-        loops: dict[str, Loop] = {}
+        speed = context.settings.clock.speed
+        loops: dict[str, Loop] = {
+            "maintenance": partial(paced_loop, "maintenance", context.maintenance, speed=speed)
+        }
         if "work" in roles:
-            speed = context.settings.clock.speed
             loops["fold"] = partial(fold_loop, context.fold, context.bells.intake, speed=speed)
             loops["deliver"] = context.deliver.run
             loops["upkeep"] = partial(paced_loop, "upkeep", context.upkeep, speed=speed)

@@ -10,7 +10,7 @@ from app.core.errors import SettingsError
 from app.core.foreign import Foreign, ForeignFormat, Hints
 from app.core.types import TenantId
 from app.flow.foreign import LINES, ForeignIntake
-from app.flow.ingest import Intake
+from app.flow.ingest import Intake, Windows
 from app.flow.standing import Standing
 from app.kit.clock import Clock, SystemClock
 from app.kit.wake import Bell
@@ -55,14 +55,22 @@ def foreign_formats() -> dict[str, ForeignFormat]:
 
 
 def open_doors(
-    settings: Settings, db: Database, clock: Clock, *, identity: bytes, bell: Bell
+    settings: Settings,
+    db: Database,
+    clock: Clock,
+    *,
+    identity: bytes,
+    bell: Bell,
+    maintenance: Windows,
 ) -> Doors:
     """Wire the doors; ``identity`` is the secret under which people are hashed."""
     policy = settings.policy
     classify = load_symptom_table().classify
     reports = ClientReportReader(classify, key=identity, policy=policy)
     results = ProbeResultReader(classify, key=identity, policy=policy)
-    intake = Intake(db, bell=bell, window=timedelta(hours=policy.dedup_hours))
+    intake = Intake(
+        db, bell=bell, window=timedelta(hours=policy.dedup_hours), maintenance=maintenance
+    )
     standing = Standing(db, clock, intake)
     return Doors(
         intake=intake,

@@ -103,6 +103,10 @@ class App(Protocol):
         """``app.flow.ingest.Intake``."""
 
     @property
+    def maintenance(self) -> Any:
+        """The use cases of ``app.flow.maintenance``."""
+
+    @property
     def subscriptions(self) -> Any:
         """The use cases of ``app.flow.subscriptions``."""
 

@@ -6,7 +6,7 @@ only after the commit; so a repetition is counted as one only when its first cop
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import compress
@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from app.core.batch import Batch, batch_of_reports, batch_of_results
 from app.core.errors import Overloaded
+from app.core.maintenance import Window, excused_batch
 from app.core.signal import Advisory, ClientReport, Command, ProbeResult
 from app.core.types import SignalKind, TenantId
 from app.flow.seen import Seen
@@ -22,6 +23,8 @@ from app.kit.ids import new_id
 from app.kit.wake import Bell
 from app.store import intake as store
 from app.store.engine import Database
+
+Windows = Callable[[TenantId], Sequence[Window]]  # the maintenance windows of a tenant
 
 WINDOW = timedelta(hours=24)  # how long a repetition is known as one; Policy.dedup_hours
 WAITING_LIMIT = 200_000  # signals that may wait for their commit in this process
@@ -88,11 +91,13 @@ class Intake:
         bell: Bell | None = None,
         window: timedelta = WINDOW,
         waiting_limit: int = WAITING_LIMIT,
+        maintenance: Windows | None = None,
     ) -> None:
         self._database = database
         self._bell = bell
         self._window = window
         self._limit = waiting_limit
+        self._maintenance = maintenance
         self._lanes: dict[TenantId, _Lane] = {}
         self._waiting = 0
 
@@ -114,6 +119,9 @@ class Intake:
             return Receipt(new_id("int"), 0, 0)
         if self._waiting and self._waiting + len(batch.ids) > self._limit:
             raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS)
+        if batch.kind is SignalKind.PROBE_RESULT and self._maintenance is not None:
+            windows = self._maintenance(tenant)
+            batch = excused_batch(batch, windows) if windows else batch
         lane = self._lanes.get(tenant)
         if lane is None:
             lane = self._lanes[tenant] = _Lane(tenant, Seen(self._window))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeAlias
 
+from app.core.desync import Refusals, derive
 from app.core.errors import AppError
 from app.core.ports import ProbeCheck
 from app.core.signal import ProbeResult
@@ -76,6 +77,7 @@ class _Place:
     measured_at: datetime = EPOCH
     decided: asyncio.Event = field(default_factory=asyncio.Event)
     under_way: asyncio.Task[None] | None = None
+    refusals: Refusals = field(default_factory=Refusals)
 
 
 def offset_of(check: str, location: str, interval: timedelta) -> timedelta:
@@ -168,7 +170,12 @@ class ProbeSchedule:
             async with self._bound:
                 result = await self._measure(check, location_sound=place.sound)
             if result is not None:
-                self._outbox.append(await self._with_verdict(place, result))
+                self._take(place, await self._with_verdict(place, result))
+
+    def _take(self, place: _Place, result: ProbeResult) -> None:
+        """Keep a result for the next flush, and what it says together with those before it."""
+        place.refusals, derived = derive(place.refusals, result)
+        self._outbox += [result] if derived is None else [result, derived]
 
     async def _control(self, place: _Place) -> None:
         """The control checks of one place: at once, then as often as its most frequent check."""

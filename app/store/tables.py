@@ -366,6 +366,23 @@ class UnmappedRow(SQLModel, table=True):
     sample: str | None = None
 
 
+class MaintenanceWindowRow(SQLModel, table=True):
+    """Planned work; ``services``, ``probes``, ``locations`` are JSON lists, empty for all."""
+
+    __tablename__ = "maintenance_windows"
+    id: str = Field(primary_key=True)
+    tenant: str = Field(index=True)
+    title: str
+    starts_at: datetime = Field(sa_column=instant())
+    ends_at: datetime = Field(sa_column=instant(index=True))
+    services: str
+    probes: str
+    locations: str
+    created_by: str
+    created_at: datetime = Field(sa_column=instant())
+    revision: int
+
+
 class LeaseRow(SQLModel, table=True):
     """A time-limited claim on recurring work; ``token`` fences off a former owner."""
 

@@ -38,6 +38,7 @@ class Context:
     settings: Any
     bells: Any
     intake: Any = None
+    maintenance: Any = None
     subscriptions: Any = None
     report_reader: Any = None
     result_reader: Any = None

@@ -20,6 +20,7 @@ from app.store.probes import Remembered
 from tests.builders import NOW, TENANT, a_probe_result
 
 PACE = 2_000.0  # story seconds per real second
+TOKEN = {"token": "issued"}
 Verdict = Callable[[datetime], Outcome]
 
 
@@ -43,6 +44,7 @@ class Check:
     runs: list[datetime] = field(default_factory=list)
     told: list[bool | None] = field(default_factory=list)
     fault: str | None = None
+    token: bool = False
     known: list[tuple[bool, object]] = field(default_factory=list)
 
     def remember(self, *, reached: bool, learned: Mapping[str, tuple[str, ...]] | None) -> None:
@@ -59,7 +61,7 @@ class Check:
             id=SignalId(f"{self.name}-{self.location}-{now.isoformat()}"), probe=self.name,
             location=self.location, at=now, outcome=outcome,
             self_check=SelfCheck.FAILED if self.fault else word,
-            diagnostics={"fault": self.fault} if self.fault else None,
+            diagnostics={"fault": self.fault} if self.fault else TOKEN if self.token else None,
         )  # fmt: skip
 
 
@@ -204,6 +206,23 @@ async def test_a_fault_of_ours_weighs_nothing_however_sound_the_place_is() -> No
         await until(lambda: len(checks[1].runs) >= 3)
     assert {r.self_check for r in log.of("owa")} == {SelfCheck.FAILED}
     assert {r.self_check for r in log.of("control")} == {SelfCheck.OK}
+
+
+async def test_a_mailbox_that_refuses_fresh_tokens_is_told_as_a_signal_of_its_own() -> None:
+    heals_at = NOW + timedelta(minutes=6)
+
+    def verdict(now: datetime) -> Outcome:
+        return Outcome.FAILED if now < heals_at else Outcome.OK
+
+    mailbox, log = Check(name="mailbox", verdict=verdict, token=True), Log()
+    async with running(log, Check(name="control", control=True), mailbox):
+        await until(lambda: len(mailbox.runs) >= 9)
+    derived = log.of("auth-mailbox-desync")
+    failed = sum(1 for at in mailbox.runs if at < heals_at)
+    told = [result.outcome for result in derived]
+    assert told[: failed - 1] == [Outcome.FAILED] * (failed - 1)  # not at the first refusal
+    assert set(told[failed - 1 :]) == {Outcome.OK}
+    assert {result.self_check for result in derived} == {SelfCheck.OK}
 
 
 async def test_a_check_is_told_what_is_known_of_it() -> None:

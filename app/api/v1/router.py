@@ -11,6 +11,7 @@ from app.api.v1 import (
     incidents,
     intake,
     keys,
+    maintenance,
     probe_results,
     probes,
     replays,
@@ -34,6 +35,7 @@ RESOURCES = (
     probes,
     events,
     keys,
+    maintenance,
 )
 
 

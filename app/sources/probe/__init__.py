@@ -6,10 +6,11 @@ from app.sources.probe.settings import (
     CheckKind,
     ProbeAccount,
     ProbeSettings,
+    intervals_of,
     needs_account,
 )
 
 __all__ = [
     "SIGNED_IN", "CheckKind", "Probe", "ProbeAccount", "ProbeSettings", "Toolbox",
-    "needs_account", "result_id", "run_once",
+    "intervals_of", "needs_account", "result_id", "run_once",
 ]  # fmt: skip

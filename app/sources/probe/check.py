@@ -144,7 +144,7 @@ class Probe:
             self_check=self._self_check(seen, location_sound=location_sound),
             region=settings.region,
             answer=seen.answer or None,
-            diagnostics=(told or None) if seen.error or "arrival_ms" in told else None,
+            diagnostics=_worth_keeping(told, seen),
         )
 
     def _self_check(self, seen: Seen, *, location_sound: bool | None) -> SelfCheck:
@@ -208,6 +208,13 @@ class Probe:
             text = f"took {elapsed:.1f} s"
             return replace(seen, outcome=Outcome.DEGRADED, symptom=Symptom.SLOW, error=text)
         return seen if self.settings.is_own_contract else judge_departure(seen, self._memory)
+
+
+def _worth_keeping(told: dict[str, str], seen: Seen) -> dict[str, str] | None:
+    """The headers of a good answer help nobody; that a token was issued, or its time, does."""
+    if seen.error is None:
+        told = {name: told[name] for name in ("token", "arrival_ms") if name in told}
+    return told or None
 
 
 async def run_once(

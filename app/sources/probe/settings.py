@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, SecretStr, mod
 
 from app.clients.dial import Limits
 from app.clients.mail import Security
+from app.core.desync import PROBE as DESYNC
 from app.core.types import Client
 
 
@@ -200,6 +201,17 @@ class ProbeSettings(BaseModel):
         """Whether the operator lets it sign in."""
         given = next((v for k, v in self.headers.items() if k.lower() == "authorization"), "")
         return len(given.split()) > 1
+
+
+def intervals_of(probes: Iterable[ProbeSettings]) -> dict[tuple[str, str], float]:
+    """(probe, location) → seconds between two results, those of derived signals among them."""
+    found = {}
+    for probe in probes:
+        found[(probe.name, probe.location)] = probe.interval_seconds
+        if probe.check in SIGNED_IN - {CheckKind.TOKEN}:
+            key = (DESYNC, probe.location)
+            found[key] = min(probe.interval_seconds, found.get(key, probe.interval_seconds))
+    return found
 
 
 def needs_account(probes: Iterable[ProbeSettings], account: ProbeAccount | None) -> str | None:
