@@ -1,0 +1,46 @@
+"""Columns that the tables share: instants, long counters, indexes on some of the rows."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, TypeDecorator, text
+from sqlalchemy.engine import Dialect
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC instant; SQLite keeps it as naive text, PostgreSQL as timestamptz."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Bring to UTC on the way in; a naive instant is a bug and refused."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            msg = "a naive datetime reached the database"
+            raise ValueError(msg)
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Attach UTC on the way out."""
+        del dialect
+        if value is None:
+            return None
+        result: datetime = value
+        return result.replace(tzinfo=UTC) if result.tzinfo is None else result.astimezone(UTC)
+
+
+# SQLite counts up only an INTEGER primary key by itself; PostgreSQL needs 64 bits.
+BIG = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def instant(*, nullable: bool = False, index: bool = False) -> Any:
+    """Column of an instant."""
+    return Column(Instant(), nullable=nullable, index=index)
+
+
+def partial_index(name: str, *columns: str, where: str) -> Index:
+    """An index on some of the rows."""
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
