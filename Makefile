@@ -39,7 +39,7 @@ test: setup
 check: setup style story kills test
 
 style: setup
-	$(BIN)/ruff format --check app tests bench alembic docs/examples
+	$(BIN)/ruff format --check app tests bench alembic docs/examples docs/receivers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
