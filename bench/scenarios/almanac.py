@@ -16,17 +16,15 @@ MOMENT = re.compile(r"(-?\d+) (\d{1,2}):(\d\d)(?::(\d\d))?")
 HUMP_HOURS = 1.9  # width of a hump
 
 
-@lru_cache(maxsize=64)
-def _day_text(day: int) -> str:
-    return datetime.fromtimestamp(day * 86400, UTC).strftime("%Y-%m-%dT")
+@lru_cache(maxsize=8192)
+def _minute_text(minute: int) -> str:
+    return datetime.fromtimestamp(minute * 60, UTC).strftime("%Y-%m-%dT%H:%M:")
 
 
 def stamp(at: int) -> str:
     """Write an instant as RFC 3339 in UTC with milliseconds."""
-    seconds, ms = divmod(at, 1000)
-    day, seconds = divmod(seconds, 86400)
-    hour, seconds = divmod(seconds, 3600)
-    return f"{_day_text(day)}{hour:02d}:{seconds // 60:02d}:{seconds % 60:02d}.{ms:03d}Z"
+    minute, ms = divmod(at, MINUTE)
+    return f"{_minute_text(minute)}{ms // 1000:02d}.{ms % 1000:03d}Z"
 
 
 def moment(at: int) -> datetime:

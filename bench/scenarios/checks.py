@@ -135,14 +135,15 @@ class Checks:
             if since <= at < until:
                 yield from self._run(track, number, at, bits)
 
-    def _run(self, track: _Track, number: int, at: int, bits: int) -> Iterator[Line]:
+    def _run(self, track: _Track, number: int, at: int, bits: int) -> Sequence[Line]:
+        """The arrivals of one run: none if it was lost, two if it came twice."""
         label, symptom = "healthy", ""
         if track.faults or track.spoilt:
             label, symptom = self._verdict(track, number, at, bits)
         if label == "healthy" and bits & _LOW < self._false:
             label, symptom = "probe_false", "timeout" if bits & 1 else "http5xx"
         if symptom == LOST:
-            return
+            return ()
         more = mix((track.base + 2 * number + 2) & ((1 << 64) - 1))
         latency = round(self._latency * _NORMAL[more & 1023], 1)
         word = f"{more:016x}"
@@ -157,10 +158,11 @@ class Checks:
         if ((more >> 20) & _LOW) < self._late * (_LOW + 1):
             arrival += int(self._late_mean * _EXPONENTIAL[(more >> 30) & 1023])
         ref = f"p-{track.service}-{track.vantage}-{number}"
-        yield Line(arrival, ref, "probe_result", label, body)
+        line = Line(arrival, ref, "probe_result", label, body)
         if (more >> 43) < self._twice * (_LOW + 1):
             again = arrival + int(self._twice_mean * _EXPONENTIAL[(more >> 12) & 1023])
-            yield Line(again, ref + "+", "probe_result", label, body)
+            return line, line._replace(at=again, ref=ref + "+")
+        return (line,)
 
     def _verdict(self, track: _Track, number: int, at: int, bits: int) -> tuple[str, str]:
         """What goes wrong in this run: label and class of symptom; healthy and none if nothing."""

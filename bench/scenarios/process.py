@@ -144,6 +144,10 @@ def _vendor(world: World, draw: Draw, plan: FaultPlan) -> None:
     plan.services = _services(world, draw)
     if len(plan.services) > 1:
         plan.stagger = p["stagger_minutes"]
+    elif draw.chance(p["slow_burn"]):
+        plan.rate = round(draw.amount(p["slow_rate"]), 2)
+        plan.duration = round(draw.amount(p["slow_minutes"]))
+        plan.cycle, plan.again = [], None
     elif draw.chance(p["regional"]):
         plan.kind = "regional"
         plan.sites = [draw.of(world.sites)["name"]]

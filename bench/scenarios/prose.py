@@ -100,6 +100,7 @@ def post(
     end: datetime | None = None,
     following: datetime | None = None,
     first: bool = False,
+    spelling: str = "new",
 ) -> str:
     """One post: its labelled lines, those that the vendor gives at this point of the story."""
     over = end is not None
@@ -114,12 +115,25 @@ def post(
         (("Root cause" if over else "Preliminary root cause"), "" if first else cause),
         ("Next update by", when(following) if following and not first else ""),
     ]
-    text = "\n\n".join(f"{label}: {value}" for label, value in parts if value)
+    labels = SPELLINGS[spelling]
+    text = "\n\n".join(f"{labels.get(label, label)}: {value}" for label, value in parts if value)
     if first:
         text += "\n\nWe'll provide an update within 30 minutes."
     return text + ("\n\nThis is the final update for the event." if over else "")
 
 
+# the labels are not always written alike
+SPELLINGS: dict[str, dict[str, str]] = {
+    "new": {},
+    "old": {
+        "User impact": "User Impact",
+        "Current status": "Current Status",
+        "Final status": "Final Status",
+        "Start time": "Incident Start Time",
+        "End time": "Incident End Time",
+        "Next update by": "Next Update by",
+    },
+}
 STATUS = {
     "reported": "We've received reports of a potential issue.",
     "investigating": "We're investigating a potential issue and checking for impact to your "

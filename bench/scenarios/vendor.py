@@ -169,12 +169,14 @@ class Vendor:
             "suspended": "investigationSuspended",
             "open": "",
         }[made.plan.outcome]
+        title = ""
         life = ["investigating", *middle] + ([end] if end else [])
         step = (last - made.posted) / max(1, len(life) - 1)
         rename = made.plan.rename
         if rename is None:
             rename = draw.chance(self._p["rename"])
         cause, posts = draw.of(prose.CAUSES), []
+        spelling = "old" if draw.chance(self._p["old_labels"]) else "new"
         for place, status in enumerate(life):
             inner = 0 < place < len(life) - 1
             at = made.posted + round(step * (place + (draw.uniform(-0.3, 0.3) if inner else 0)))
@@ -185,11 +187,16 @@ class Vendor:
             text = prose.post(
                 title=title, service=made.service, symptom=made.symptom, status=status,
                 listed=made.listed, scope=made.scope, cause=cause, first=place == 0,
+                spelling=spelling,
                 start=_moment(made.stated_start),
                 end=moment(made.resolved - 4 * MINUTE) if over and made.resolved else None,
                 following=moment(at + round(step)) if inner else None,
             )  # fmt: skip
             posts.append(_Post(at=at, status=status, title=title, text=text))
+        if made.classification == "incident" and end == "serviceRestored" and draw.chance(self._p["review"]):
+            # comes days after the end and opens nothing
+            at, status = last + round(draw.uniform(1, 5) * DAY), "postIncidentReviewPublished"
+            posts.append(_Post(at=at, status=status, title=title, text=prose.STATUS[status]))
         return posts
 
     def _middle(self, made: Advisory, draw: Draw) -> list[str]:
@@ -229,7 +236,7 @@ class Vendor:
         if closed and made.stated_start is not None:
             start = made.stated_start  # on closure the field jumps back to what the text says
         feature, group = prose.FEATURES[made.service]
-        over = last.status == "serviceRestored"
+        over = last.status in {"serviceRestored", "postIncidentReviewPublished"}
         return {
             "startDateTime": _graph(start),
             "endDateTime": _graph(made.resolved) if closed and made.resolved else None,

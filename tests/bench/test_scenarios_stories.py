@@ -14,9 +14,12 @@ ROOT = Path(__file__).resolve().parents[2]
 GRAPH_STATUSES = {
     "investigating", "serviceDegradation", "serviceInterruption", "restoringService",
     "verifyingService", "extendedRecovery", "serviceRestored", "falsePositive",
-    "investigationSuspended",
+    "investigationSuspended", "postIncidentReviewPublished",
 }  # fmt: skip
-START = re.compile(r"Start time: \w+day, \w+ \d{1,2}, \d{4}, at \d{1,2}:\d\d [AP]M UTC")
+RESOLVED = {"serviceRestored", "falsePositive", "postIncidentReviewPublished"}
+START = re.compile(
+    r"(?:Incident Start T|Start t)ime: \w+day, \w+ \d{1,2}, \d{4}, at \d{1,2}:\d\d [AP]M UTC"
+)
 
 
 def lines(name: str, seed: int = 2, **options) -> list[Line]:
@@ -56,7 +59,7 @@ def test_advisories_are_what_graph_serves(name: str) -> None:
         stamps = [post["createdDateTime"] for post in body["posts"]]
         assert stamps == sorted(stamps)
         assert len(body["posts"]) >= len(last.get(body["id"], {"posts": []})["posts"])
-        assert body["isResolved"] == (body["status"] in {"serviceRestored", "falsePositive"})
+        assert body["isResolved"] == (body["status"] in RESOLVED)
         assert (body["endDateTime"] is not None) == body["isResolved"]
         told, start = truth[body["id"]], datetime.fromisoformat(body["startDateTime"])
         if body["isResolved"]:
@@ -67,7 +70,9 @@ def test_advisories_are_what_graph_serves(name: str) -> None:
         last[body["id"]] = body
     for body in last.values():
         texts = [post["description"]["content"] for post in body["posts"]]
-        assert all("User impact: " in text and "Title: " in text for text in texts)
+        if body["status"] == "postIncidentReviewPublished":
+            assert texts.pop() == "A post-incident report has been published."
+        assert all("user impact: " in text.lower() and "Title: " in text for text in texts)
         assert not START.search(texts[0])
         assert all(START.search(text) for text in texts[1:])
 
