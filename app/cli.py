@@ -14,6 +14,7 @@ from typing import Any
 
 from app.core.errors import AppError, SettingsError
 from app.kit import logs
+from app.kit.lean import leave_out
 
 
 class WrongUsage(Exception):  # noqa: N818 - a word of the field
@@ -25,6 +26,7 @@ Command = Callable[[argparse.Namespace], int]
 
 def _serve(arguments: argparse.Namespace) -> int:
     gc.disable()  # nothing of what the start makes is garbage; looking for it costs a fifth of it
+    leave_out()
     import uvicorn  # noqa: PLC0415 - slow to import, and only this command needs it
 
     from app.bootstrap import LOOPBACK, ROLES, create_app  # noqa: PLC0415 - the same

@@ -9,7 +9,6 @@ from typing import Any, Protocol, TypeAlias
 import httpx
 
 from app.clients.errors import VendorError
-from app.kit.certificates import UnreadableCertificate, read_certificate
 
 Stamp: TypeAlias = tuple[int, int, int] | None  # of a file: when it changed, its size, its inode
 
@@ -58,6 +57,9 @@ class Certificate:
         Raises:
             VendorError: the file cannot be used.
         """
+        # Reading certificates is slow to import, and only this kind of credential needs it.
+        from app.kit.certificates import UnreadableCertificate, read_certificate  # noqa: PLC0415
+
         try:
             made = read_certificate(Path(self.file), self.password)
         except UnreadableCertificate as error:

@@ -3,9 +3,10 @@
 import hashlib
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 STATIC = {
     "console.css": "text/css; charset=utf-8",
@@ -37,8 +38,11 @@ def version() -> str:
 
 
 @cache
-def environment() -> Environment:
+def environment() -> "Environment":
     """The template environment; compiled templates are kept."""
+    # The start does not wait for it: the first page does.
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
+
     return Environment(
         loader=PackageLoader("app.web"),
         autoescape=True,
