@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 10.0  # time of the story between folds of time alone
 LEAST_WAIT = 0.15  # real seconds between folds, so that a storm is folded in gulps
+REST = 3.0  # times that a fold took: how long it then leaves the interpreter to a storm's intake
+MOST_REST = 2.0  # real seconds that it rests at most
 BACKOFF_SECONDS = 2.0  # real seconds after a step that failed
 STOP_SECONDS = 25.0  # real seconds that a loop may take to end
 
@@ -33,6 +36,7 @@ async def fold_loop(fold: Fold, bell: Bell, stop: asyncio.Event, *, speed: float
     pause = max(TICK_SECONDS / speed, LEAST_WAIT)
     while not stop.is_set():
         more = False
+        begun = time.monotonic()
         for tenant in fold.tenants:
             try:
                 more = await fold.step(tenant) or more
@@ -42,9 +46,13 @@ async def fold_loop(fold: Fold, bell: Bell, stop: asyncio.Event, *, speed: float
             except Exception:  # a loop survives its step
                 log.exception("fold_failed", extra={"tenant": tenant})
                 await asyncio.sleep(BACKOFF_SECONDS)
-        if not more:
-            await asyncio.sleep(LEAST_WAIT)
-            await bell.wait(max(pause - LEAST_WAIT, 0.01))
+        if more and not bell.is_rung:
+            continue
+        wait = LEAST_WAIT
+        if bell.is_rung:  # more came in meanwhile, from callers who wait for the same interpreter
+            wait = min(max(REST * (time.monotonic() - begun), LEAST_WAIT), MOST_REST, pause)
+        await asyncio.sleep(wait)
+        await bell.wait(max(pause - wait, 0.01))
 
 
 async def paced_loop(name: str, work: Paced, stop: asyncio.Event, *, speed: float) -> None:

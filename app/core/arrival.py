@@ -108,11 +108,12 @@ class Digests:
     def ids_of(self, contents: Iterable[bytes]) -> list[bytes]:
         """The derived ids of signals, eight bytes each."""
         copy = self._id.copy  # a copy of a keyed state costs less than keying a new one
-        ids = []
+        ids: list[bytes] = []
+        add = ids.append
         for content in contents:
             digest = copy()
             digest.update(content)
-            ids.append(digest.digest())
+            add(digest.digest())
         return ids
 
     def actor_of(self, role: bytes, name: str) -> str:

@@ -13,6 +13,11 @@ class Bell:
         """Wake the waiter; must be called on the event loop's thread."""
         self._event.set()
 
+    @property
+    def is_rung(self) -> bool:
+        """Whether it was rung since the last wait ended."""
+        return self._event.is_set()
+
     async def wait(self, timeout_seconds: float) -> bool:
         """Wait for a ring, at most so long; True when rung."""
         try:

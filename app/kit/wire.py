@@ -1,7 +1,7 @@
 """Reading of bodies that hold one record, an array or lines of records, good and bad apart."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -17,6 +17,13 @@ PATH = re.compile(r" - at `(\$[^`]*)`$")
 KEY = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 MEMBER = re.compile(r"(?:unknown|required) field `(.*?)`")
 UNTOLD = "Input data was truncated"  # msgspec's word for an end that came too soon
+HALF = "A text holds half of a surrogate pair, which is no character."
+# An escape in a text, whole; the group is half of a surrogate pair (RFC 8259, section 8.2).
+ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\."
+)
+MASK = b"______"  # as long as an escape
 TOO_DEEP = "The JSON is nested too deeply."
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -77,6 +84,8 @@ class RecordReader(Generic[R]):
         except (msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
             return Records([], [], [_fault(0, error)])
         except msgspec.DecodeError as error:
+            if _holds_half(body):
+                return Records([], [], [Fault(0, HALF, "")])
             raise BodyRefused(_plain(error)) from error
 
     def _read_array(self, body: bytes) -> Records[R]:
@@ -88,12 +97,33 @@ class RecordReader(Generic[R]):
         return Records(items, range(len(items)), [])
 
     def _read_each(self, body: bytes) -> Records[R]:
+        parts: Sequence[bytes | msgspec.Raw]
         try:
             parts = self._raw.decode(body)
         except UNREADABLE as error:
-            raise BodyRefused(_plain(error)) from error
+            parts = self._read_halved(body)
+            if not parts:
+                raise BodyRefused(_plain(error)) from error
         _check_count(len(parts), ARRAY_LIMIT, "array")
         return self._decode_each(enumerate(parts))
+
+    def _read_halved(self, body: bytes) -> list[bytes]:
+        """Take an array apart in which half a surrogate pair made the decoder give up.
+
+        It is masked by as many bytes of text, so that each part is found where it stands.
+        """
+        masked = _mask_halves(body)
+        if masked == body:
+            return []
+        parts, position = [], 0
+        try:
+            for part in self._raw.decode(masked):
+                position = masked.index(bytes(part), position)
+                parts.append(body[position : position + len(bytes(part))])
+                position += len(bytes(part))
+        except UNREADABLE:
+            return []
+        return parts
 
     def _read_lines(self, body: bytes) -> Records[R]:
         lines = body.count(b"\n") + (0 if body.endswith(b"\n") or not body else 1)
@@ -109,23 +139,32 @@ class RecordReader(Generic[R]):
         _check_count(len(parts), LINE_LIMIT, "body")
         return self._decode_each(iter(parts))
 
-    def _decode_each(
-        self, parts: "Iterator[tuple[int, bytes]] | enumerate[msgspec.Raw]"
-    ) -> Records[R]:
+    def _decode_each(self, parts: "Iterator[tuple[int, bytes | msgspec.Raw]]") -> Records[R]:
         found: Records[R] = Records([], [], [])
         indexes: list[int] = []
         for index, part in parts:
             try:
                 found.items.append(self._one.decode(part))
             except UNREADABLE as error:
-                found.faults.append(_fault(index, error))
+                halved = not isinstance(error, msgspec.ValidationError) and _holds_half(bytes(part))
+                found.faults.append(Fault(index, HALF, "") if halved else _fault(index, error))
             else:
                 indexes.append(index)
         found.indexes = indexes
         return found
 
 
+def _mask_halves(body: bytes) -> bytes:
+    return ESCAPE.sub(lambda found: MASK if found[1] else found[0], body)
+
+
+def _holds_half(body: bytes) -> bool:
+    return any(found[1] for found in ESCAPE.finditer(body))
+
+
 def _is_lines(content_type: str | None) -> bool:
+    if content_type == JSON:  # as nearly all say it
+        return False
     media, _, parameters = (content_type or "").partition(";")
     charset = parameters.lower().partition("charset=")[2].split(";")[0].strip(' "')
     if charset not in {"", "utf-8", "utf8", "us-ascii"}:

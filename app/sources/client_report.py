@@ -2,18 +2,17 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
-from app.core.arrival import HOW_TO_LIST, NOBODY, Arrival, Classify, Digests, arrive, known_service
-from app.core.batch import REPORT_FIELDS, Batch, signal_id
-from app.core.errors import InvalidInput, UnsupportedMediaType
+from app.core.arrival import HOW_TO_LIST, NOBODY, Arrival, Classify, Digests, known_service
 from app.core.policy import DEFAULT_POLICY, Policy
 from app.core.signal import ClientReport
 from app.core.types import Client, SignalKind, Symptom, TenantId
 from app.kit.scrub import scrub
-from app.kit.wire import BodyRefused, Fault, MediaRefused, RecordReader, Records
+from app.kit.wire import Fault, Records
+from app.sources.reading import BodyReader, Parsed, parsed
 
 MESSAGE_KEPT = 500  # characters of a message that are stored
 CODE_KEPT = 120  # characters of a code that are stored
@@ -40,35 +39,12 @@ class ClientReportWire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     count: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """What a body held: the good reports as a batch, and the refused ones."""
-
-    batch: Batch
-    rejected: list[Fault]
-
-    @property
-    def good(self) -> list[ClientReport]:
-        """The good reports as objects; for readers of few."""
-        return [
-            ClientReport(id=signal_id(key), **dict(zip(REPORT_FIELDS, row, strict=True)))
-            for key, row in zip(self.batch.ids, self.batch.rows, strict=True)
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Meaning:
-    """What of a row is the same in many reports, or why they are refused (detail, pointer)."""
-
-    fault: tuple[str, str] | None
-    service: str = ""
-    client: Client = Client.OTHER
-    symptom: Symptom = Symptom.OTHER
-    fine: str | None = None
-    weight: float = 0.0
-    code: str | None = None
-    region: str | None = None
-    network: str | None = None
+# What of a row is the same in many reports, or why they are refused (detail, pointer): fault,
+# service, client, symptom, code, fine, region, network, weight. A plain tuple unpacks fastest.
+_Meaning: TypeAlias = tuple[
+    tuple[str, str] | None,
+    str, Client, Symptom, str | None, str | None, str | None, str | None, float,
+]  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -100,63 +76,43 @@ class _Desk:
         return actor
 
 
-class ClientReportReader:
+class ClientReportReader(BodyReader[ClientReportWire, ClientReport]):
     """Reads bodies of client reports; ``key`` is the secret under which identities are hashed."""
 
     def __init__(self, classify: Classify, *, key: bytes, policy: Policy = DEFAULT_POLICY) -> None:
-        self._classify = classify
-        self._key = key
-        self._policy = policy
-        self._records = RecordReader(ClientReportWire)
-        self._encode = msgspec.msgpack.Encoder().encode
+        super().__init__(ClientReportWire, classify, key=key, policy=policy)
         self._desks: dict[TenantId, _Desk] = {}
         self._meanings: dict[tuple[object, ...], _Meaning] = {}
         self._texts: dict[int, str] = {}
 
-    def parse(
-        self, tenant: TenantId, body: bytes, content_type: str | None, *, now: datetime
-    ) -> Parsed:
-        """Read an object, an array or NDJSON that arrived now; bad records are told apart.
-
-        Raises:
-            UnsupportedMediaType: the content type is neither JSON nor NDJSON.
-            InvalidInput: the body cannot be read as a whole.
-        """
-        try:
-            records = self._records.read(body, content_type)
-        except MediaRefused as error:
-            raise UnsupportedMediaType(str(error)) from error
-        except BodyRefused as error:
-            errors = [{"pointer": "", "detail": str(error)}]
-            raise InvalidInput(str(error), errors=errors) from error
-        return self._translate(tenant, records, arrive(now, self._policy))
-
     def _translate(
         self, tenant: TenantId, records: Records[ClientReportWire], arrival: Arrival
-    ) -> Parsed:
+    ) -> Parsed[ClientReport]:
         desk = self._desk(tenant)
         contents: list[bytes] = []
         rows: list[tuple[Any, ...]] = []
         rejected = records.faults
         # Looked up once: this loop is the dearest part of intake.
-        encode, reporters = self._encode, desk.reporters
-        meanings, texts = self._meanings, self._texts
+        encode, add, put = self._encode, contents.append, rows.append
+        reporter_of, meaning_of, text_of = desk.reporters.get, self._meanings.get, self._texts.get
         now, oldest = arrival.now, arrival.oldest
         for index, report in zip(records.indexes, records.items, strict=True):
+            status = report.http_status
             key = (
                 report.service,
                 report.client,
                 report.code,
-                report.http_status,
+                status,
                 report.symptom,
                 report.region,
                 report.network,
             )
-            meaning = meanings.get(key) or self._learn(key, report)
+            fault, service, client, symptom, code, fine, region, network, weight = meaning_of(
+                key
+            ) or self._learn(key, report)
             message = report.message
             if message:
-                message = texts.get(hash(message)) or self._scrub(message)
-            fault = meaning.fault
+                message = text_of(hash(message)) or self._scrub(message)
             at, late, clamped = report.occurred_at, False, False
             if at is None or not (oldest <= at <= now and at.tzinfo is UTC):
                 try:
@@ -166,30 +122,30 @@ class ClientReportReader:
             if fault is not None:
                 rejected.append(Fault(index, *fault))
                 continue
-            contents.append(encode(report) if report.id is None else b"i" + report.id.encode())
-            rows.append(
+            name = report.id
+            add(encode(report) if name is None else b"i" + name.encode())
+            put(
                 (
-                    meaning.service,
-                    meaning.client,
-                    meaning.symptom,
-                    reporters.get(hash(report.reporter)) or desk.actor(report),
+                    service,
+                    client,
+                    symptom,
+                    reporter_of(hash(report.reporter)) or desk.actor(report),
                     at,
                     now,
-                    meaning.code,
-                    meaning.fine,
-                    report.http_status,
+                    code,
+                    fine,
+                    status,
                     message or None,
-                    meaning.region,
-                    meaning.network,
+                    region,
+                    network,
                     report.count or 1,
-                    meaning.weight,
+                    weight,
                     late,
                     clamped,
                 )
             )
-        rejected.sort(key=lambda one: one.index)
         ids = desk.digests.ids_of(contents)
-        return Parsed(Batch(SignalKind.CLIENT_REPORT, ids, rows), rejected)
+        return parsed(ClientReport, SignalKind.CLIENT_REPORT, ids, rows, rejected)
 
     def _desk(self, tenant: TenantId) -> _Desk:
         desk = self._desks.get(tenant)
@@ -213,13 +169,13 @@ class ClientReportReader:
         service = known_service(report.service)
         if service is None:
             reason = f"Unknown service {report.service!r}: {HOW_TO_LIST}."
-            return _Meaning((reason, "/service")), False
+            return _refused(reason, "/service"), False
         if not (report.code or report.http_status or report.message or report.symptom):
             reason = "Give at least one of symptom, code, http_status, message."
-            return _Meaning((reason, "")), False
+            return _refused(reason, ""), False
         for name in ("region", "network"):
             if not (getattr(report, name) or "").isprintable():
-                return _Meaning(("Control characters are not taken here.", f"/{name}")), False
+                return _refused("Control characters are not taken here.", f"/{name}"), False
         found = self._classify(
             report.code or None,
             report.http_status,
@@ -228,17 +184,12 @@ class ClientReportReader:
             client=report.client,
             service=service,
         )
-        meaning = _Meaning(
-            None,
-            service=service,
-            client=report.client or Client.OTHER,
-            symptom=found.symptom,
-            fine=found.fine,
-            weight=found.weight,
-            code=(scrub(found.code, CODE_KEPT) or None) if found.code else None,
-            region=report.region or None,
-            network=report.network or None,
-        )
+        code = (scrub(found.code, CODE_KEPT) or None) if found.code else None
+        client, region = report.client or Client.OTHER, report.region or None
+        meaning = (
+            None, service, client, found.symptom, code, found.fine, region, report.network or None,
+            found.weight,
+        )  # fmt: skip
         return meaning, found.sure
 
     def _scrub(self, message: str) -> str:
@@ -246,3 +197,7 @@ class ClientReportReader:
             self._texts.clear()
         kept = self._texts[hash(message)] = scrub(message, MESSAGE_KEPT)
         return kept
+
+
+def _refused(detail: str, pointer: str) -> _Meaning:
+    return (detail, pointer), "", Client.OTHER, Symptom.OTHER, None, None, None, None, 0.0

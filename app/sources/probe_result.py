@@ -1,20 +1,18 @@
 """Probe results as they come over the wire: read, judged one by one and normalized."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 
-from app.core.arrival import HOW_TO_LIST, Arrival, Classify, Digests, arrive, known_service
-from app.core.batch import RESULT_FIELDS, Batch, signal_id
+from app.core.arrival import HOW_TO_LIST, Arrival, Classify, Digests, known_service
 from app.core.catalogue import OTHER
-from app.core.errors import InvalidInput, UnsupportedMediaType
 from app.core.policy import DEFAULT_POLICY, Policy
 from app.core.signal import ProbeResult
 from app.core.types import Client, Outcome, SelfCheck, SignalKind, Symptom, TenantId
 from app.kit.scrub import scrub
-from app.kit.wire import BodyRefused, Fault, MediaRefused, RecordReader, Records
+from app.kit.wire import Fault, Records
+from app.sources.reading import BodyReader, Parsed, parsed
 
 ERROR_KEPT = 500  # characters of an error text that are stored
 NOWHERE = "default"  # the location of a result that names none
@@ -62,54 +60,16 @@ class ProbeResultWire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     diagnostics: Told | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """What a body held: the good results as a batch, and the refused ones."""
-
-    batch: Batch
-    rejected: list[Fault]
-
-    @property
-    def good(self) -> list[ProbeResult]:
-        """The good results as objects; for readers of few."""
-        return [
-            ProbeResult(id=signal_id(key), **dict(zip(RESULT_FIELDS, row, strict=False)))
-            for key, row in zip(self.batch.ids, self.batch.rows, strict=True)
-        ]
-
-
-class ProbeResultReader:
+class ProbeResultReader(BodyReader[ProbeResultWire, ProbeResult]):
     """Reads bodies of probe results; ``key`` makes the derived ids this installation's own."""
 
     def __init__(self, classify: Classify, *, key: bytes, policy: Policy = DEFAULT_POLICY) -> None:
-        self._classify = classify
-        self._key = key
-        self._policy = policy
-        self._records = RecordReader(ProbeResultWire)
-        self._encode = msgspec.msgpack.Encoder().encode
+        super().__init__(ProbeResultWire, classify, key=key, policy=policy)
         self._digests: dict[TenantId, Digests] = {}
-
-    def parse(
-        self, tenant: TenantId, body: bytes, content_type: str | None, *, now: datetime
-    ) -> Parsed:
-        """Read an object, an array or NDJSON that arrived now; bad records are told apart.
-
-        Raises:
-            UnsupportedMediaType: the content type is neither JSON nor NDJSON.
-            InvalidInput: the body cannot be read as a whole.
-        """
-        try:
-            records = self._records.read(body, content_type)
-        except MediaRefused as error:
-            raise UnsupportedMediaType(str(error)) from error
-        except BodyRefused as error:
-            errors = [{"pointer": "", "detail": str(error)}]
-            raise InvalidInput(str(error), errors=errors) from error
-        return self._translate(tenant, records, arrive(now, self._policy))
 
     def _translate(
         self, tenant: TenantId, records: Records[ProbeResultWire], arrival: Arrival
-    ) -> Parsed:
+    ) -> Parsed[ProbeResult]:
         digests = self._digests.get(tenant)
         if digests is None:
             digests = Digests(self._key, tenant, SignalKind.PROBE_RESULT)
@@ -129,9 +89,8 @@ class ProbeResultReader:
                 continue
             named = b"" if result.id is None else b"i" + result.id.encode()
             contents.append(named or self._encode(result))
-        rejected.sort(key=lambda one: one.index)
         ids = digests.ids_of(contents)
-        return Parsed(Batch(SignalKind.PROBE_RESULT, ids, rows), rejected)
+        return parsed(ProbeResult, SignalKind.PROBE_RESULT, ids, rows, rejected)
 
     def _row(self, result: ProbeResultWire, arrival: Arrival) -> tuple[Any, ...]:
         at, late, clamped = arrival.settle(result.occurred_at)

@@ -230,3 +230,32 @@ def test_another_media_type_is_refused(reader, media):
 
 def test_a_charset_may_be_stated(reader):
     assert parse(reader, wire(), 'Application/JSON; charset="UTF-8"').good
+
+
+KEPT = r"\ud800 as a text"  # a backslash and what follows it
+
+
+@pytest.mark.parametrize("half", [r"\ud800", r"\udc00", r"\ud83d\ud83d", r"\\\uD8aa"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_half_a_surrogate_pair_rejects_its_record_alone(
+    reader: ClientReportReader, half: str, place: int
+) -> None:
+    good = [wire(message=KEPT, id=str(n)) for n in range(3)]
+    parts = [json.dumps(one) for one in good]
+    parts[place] = parts[place].replace("as a text", half)
+    for joined, media in (("[" + " , ".join(parts) + "]", JSON), ("\n".join(parts), LINES)):
+        found = reader.parse(TENANT, joined.encode(), media, now=NOW)
+        assert [fault.index for fault in found.rejected] == [place]
+        assert "surrogate" in found.rejected[0].detail
+        assert [report.message for report in found.good] == [KEPT] * 2
+
+
+def test_half_a_surrogate_pair_in_one_report_is_told(reader: ClientReportReader) -> None:
+    found = parse(reader, b'{"service": "exchange-online", "message": "\\ud800"}')
+    assert not found.good
+    assert "surrogate" in found.rejected[0].detail
+
+
+def test_a_cut_array_is_still_cut(reader: ClientReportReader) -> None:
+    with pytest.raises(InvalidInput):
+        parse(reader, b'[{"service": "exchange-online", "message": "\\ud800"}, {')
