@@ -87,10 +87,17 @@ class Process:
             self.process.wait()
 
 
+def _environment() -> dict[str, str]:
+    """Ours, but byte code is kept, as on any machine where nobody forbade it."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+
+
 def _start(arguments: Sequence[str], port: int) -> Process:
     log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process is looked at
     begun = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=log, stderr=log)
+    process = subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, stdout=log, stderr=log, env=_environment()
+    )
     return Process(process, port, begun, log)
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from app.core.batch import Batch, batch_of_reports, batch_of_results
 from app.core.errors import Overloaded
 from app.core.maintenance import Window, excused_batch
-from app.core.signal import Advisory, ClientReport, Command, ProbeResult
+from app.core.signal import Advisory, ClientReport, ProbeResult
 from app.core.types import SignalKind, TenantId
 from app.flow.seen import Seen
 from app.kit.ids import new_id
@@ -177,25 +177,6 @@ class Intake:
         self._ring()
         return Receipt(intake_id, len(advisories), 0)
 
-    async def append_command(
-        self, tenant: TenantId, command: Command, *, source: str, now: datetime
-    ) -> Receipt:
-        """Store a command that the next fold step carries out, such as an ITSM's news.
-
-        Raises:
-            StorageUnavailable: the database cannot take it; nothing was stored.
-        """
-        intake_id = new_id("int")
-
-        def work(c: Connection) -> None:
-            store.append_signals(
-                c, tenant, (command,), source=source, intake_id=intake_id, received_at=now
-            )
-
-        await self._database.write(work)
-        self._ring()
-        return Receipt(intake_id, 1, 0)
-
     async def _drain(self, lane: _Lane) -> None:
         await asyncio.sleep(0)  # let the requests of this turn of the loop join
         try:
@@ -246,23 +227,6 @@ class Intake:
     def _ring(self) -> None:
         if self._bell is not None:
             self._bell.ring()
-
-
-def append_command_row(
-    c: Connection, tenant: TenantId, command: Command, *, source: str = "api"
-) -> str:
-    """Store the record of a command that is folded in this same transaction; return its id."""
-    intake_id = new_id("int")
-    store.append_signals(
-        c,
-        tenant,
-        (command,),
-        source=source,
-        intake_id=intake_id,
-        received_at=command.received_at,
-        folded=True,
-    )
-    return intake_id
 
 
 def _take(queue: list[_Waiting]) -> tuple[list[_Waiting], list[_Waiting]]:

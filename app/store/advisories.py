@@ -50,17 +50,6 @@ def upsert(
         c.execute(insert(T).values(values))
 
 
-def upsert_many(
-    c: Connection,
-    tenant: TenantId,
-    revisions: Sequence[tuple[Advisory, int]],
-    raw: dict[str, bytes],
-) -> None:
-    """Store several revisions; ``raw`` maps vendor id to the vendor's JSON."""
-    for advisory, revision in revisions:
-        upsert(c, tenant, advisory, raw.get(advisory.vendor_id), revision)
-
-
 def set_incidents(
     c: Connection, tenant: TenantId, vendor_id: str, incidents: Sequence[str]
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from app.core.errors import Overloaded, StorageUnavailable
 from app.core.types import TenantId
-from app.flow.ingest import Intake, append_command_row
+from app.flow.ingest import Intake
 from app.kit.wake import Bell
 from app.store import intake as store
 from app.store.engine import Database
@@ -203,10 +203,19 @@ async def test_advisories_are_stored_as_often_as_they_are_brought(database: Data
     assert nothing.accepted == 0
 
 
-async def test_a_command_waits_for_the_fold_or_is_folded_with_its_row(database: Database):
+def test_a_command_waits_for_the_fold_unless_it_was_folded_with_its_row(database: Database):
     command = a_command()
-    await Intake(database).append_command(TENANT, command, source="mirror", now=NOW)
-    intake_id = database.write_now(lambda c: append_command_row(c, TENANT, command))
+    for intake_id, folded in (("int_1", False), ("int_2", True)):
+        database.write_now(
+            lambda c, intake_id=intake_id, folded=folded: store.append_signals(
+                c,
+                TENANT,
+                [command],
+                source="api",
+                intake_id=intake_id,
+                received_at=NOW,
+                folded=folded,
+            )
+        )
     (waiting,) = database.read_now(lambda c: store.after(c, TENANT, 0, 0, 9))
-    assert waiting.signals == (command,)
-    assert waiting.intake_id != intake_id
+    assert (waiting.intake_id, waiting.signals) == ("int_1", (command,))
