@@ -22,6 +22,7 @@ from app.core.signal import ProbeResult
 from app.core.state import TenantProfile
 from app.core.types import TenantId
 from app.doors import open_doors
+from app.flow.corroborate import Corroborate
 from app.flow.deliver import Deliver, Pace
 from app.flow.fold import Fold
 from app.flow.foreign import ForeignIntake
@@ -49,6 +50,7 @@ from app.sources.client_report import ClientReportReader
 from app.sources.graph import GraphSettings, Shared, open_graph
 from app.sources.probe import Probe, Toolbox, intervals_of
 from app.sources.probe_result import ProbeResultReader
+from app.sources.status_feed import SharedPages, feeds_of
 from app.store import deliveries, instance, migrate, probes, sources
 from app.store.engine import Database
 from app.web.routes import create_router
@@ -276,6 +278,19 @@ def tenant_loops(
         )
         name = f"graph:{tenant.id}"
         loops[name] = partial(paced_loop, name, poll, speed=speed)
+    for feed in feeds_of(tenant.status_feed, shared.pages):
+        corroborate = Corroborate(
+            context.db,
+            context.clock,
+            feed,
+            tenant=owner,
+            take=context.intake.append_probe_results,
+            announce=context.fold.news,
+            period=timedelta(seconds=tenant.status_feed.poll_seconds),
+            draw=random.SystemRandom().random,
+        )
+        name = f"{feed.name}:{tenant.id}"
+        loops[name] = partial(paced_loop, name, corroborate, speed=speed)
     if tenant.probes:
         loops[f"probes:{tenant.id}"] = probe_schedule(context, tenant, tools).run
     return loops

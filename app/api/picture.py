@@ -101,6 +101,7 @@ class Picture:
                 as_of=source.last_complete_at,
             )
             for source in self.sources
+            if source.kind != "status_feed"  # corroboration: nobody goes blind without it
         ]
 
 

@@ -6,7 +6,6 @@ import contextlib
 import json
 import re
 import secrets
-import ssl
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime, timedelta
@@ -17,17 +16,17 @@ from urllib.parse import quote, urlencode
 import httpx
 import msgspec
 
+from app.clients.answers import read_body, retry_after, unreached
 from app.clients.errors import VendorError
 from app.kit.clock import SystemClock
 
-__all__ = ["GraphClient", "VendorError", "retry_after"]
+__all__ = ["GraphClient", "VendorError"]
 
 PAGE_SIZE = 1000  # documented maximum; asked for by Prefer, because $top suppresses the nextLink
 PAGES_MAX = 200  # 200,000 records; a loop of links ends here
 PAGE_BYTES = 32 * 1024 * 1024  # inflated bytes of one answer
 TOTAL_BYTES = 128 * 1024 * 1024  # inflated bytes of one list
 ERROR_BYTES = 64 * 1024  # kept of an answer that is no success
-LONGEST_WAIT = timedelta(hours=1)  # a Retry-After beyond this is not believed
 
 _CLAIMS = re.compile(r'\bclaims="([A-Za-z0-9+/=_-]+)"')
 _BY_STATUS = {
@@ -174,14 +173,14 @@ class GraphClient:
             async with self._client.stream("GET", address, headers=headers) as response:
                 success = response.is_success
                 limit = self._page_bytes if success else ERROR_BYTES
-                body = await _read(response, limit, cut=not success)
+                body = await read_body(response, limit, cut=not success)
                 self._hear(response)
                 if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
                     await _abandon(response)
         except httpx.TimeoutException as error:
             raise VendorError("timeout", f"Graph did not answer in time: {error!r}") from error
         except httpx.HTTPError as error:
-            raise _unreached(error) from error
+            raise unreached(error, "Graph") from error
         if not success:
             raise _refusal(response, body)
         return _object_in(body, response), len(body)
@@ -212,31 +211,9 @@ def _claims_in(challenge: str) -> str | None:
         return None
 
 
-async def _read(response: httpx.Response, limit: int, *, cut: bool) -> bytes:
-    parts = bytearray()
-    async for part in response.aiter_bytes():
-        parts += part
-        if len(parts) > limit:
-            if cut:
-                return bytes(parts[:limit])
-            raise VendorError("too_large", "An answer is larger than is believable.")
-    return bytes(parts)
-
-
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     port = url.port or {"https": 443, "http": 80}.get(url.scheme)
     return url.scheme, url.host.lower(), port
-
-
-def _unreached(error: httpx.HTTPError) -> VendorError:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLError):
-            return VendorError("tls_failed", f"The certificate of Graph is not trusted: {cause}")
-        cause = cause.__cause__ or cause.__context__
-    if isinstance(error, httpx.DecodingError):
-        return VendorError("odd_body", "The answer of Graph cannot be inflated.")
-    return VendorError("unreachable", f"Graph cannot be reached: {error!r}")
 
 
 def _object_in(body: bytes, response: httpx.Response) -> dict[str, Any]:
@@ -316,19 +293,3 @@ def _unwrapped(error: Mapping[str, Any]) -> tuple[str, str]:
 def _is_absent(word: str, told: str) -> bool:
     hidden = word.casefold() in {"forbidden", "unknownerror"}
     return hidden and "resource doesn't exist for the tenant" in told.casefold()
-
-
-def retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """Read ``Retry-After`` in seconds or as a date, the latter by the answer's own ``Date``."""
-    text = headers.get("retry-after", "").strip()
-    if not text:
-        return None
-    try:
-        wait = timedelta(seconds=float(text))
-    except (ValueError, OverflowError):
-        try:
-            until = parsedate_to_datetime(text)
-            wait = until - parsedate_to_datetime(headers.get("date", ""))
-        except (ValueError, TypeError):
-            return None
-    return min(max(wait, timedelta()), LONGEST_WAIT)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from app.core.events import Event
 from app.core.signal import Advisory, ProbeResult
+from app.core.types import TenantId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +107,29 @@ class AdvisorySource(Protocol):
 
         Raises:
             SourceUnreadable: the read did not complete.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedRead:
+    """What a public page said: results of a check, and in words for people."""
+
+    results: tuple[ProbeResult, ...]
+    said: tuple[str, ...] = ()
+
+
+class StatusFeed(Protocol):
+    """A public page of the vendor that is read on a period."""
+
+    name: str
+    title: str
+
+    async def read(self, *, tenant: TenantId, now: datetime) -> FeedRead:
+        """Read once.
+
+        Raises:
+            SourceUnreadable: the page did not answer as it is known to.
         """
         ...
 

@@ -24,6 +24,7 @@ from app.core.policy import Policy
 from app.sources.graph import GraphSettings
 from app.sources.intake.mapper import MapperSettings
 from app.sources.probe import ProbeAccount, ProbeSettings, needs_account
+from app.sources.status_feed import StatusFeedSettings
 
 _Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -86,6 +87,7 @@ class TenantSettings(_Table):
     timezone: str = "UTC"
     graph: GraphSettings | None = None
     probe_account: ProbeAccount | None = None
+    status_feed: StatusFeedSettings = StatusFeedSettings()
     probes: tuple[ProbeSettings, ...] = ()
 
     @field_validator("timezone")

@@ -17,10 +17,11 @@ _INCIDENTS = IncidentRow.__table__  # type: ignore[attr-defined]  # SQLModel add
 
 INTERVALS = 3  # a source is stale after so many of its intervals …
 GRACE = timedelta(seconds=10)  # … and this
-# Which of the three sightings a kind of source brings; intake formats bring reports or results.
+# Which of the three sightings a kind of source brings; intake formats bring reports or results. A
+# public page speaks as a check does: of one thing, and not for the vendor's record.
 SIGHTINGS: Mapping[str, SourceKind] = {
     "graph": SourceKind.ADVISORY,
-    "status_feed": SourceKind.ADVISORY,
+    "status_feed": SourceKind.PROBE,
     "probe": SourceKind.PROBE,
     "client_report": SourceKind.CLIENT_REPORT,
 }

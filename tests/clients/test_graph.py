@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from app.clients.answers import retry_after
 from app.clients.budget import Budget
-from app.clients.graph import GraphClient, VendorError, retry_after
+from app.clients.graph import GraphClient, VendorError
 from tests.standins.__main__ import StandIns
 from tests.standins.faults import Mode
 
