@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,12 @@ def _serve(arguments: argparse.Namespace) -> int:
         )
     logs.configure()
     listening = _listen(host, server.port)
-    application = create_app(settings, roles=roles, may_migrate=arguments.migrate)
+    application = create_app(
+        settings,
+        roles=roles,
+        may_migrate=arguments.migrate,
+        read_again=partial(read_settings, arguments.config),
+    )
     if host in LOOPBACK:
         print(f"Sextant listens on http://{host}:{server.port}/ (Ctrl-C ends it)", file=sys.stderr)
     config = uvicorn.Config(

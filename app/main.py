@@ -25,4 +25,4 @@ def read_settings(config: str | None = None) -> Settings:
 def app() -> FastAPI:
     """Make the application from the settings of this process."""
     logs.configure()
-    return create_app(read_settings())
+    return create_app(read_settings(), read_again=read_settings)

@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from functools import partial
 from typing import Protocol
@@ -21,6 +20,9 @@ REST = 3.0  # times that a fold took: how long it then leaves the interpreter to
 MOST_REST = 2.0  # real seconds that it rests at most
 BACKOFF_SECONDS = 2.0  # real seconds after a step that failed
 STOP_SECONDS = 25.0  # real seconds that a loop may take to end
+
+
+Loop = Callable[[asyncio.Event], Awaitable[None]]
 
 
 class Paced(Protocol):
@@ -79,20 +81,33 @@ async def guarded(name: str, run: Callable[[], Awaitable[None]], stop: asyncio.E
             await asyncio.sleep(BACKOFF_SECONDS)
 
 
-@asynccontextmanager
-async def running(
-    loops: dict[str, Callable[[asyncio.Event], Awaitable[None]]],
-) -> AsyncIterator[asyncio.Event]:
-    """Run loops until the block ends; then tell them to stop and wait for them."""
-    stop = asyncio.Event()
-    tasks = {
-        asyncio.create_task(guarded(name, partial(loop, stop), stop), name=name)
-        for name, loop in loops.items()
-    }
-    try:
-        yield stop
-    finally:
-        stop.set()
+class Crew:
+    """Loops by name, each told to stop on its own, so that they can come and go."""
+
+    def __init__(self) -> None:
+        self._members: dict[str, tuple[asyncio.Event, asyncio.Task[None]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+    def start(self, name: str, loop: Loop) -> None:
+        """Start a loop; it is started anew when it dies."""
+        if name in self._members:
+            raise ValueError(name)
+        stop = asyncio.Event()
+        task = asyncio.create_task(guarded(name, partial(loop, stop), stop), name=name)
+        self._members[name] = (stop, task)
+
+    async def end(self, names: Iterable[str] | None = None) -> None:
+        """Tell loops to stop, all of them unless named, and wait until they have."""
+        chosen = list(self._members) if names is None else list(names)
+        ending = [self._members.pop(name) for name in chosen]
+        for stop, _ in ending:
+            stop.set()
+        tasks = {task for _, task in ending}
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
             for task in late:

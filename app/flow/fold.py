@@ -81,6 +81,10 @@ class Fold:
         """All tenants, sorted."""
         return tuple(sorted(self._profiles))
 
+    def know(self, profiles: Mapping[TenantId, TenantProfile]) -> None:
+        """Take other tenants from the next step on; what is stored of those that left stays."""
+        self._profiles = profiles
+
     def _profile(self, tenant: TenantId) -> TenantProfile:
         known = self._profiles.get(tenant)
         return known or TenantProfile(id=tenant, users=self._policy.default_users)

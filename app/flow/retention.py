@@ -28,14 +28,14 @@ class Retention:
         db: Database,
         clock: Clock,
         *,
-        tenants: Sequence[TenantId],
+        tenants: Callable[[], Sequence[TenantId]],
         intake: timedelta,
         probe_results: timedelta,
         events: timedelta,
     ) -> None:
         self._db = db
         self._clock = clock
-        self._tenants = tuple(tenants)
+        self._tenants = tenants
         self._intake = intake
         self._probe_results = probe_results
         self._events = events
@@ -43,7 +43,7 @@ class Retention:
     async def step(self) -> timedelta:
         """Delete everything that is due, and give the wait until the next time."""
         now = self._clock.now()
-        for tenant in self._tenants:
+        for tenant in self._tenants():
             unit = partial(retention.forget_intake, tenant=tenant, before=now - self._intake)
             await self._all("intake", unit)
         events = now - self._events

@@ -25,7 +25,7 @@ def count(database: Database, row: type) -> int:
 
 def a_retention(database: Database) -> Retention:
     days = timedelta(days=30)
-    return Retention(database, FixedClock(NOW), tenants=[TENANT], intake=days,
+    return Retention(database, FixedClock(NOW), tenants=lambda: [TENANT], intake=days,
                      probe_results=days, events=days)  # fmt: skip
 
 

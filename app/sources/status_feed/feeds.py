@@ -44,7 +44,9 @@ _REMEDY = "Check that this host reaches the page, or switch [tenants.status_feed
 class SharedPages:
     """Reads each page once per period, however many tenants ask."""
 
-    def __init__(self) -> None:
+    def __init__(self, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        """Prepare; ``transport`` replaces the network."""
+        self._transport = transport
         self._clients: dict[tuple[str | None, float], httpx.AsyncClient] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._kept: dict[str, tuple[datetime, bytes | VendorError]] = {}
@@ -76,7 +78,9 @@ class SharedPages:
     ) -> bytes | VendorError:
         key = (settings.ca_file, settings.timeout_seconds)
         if key not in self._clients:
-            self._clients[key] = http.client(ca_file=key[0], timeout_seconds=key[1])
+            self._clients[key] = http.client(
+                ca_file=key[0], timeout_seconds=key[1], transport=self._transport
+            )
         self.requests += 1
         try:
             return await fetch(self._clients[key], url, limit=PAGE_BYTES, accept=accept)
@@ -176,12 +180,14 @@ class MicrosoftFeed(_Page):
 
     def words(self, body: bytes, now: datetime) -> Sequence[Word]:
         """Read the post; its times are the server's clock and mean nothing."""
+        del now
         try:
             post: Any = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ValueError("no JSON") from error
-        if not isinstance(post, dict) or not isinstance(post.get("Status"), str):
-            raise ValueError("no post with a Status")
+        status = post.get("Status") if isinstance(post, dict) else None
+        if not isinstance(status, str):
+            raise ValueError("no post with a Status")  # noqa: TRY004 - it is the page that is odd
         title = plain_text(str(post.get("Title") or ""))
         message = plain_text(str(post.get("Message") or ""))
         found = understand(title=title, impact_description=message)
@@ -189,7 +195,7 @@ class MicrosoftFeed(_Page):
             Word(
                 service="microsoft-365-admin",
                 feature="administration",
-                outcome=_OUTCOMES.get(post["Status"].casefold(), Outcome.UNKNOWN),
+                outcome=_OUTCOMES.get(status.casefold(), Outcome.UNKNOWN),
                 text=" ".join(f"{title} {message}".split()),
                 symptom=next(iter(found.symptoms), None),
             )

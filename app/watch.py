@@ -1,0 +1,293 @@
+"""Watch: the loops of every tenant, wired from its settings, and followed when those change."""
+
+import asyncio
+import contextlib
+import logging
+import random
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from types import TracebackType
+from typing import Protocol, Self
+
+from app.core.catalogue import SERVICES
+from app.core.errors import SettingsError
+from app.core.maintenance import excused
+from app.core.signal import ProbeResult
+from app.core.state import TenantProfile
+from app.core.types import TenantId
+from app.flow.corroborate import Corroborate
+from app.flow.fold import Fold
+from app.flow.ingest import Intake
+from app.flow.maintenance import Maintenance
+from app.flow.poll import Cadence, Poll
+from app.flow.probe import Known, ProbeSchedule
+from app.kit.clock import Clock
+from app.settings import Settings
+from app.settings.model import TenantSettings
+from app.sources.graph import GraphSettings, Shared, open_graph
+from app.sources.probe import Probe, Toolbox, intervals_of
+from app.sources.status_feed import SharedPages, feeds_of
+from app.store import probes, sources
+from app.store.engine import Database
+from app.workers import Crew, Loop, paced_loop
+
+log = logging.getLogger(__name__)
+
+FIRST_READS = timedelta(milliseconds=100)  # between the first reads of two tenants, on average
+
+
+class Rooms(Protocol):
+    """What the loops of a tenant work with; the application's context is one."""
+
+    db: Database
+    clock: Clock
+    settings: Settings
+    fold: Fold
+    intake: Intake
+    maintenance: Maintenance
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What the sources of all tenants share."""
+
+    graph: Shared
+    feeds: SharedPages
+    tools: Toolbox
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self.graph.aclose()
+        await self.feeds.aclose()
+        self.tools.close()
+
+
+def profile_of(tenant: TenantSettings, default_users: int) -> TenantProfile:
+    """What the engine knows of a tenant beforehand."""
+    return TenantProfile(
+        id=TenantId(tenant.id),
+        users=tenant.users or default_users,
+        external=frozenset(probe.location for probe in tenant.probes if probe.external),
+        reads_vendor=tenant.graph is not None,
+        service_names={service.slug: service.name for service in SERVICES},
+    )
+
+
+def profiles_of(settings: Settings) -> Mapping[TenantId, TenantProfile]:
+    """What the engine knows beforehand, by tenant."""
+    users = settings.policy.default_users
+    return {TenantId(t.id): profile_of(t, users) for t in settings.tenants}
+
+
+def cadence_of(graph: GraphSettings, tenants: int) -> Cadence:
+    """How often a tenant is read; the first reads of many are spread over a hot interval."""
+    hot = timedelta(seconds=graph.poll_hot_seconds)
+    return Cadence(
+        hot=hot,
+        calm=timedelta(seconds=graph.poll_calm_seconds),
+        reconcile=timedelta(seconds=graph.reconcile_seconds),
+        spread=min(FIRST_READS * (tenants - 1), hot),
+    )
+
+
+def tenant_loops(rooms: Rooms, tenant: TenantSettings, pages: Pages) -> dict[str, Loop]:
+    """The loops that watch one tenant: its advisories and its probes."""
+    owner = TenantId(tenant.id)
+    speed = rooms.settings.clock.speed
+    loops: dict[str, Loop] = {}
+    if tenant.graph is not None:
+        source = open_graph(tenant.graph, pages.graph)
+        poll = Poll(
+            rooms.db,
+            rooms.clock,
+            source,
+            tenant=owner,
+            append=rooms.intake.append_advisories,
+            announce=rooms.fold.news,
+            cadence=cadence_of(tenant.graph, len(rooms.settings.tenants)),
+            witness=rooms.intake.append_probe_results,
+            draw=random.SystemRandom().random,
+        )
+        name = f"graph:{tenant.id}"
+        loops[name] = partial(paced_loop, name, poll, speed=speed)
+    for feed in feeds_of(tenant.status_feed, pages.feeds):
+        corroborate = Corroborate(
+            rooms.db,
+            rooms.clock,
+            feed,
+            tenant=owner,
+            take=rooms.intake.append_probe_results,
+            announce=rooms.fold.news,
+            period=timedelta(seconds=tenant.status_feed.poll_seconds),
+            draw=random.SystemRandom().random,
+        )
+        name = f"{feed.name}:{tenant.id}"
+        loops[name] = partial(paced_loop, name, corroborate, speed=speed)
+    if tenant.probes:
+        loops[f"probes:{tenant.id}"] = probe_schedule(rooms, tenant, pages.tools).run
+    return loops
+
+
+def probe_schedule(rooms: Rooms, tenant: TenantSettings, tools: Toolbox) -> ProbeSchedule:
+    """The schedule of one tenant's checks; results, newest state and freshness are stored."""
+    owner = TenantId(tenant.id)
+    pace = rooms.settings.clock.speed
+    account = tenant.probe_account
+    checks = [
+        Probe(p, tenant=owner, tools=tools, account=account, pace=pace) for p in tenant.probes
+    ]
+    shortest = min(check.interval for check in checks)
+    intervals = intervals_of(tenant.probes)
+
+    async def record(results: Sequence[ProbeResult]) -> Known:
+        if not results:
+            return await rooms.db.read(lambda c: probes.remembered(c, owner))
+        windows = rooms.maintenance.of(owner)
+        counted = [excused(result, windows) for result in results]
+        return await rooms.db.write(lambda c: probes.record(c, owner, counted, intervals=intervals))
+
+    async def heartbeat(at: datetime) -> None:
+        await rooms.db.write(
+            lambda c: sources.record_complete(
+                c,
+                owner,
+                "probe:runner",
+                kind="probe",
+                name="Probes run by Sextant",
+                interval=shortest,
+                now=at,
+            )
+        )
+
+    return ProbeSchedule(
+        owner,
+        checks,
+        intake=rooms.intake,
+        record=record,
+        heartbeat=heartbeat,
+        clock=rooms.clock,
+        jitter=random.SystemRandom().random,
+        pace=pace,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """What a new reading of the settings changed; ``ignored`` are tables that need a restart."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+
+class Watch:
+    """Keeps the loops of all tenants running while the block lasts."""
+
+    def __init__(self, rooms: Rooms, *, works: bool) -> None:
+        """Prepare.
+
+        Args:
+            rooms: what the loops work with; its settings are replaced when they are followed.
+            works: whether this process runs loops at all, or serves only.
+        """
+        self._rooms = rooms
+        self._works = works
+        self._pages = Pages(Shared(rooms.clock), SharedPages(), Toolbox())
+        self._names: dict[str, tuple[str, ...]] = {}
+        self._lock = asyncio.Lock()
+        self.crew = Crew()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.crew.end()
+        await self._pages.aclose()
+
+    def start(self) -> None:
+        """Start the loops of all tenants."""
+        for tenant in self._rooms.settings.tenants:
+            self._begin(tenant)
+
+    def _begin(self, tenant: TenantSettings) -> None:
+        loops = tenant_loops(self._rooms, tenant, self._pages) if self._works else {}
+        self._names[tenant.id] = tuple(loops)
+        for name, loop in loops.items():
+            self.crew.start(name, loop)
+
+    async def follow(self, fresh: Settings) -> Followed:
+        """Take up the tenants of new settings: end what is gone or changed, start what is new."""
+        async with self._lock:
+            present = self._rooms.settings
+            old = {tenant.id: tenant for tenant in present.tenants}
+            new = {tenant.id: tenant for tenant in fresh.tenants}
+            changed = [key for key in old.keys() & new.keys() if old[key] != new[key]]
+            ended = [*changed, *(old.keys() - new.keys())]
+            await self.crew.end([name for key in ended for name in self._names.pop(key, ())])
+            self._rooms.settings = present.model_copy(update={"tenants": fresh.tenants})
+            self._rooms.fold.know(profiles_of(self._rooms.settings))
+            for tenant in fresh.tenants:
+                if tenant.id not in old or tenant.id in changed:
+                    self._begin(tenant)
+        tables = (name for name in Settings.model_fields if name != "tenants")
+        return Followed(
+            added=tuple(sorted(new.keys() - old.keys())),
+            removed=tuple(sorted(old.keys() - new.keys())),
+            changed=tuple(sorted(changed)),
+            ignored=tuple(n for n in tables if getattr(present, n) != getattr(fresh, n)),
+        )
+
+    @contextlib.contextmanager
+    def following(self, read_again: Callable[[], Settings]) -> Iterator[None]:
+        """Follow the settings at every SIGHUP, where the platform and the thread know it."""
+        asked = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        try:
+            loop.add_signal_handler(signal.SIGHUP, asked.set)
+        except (AttributeError, NotImplementedError, RuntimeError, ValueError):
+            yield
+            return
+        self.crew.start("settings", partial(self._listen, asked, read_again))
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGHUP)
+
+    async def _listen(
+        self, asked: asyncio.Event, read_again: Callable[[], Settings], stop: asyncio.Event
+    ) -> None:
+        stopped = asyncio.create_task(stop.wait())
+        while not stop.is_set():
+            waiting = asyncio.create_task(asked.wait())
+            await asyncio.wait({stopped, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            if asked.is_set():
+                asked.clear()
+                await self._again(read_again)
+
+    async def _again(self, read_again: Callable[[], Settings]) -> None:
+        """Read the settings; a mistake in them is told, and what ran goes on."""
+        try:
+            fresh = await asyncio.to_thread(read_again)
+        except SettingsError as error:
+            log.warning("settings_not_followed", extra={"why": str(error)})
+            return
+        told = await self.follow(fresh)
+        log.info(
+            "settings_followed",
+            extra={
+                "added": ",".join(told.added),
+                "removed": ",".join(told.removed),
+                "changed": ",".join(told.changed),
+                "needs_restart": ",".join(told.ignored),
+            },
+        )
