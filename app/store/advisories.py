@@ -131,13 +131,18 @@ def open_ids(c: Connection, tenant: TenantId, *, since: datetime | None = None) 
     return tuple(c.execute(query.order_by(T.c.id)).scalars())
 
 
+def decode(state: bytes) -> Advisory:
+    """Read the normalized state of a row."""
+    return _DECODER.decode(state)
+
+
 def _query() -> Select[Any]:
     return select(T.c.state, T.c.revision, T.c.incidents)
 
 
 def _stored(row: Any) -> StoredAdvisory:
     return StoredAdvisory(
-        advisory=_DECODER.decode(row.state),
+        advisory=decode(row.state),
         revision=row.revision,
         incidents=tuple(IncidentId(held) for held in json.loads(row.incidents)),
     )

@@ -247,6 +247,9 @@ class AdvisoryRow(SQLModel, table=True):
     """The newest revision of one advisory, its normalized state and the vendor's own JSON."""
 
     __tablename__ = "advisories"
+    __table_args__ = (
+        Index("ix_advisories_vendor", "id", "tenant", "is_resolved", "last_modified_at"),
+    )
     tenant: str = Field(primary_key=True)
     id: str = Field(primary_key=True)
     revision: int

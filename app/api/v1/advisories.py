@@ -208,23 +208,28 @@ def advisory_document(
         "high_impact": advisory.high_impact,
         **_times(advisory),
         "withdrawn": advisory.withdrawn,
-        "understood": _understood(advisory.understood),
+        "understood": understood_of(advisory.understood),
         "details": [{"name": name, "value": value} for name, value in advisory.details],
         "incidents": list(stored.incidents),
         "revision": stored.revision,
     }
     if posts:
-        document["posts"] = [
-            {
-                "id": post.id,
-                "created_at": rfc3339(post.created_at),
-                "type": post.type,
-                "text": post.text,
-                "html": post.html,
-            }
-            for post in advisory.posts
-        ]
+        document["posts"] = posts_of(advisory)
     return document
+
+
+def posts_of(advisory: Advisory) -> list[dict[str, Any]]:
+    """Write the posts as the API shows them."""
+    return [
+        {
+            "id": post.id,
+            "created_at": rfc3339(post.created_at),
+            "type": post.type,
+            "text": post.text,
+            "html": post.html,
+        }
+        for post in advisory.posts
+    ]
 
 
 def _after(position: list[str] | None) -> tuple[datetime, str] | None:
@@ -261,7 +266,8 @@ def _times(advisory: Advisory) -> dict[str, Any]:
     }
 
 
-def _understood(understood: Understood) -> dict[str, Any]:
+def understood_of(understood: Understood) -> dict[str, Any]:
+    """Write what the wording says as the API shows it."""
     return {
         "features": list(understood.features),
         "clients": [client.value for client in understood.clients],

@@ -18,6 +18,7 @@ from app.api.v1 import (
     services,
     sources,
     subscriptions,
+    vendor_events,
 )
 
 RESOURCES = (
@@ -28,6 +29,7 @@ RESOURCES = (
     commands,
     deliveries,
     advisories,
+    vendor_events,
     services,
     sources,
     subscriptions,
