@@ -60,7 +60,7 @@ async def context(folder: Folder) -> AsyncIterator[Context]:
     db = open_database(settings, may_migrate=False)
     made = build(settings, db)
     yield made
-    await made.transport.aclose()
+    await made.poster.aclose()
     db.close()
 
 
