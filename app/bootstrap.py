@@ -13,16 +13,13 @@ from sqlalchemy import make_url
 
 from app.api.app import add_routes, create_api
 from app.core.errors import SettingsError, StorageUnavailable
-from app.core.foreign import ForeignFormat
 from app.core.ports import Format
-from app.doors import open_doors
+from app.doors import Doors, open_doors
 from app.flow.deliver import Deliver, Pace
 from app.flow.fold import Fold
-from app.flow.foreign import ForeignIntake
 from app.flow.ingest import Intake
 from app.flow.maintenance import Maintenance
 from app.flow.retention import Retention
-from app.flow.standing import Standing
 from app.flow.subscriptions import Subscriptions
 from app.flow.upkeep import Rhythm, Upkeep
 from app.formats.cloudevents_v1 import CloudEventsV1
@@ -73,9 +70,7 @@ class Context:
     subscriptions: Subscriptions
     report_reader: ClientReportReader
     result_reader: ProbeResultReader
-    foreign: ForeignIntake
-    mappers: dict[str, ForeignFormat]
-    standing: Standing
+    doors: Doors
     deliver: Deliver
     upkeep: Upkeep
     poster: LatePoster
@@ -140,6 +135,11 @@ def build(settings: Settings, db: Database) -> Context:
     policy = settings.policy
     public_url = settings.server.public_url.rstrip("/")
 
+    maintenance = Maintenance(db, clock, pace=speed)
+    doors = open_doors(
+        settings, db, clock, identity=identity, bell=bells.intake, maintenance=maintenance.of
+    )
+
     def committed() -> None:
         bells.feed.ring()
         bells.deliver.ring()
@@ -152,6 +152,7 @@ def build(settings: Settings, db: Database) -> Context:
         policy=policy,
         profiles=profiles_of(settings),
         committed=committed,
+        knows=doors.symptoms.knows,
     )
     formats: dict[str, Format] = {f.name: f for f in (NativeV1(), CloudEventsV1())}
     poster = LatePoster(partial(guarded, egress))
@@ -178,10 +179,6 @@ def build(settings: Settings, db: Database) -> Context:
         bell=bells.deliver,
         rhythm=Rhythm(per_second=settings.delivery.replay_per_second, speed=speed),
     )
-    maintenance = Maintenance(db, clock, pace=speed)
-    doors = open_doors(
-        settings, db, clock, identity=identity, bell=bells.intake, maintenance=maintenance.of
-    )
     return Context(
         db=db,
         clock=clock,
@@ -192,9 +189,7 @@ def build(settings: Settings, db: Database) -> Context:
         subscriptions=Subscriptions(db, clock, egress=egress, vault=vault, bell=bells.deliver),
         report_reader=doors.reports,
         result_reader=doors.results,
-        foreign=doors.foreign,
-        mappers=doors.mappers,
-        standing=doors.standing,
+        doors=doors,
         deliver=deliver,
         upkeep=upkeep,
         poster=poster,
@@ -243,7 +238,7 @@ async def working(
             paced: dict[str, Paced] = {
                 "upkeep": context.upkeep,
                 "retention": retention_of(context),
-                "standing": context.standing,
+                "standing": context.doors.standing,
             }
             for name, work in paced.items():
                 watch.crew.start(name, partial(paced_loop, name, work, speed=speed))

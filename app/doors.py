@@ -1,6 +1,7 @@
 """Doors: the part of bootstrap that wires intake; a new format is one file and one line here."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,24 +9,31 @@ from typing import Any
 from app.core.batch import REPORT_FIELDS, RESULT_FIELDS
 from app.core.errors import SettingsError
 from app.core.foreign import Foreign, ForeignFormat, Hints
+from app.core.policy import Policy
 from app.core.types import TenantId
 from app.flow.foreign import LINES, ForeignIntake
 from app.flow.ingest import Intake, Windows
 from app.flow.standing import Standing
+from app.flow.vouch import PublicQuota
 from app.kit.clock import Clock, SystemClock
 from app.kit.wake import Bell
 from app.settings import Settings
 from app.sources.client_report import ClientReportReader
 from app.sources.graph import translate
 from app.sources.intake.alertmanager import Alertmanager
+from app.sources.intake.browser import Browser
+from app.sources.intake.ecs import Ecs
 from app.sources.intake.gatus import Gatus
 from app.sources.intake.graph_issues import GraphIssues
 from app.sources.intake.icinga import Icinga
 from app.sources.intake.mapper import Mapper
+from app.sources.intake.otlp import OtlpLogs, OtlpMetrics, partial_success
 from app.sources.intake.pingdom import Pingdom
+from app.sources.intake.reporting import Reporting
+from app.sources.intake.sentry import Sentry
 from app.sources.intake.uptime_kuma import UptimeKuma
 from app.sources.probe_result import ProbeResultReader
-from app.sources.symptom_table import load_symptom_table
+from app.sources.symptom_table import SymptomTable, load_symptom_table
 from app.store.engine import Database
 
 
@@ -38,7 +46,12 @@ class Doors:
     results: ProbeResultReader
     foreign: ForeignIntake
     mappers: dict[str, ForeignFormat]
+    exports: dict[str, ForeignFormat]
+    quota: PublicQuota
+    partial_success: Callable[[str, int, str, str], bytes]
     standing: Standing
+    symptoms: SymptomTable
+    policy: Policy
 
 
 def foreign_formats() -> dict[str, ForeignFormat]:
@@ -49,6 +62,10 @@ def foreign_formats() -> dict[str, ForeignFormat]:
         Gatus(),
         Pingdom(),
         Icinga(),
+        Sentry(),
+        Ecs(),
+        Reporting(),
+        Browser(),
         GraphIssues(lambda issue, now: translate(issue, names={}, now=now)),
     )
     return {kind.name: kind for kind in known}
@@ -65,7 +82,8 @@ def open_doors(
 ) -> Doors:
     """Wire the doors; ``identity`` is the secret under which people are hashed."""
     policy = settings.policy
-    classify = load_symptom_table().classify
+    table = load_symptom_table()
+    classify = table.classify
     reports = ClientReportReader(classify, key=identity, policy=policy)
     results = ProbeResultReader(classify, key=identity, policy=policy)
     intake = Intake(
@@ -85,8 +103,16 @@ def open_doors(
             results=results,
             standing=standing,
         ),
+        exports={"logs": OtlpLogs(), "metrics": OtlpMetrics()},
+        quota=PublicQuota(
+            requests_per_second=settings.limits.public_requests_per_second,
+            reports_per_hour=settings.limits.public_reports_per_hour,
+        ),
         mappers={entry.name: Mapper(entry) for entry in settings.mappers},
+        partial_success=partial_success,
         standing=standing,
+        symptoms=table,
+        policy=policy,
     )
 
 

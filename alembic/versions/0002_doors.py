@@ -35,7 +35,6 @@ def upgrade() -> None:
         sa.Column("client", sa.String(), nullable=False),
         sa.Column("service", sa.String(), nullable=False),
         sa.Column("count", sa.Integer(), nullable=False),
-        sa.Column("reporters", sa.Integer(), nullable=False),
         sa.Column("first_at", INSTANT, nullable=False),
         sa.Column("last_at", INSTANT, nullable=False),
         sa.Column("sample", sa.String(), nullable=True),

@@ -24,7 +24,7 @@ class KeyRing:
         self._app = app
         self._known: dict[str, tuple[float, ApiKey | None]] = {}
 
-    async def find(self, secret: str) -> ApiKey:
+    async def find(self, secret: str, *, kind: str = KIND) -> ApiKey:
         """The valid key with this secret.
 
         Raises:
@@ -32,7 +32,7 @@ class KeyRing:
         """
         hashed = digest(secret)
         # What is known here was well-formed when it was looked up.
-        if hashed not in self._known and not is_wellformed(secret, KIND):
+        if hashed not in self._known and not is_wellformed(secret, kind):
             raise Unauthenticated("The API key is malformed.")
         found = await self._look_up(hashed)
         if found is None or not found.is_valid(self._app.clock.now()):

@@ -31,6 +31,10 @@ class Limits(Protocol):
     def intake_requests_per_second(self) -> float:
         """Requests per second that one API key may send to intake."""
 
+    @property
+    def public_body_bytes(self) -> int:
+        """Largest body that comes by a public key, in bytes."""
+
 
 class TenantSettings(Protocol):
     """One ``[[tenants]]`` entry, as far as the edge reads it."""

@@ -1,52 +1,7 @@
-"""Rates: how often one API key may ask, as token buckets; each replica counts for itself."""
-
-import math
-import time
-from collections.abc import Callable
+"""Rates: how often one API key may ask, of intake and of everything else."""
 
 from app.api.context import Limits
-from app.core.errors import RateLimited
-
-BURST_SECONDS = 4.0  # a bucket holds what is allowed in so long (design: 50 per second, burst 200)
-MOST_BUCKETS = 10_000  # callers remembered; when there are more, full buckets are forgotten
-
-
-class Buckets:
-    """One bucket per caller; ``rate`` is in requests per second, 0 for no limit."""
-
-    def __init__(self, rate: float, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._rate = rate
-        self._size = max(rate * BURST_SECONDS, 1.0)
-        self._clock = clock
-        self._levels: dict[str, tuple[float, float]] = {}
-
-    def take(self, caller: str) -> None:
-        """Take one request out of a caller's bucket.
-
-        Raises:
-            RateLimited: it is empty; ``retry_after_seconds`` says when one is there again.
-        """
-        if self._rate <= 0:
-            return
-        now = self._clock()
-        level = self._level(caller, now)
-        if level < 1.0:
-            wait = math.ceil((1.0 - level) / self._rate)
-            raise RateLimited(retry_after_seconds=wait)
-        if len(self._levels) >= MOST_BUCKETS:
-            self._forget(now)
-        self._levels[caller] = (level - 1.0, now)
-
-    def _level(self, caller: str, now: float) -> float:
-        level, at = self._levels.get(caller, (self._size, now))
-        return min(self._size, level + (now - at) * self._rate)
-
-    def _forget(self, now: float) -> None:
-        self._levels = {
-            caller: kept
-            for caller, kept in self._levels.items()
-            if self._level(caller, now) < self._size
-        }
+from app.flow.rates import Buckets
 
 
 class Rates:

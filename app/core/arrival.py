@@ -25,6 +25,11 @@ class Classified:
     strongly this speaks for an outage, 0 to 1. ``code`` is the code that was given, or else the
     one that was found in the text. ``sure`` says that the given code alone decided, so that the
     same code with another text means the same.
+
+    ``tier`` is the lowest part of the service that the error speaks of, ``kind`` who is at fault
+    (outage_like, user_config, security, ours, ambiguous, neutral). ``rule`` names the rule that
+    matched, ``words`` what it matched, ``source`` where its meaning comes from. ``desync`` marks
+    errors that say: a token was issued, and the mailbox refuses it.
     """
 
     symptom: Symptom
@@ -34,6 +39,12 @@ class Classified:
     layer: str | None = None
     code: str | None = None
     sure: bool = False
+    tier: str | None = None
+    kind: str | None = None
+    rule: str | None = None
+    words: str | None = None
+    source: str | None = None
+    desync: bool = False
 
 
 class Classify(Protocol):

@@ -13,7 +13,8 @@ from app.core.types import TenantId
 RESULT_MEMBERS = frozenset(
     {
         "id", "probe", "occurred_at", "location", "service", "feature", "client", "outcome",
-        "symptom", "http_status", "error", "latency_ms", "phases", "self_check",
+        "symptom", "http_status", "error", "latency_ms", "phases", "self_check", "answer",
+        "diagnostics",
     }
 )  # fmt: skip
 REPORT_MEMBERS = frozenset(

@@ -19,9 +19,11 @@ from app.core.route import PlannedEvent, planned
 from app.core.signal import Command, ProbeResult, Signal
 from app.core.state import EngineState, Snapshot, TenantProfile
 from app.core.types import ActorKind, SignalId, SignalKind, TenantId
+from app.flow.curation import Knows, unmapped
 from app.kit.clock import Clock
 from app.kit.ids import new_id
 from app.store import advisories, events, evidence, incidents, intake, probes, states
+from app.store import unmapped as codes
 from app.store.engine import Database
 from app.store.intake import IntakeRecord
 from app.store.states import Checkpoint
@@ -63,7 +65,9 @@ class Fold:
         policy: Policy,
         profiles: Mapping[TenantId, TenantProfile],
         committed: Callable[[], None],
+        knows: Knows | None = None,
     ) -> None:
+        self._knows = knows
         self._db = db
         self._clock = clock
         self._render = render
@@ -119,7 +123,7 @@ class Fold:
             now = self._clock.now()
             loaded = await self._db.read(lambda c: self._load(c, tenant))
             records = loaded.records
-            decision = await asyncio.to_thread(self._decide_records, loaded, now)
+            decision, met = await asyncio.to_thread(self._decide_records, loaded, now)
             if not records and not decision.events and not self._is_due(tenant, now):
                 return False
             last = records[-1] if records else None
@@ -143,17 +147,28 @@ class Fold:
             ]
             try:
                 await self._store(
-                    tenant, loaded.checkpoint, after, decision, now, raw=raw, pushed=pushed
+                    tenant,
+                    loaded.checkpoint,
+                    after,
+                    decision,
+                    now,
+                    raw=raw,
+                    pushed=pushed,
+                    also=(lambda c: codes.add(c, tenant, met)) if met else None,
                 )
             except Overtaken:
                 return True
             return len(records) == BATCH
 
-    def _decide_records(self, loaded: _Loaded, now: datetime) -> Decision:
+    def _decide_records(
+        self, loaded: _Loaded, now: datetime
+    ) -> tuple[Decision, list[codes.Unmapped]]:
+        """Decide, and count the codes of the reports that no table knows."""
         signals: list[Signal] = []
         for record in loaded.records:
             signals.extend(record.signals)
-        return decide(loaded.snapshot, signals, now=now, policy=self._policy)
+        met = [] if self._knows is None else unmapped(signals, self._knows)
+        return decide(loaded.snapshot, signals, now=now, policy=self._policy), met
 
     def _is_due(self, tenant: TenantId, now: datetime) -> bool:
         stored = self._stored_at.get(tenant)

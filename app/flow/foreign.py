@@ -84,6 +84,7 @@ class ForeignIntake:
         *,
         hints: Hints,
         vouch: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+        admit: Callable[[int], None] | None = None,
     ) -> Taken:
         """Read a body and store what is good in it; returns after the commit.
 
@@ -94,6 +95,7 @@ class ForeignIntake:
             hints: what the address says.
             vouch: rewrites each client report by how far its sender is trusted; it then may bring
                 reports alone.
+            admit: asked with the number of reports before anything is stored; it may refuse.
 
         Raises:
             UnreadablePayload: the body as a whole cannot be read.
@@ -113,6 +115,8 @@ class ForeignIntake:
             shown = [_entry(one) for one in refused[:SHOWN]]
             raise InvalidInput("No record of the body can be taken.", errors=shown)
         source = f"intake:{kind.name}"
+        if admit is not None:
+            admit(len(reports.places))
         receipts = [
             await self._intake.append_batch(tenant, sifted.parsed.batch, source=source, now=now)
             for sifted in (reports, results)

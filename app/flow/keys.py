@@ -11,9 +11,11 @@ from app.kit.ids import new_id
 from app.kit.keys import digest, make_key
 from app.store import keys
 from app.store.engine import Database
-from app.store.keys import ApiKey
+from app.store.keys import OPERATOR, ApiKey
 
 KIND = "key"  # the typed part of an API key: sxt_key_…
+PUBLIC_KIND = "pub"  # of one that stands in web pages: sxt_pub_…
+PUBLIC_SCOPE = "reports:public"  # write only, with quotas, and never believed alone
 SCOPES = (
     "reports:write",
     "probes:write",
@@ -21,6 +23,7 @@ SCOPES = (
     "incidents:read",
     "incidents:write",
     "subscriptions:write",
+    PUBLIC_SCOPE,
     "admin",
 )  # closed list of design section 7
 LONGEST_NAME = 100  # characters
@@ -84,11 +87,14 @@ def _make(
     ]
     if not scopes:
         errors.append({"pointer": "/scopes", "detail": f"Choose from: {', '.join(SCOPES)}."})
+    if PUBLIC_SCOPE in scopes and (set(scopes) != {PUBLIC_SCOPE} or tenant == OPERATOR):
+        detail = f"{PUBLIC_SCOPE} stands alone, and belongs to one tenant."
+        errors.append({"pointer": "/scopes", "detail": detail})
     if not 1 <= len(name.strip()) <= LONGEST_NAME:
         errors.append({"pointer": "/name", "detail": f"Use 1 to {LONGEST_NAME} characters."})
     if errors:
         raise InvalidInput(errors[0]["detail"], errors=errors)
-    secret = make_key(KIND)
+    secret = make_key(PUBLIC_KIND if PUBLIC_SCOPE in scopes else KIND)
     key = ApiKey(
         id=new_id("key"),
         tenant=tenant,

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from app.core.types import TenantId
 from app.kit.clock import Clock
-from app.store import idempotency, probes, retention
+from app.store import idempotency, probes, retention, unmapped
 from app.store.engine import Database
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ class Retention:
         await self._all("events", partial(retention.forget_events, before=events))
         kept = now - IDEMPOTENCY
         await self._all("idempotency", partial(idempotency.forget, before=kept))
+        await self._all("unmapped_codes", partial(unmapped.forget, before=now - self._intake))
         silent = now - self._probe_results
         await self._all("probes", partial(probes.forget, before=silent))
         return PERIOD

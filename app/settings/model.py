@@ -149,6 +149,9 @@ class LimitsSettings(_Table):
     intake_body_bytes: NonNegativeInt = 16 * 1024 * 1024
     api_requests_per_second: Annotated[float, Field(ge=0)] = 50.0
     intake_requests_per_second: Annotated[float, Field(ge=0)] = 0.0
+    public_requests_per_second: Annotated[float, Field(ge=0)] = 5.0
+    public_reports_per_hour: NonNegativeInt = 5_000
+    public_body_bytes: NonNegativeInt = 64 * 1024
 
 
 class ClockSettings(_Table):

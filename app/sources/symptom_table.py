@@ -84,6 +84,9 @@ class SymptomTable:
     """Reads errors by the table; what codes and texts say is remembered."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
+        self.version = int(document["version"])
+        self.rows: tuple[Mapping[str, Any], ...] = tuple(document["rows"])
+        self.sources: Mapping[str, str] = document["sources"]
         self.closed = {fine: Symptom(word) for fine, word in document["closed"].items()}
         self._index = _Index()
         for row in document["rows"]:
@@ -121,6 +124,32 @@ class SymptomTable:
             found = Classified(symptom, None, weight, weight >= OUTAGE_LIKE, code=found.code)
         return found if code is None else replace(found, code=code, sure=stated is not None)
 
+    def knows(self, code: str, client: Client | None = None) -> bool:
+        """Whether a code alone means something here; what does not is listed for curation."""
+        return self._read_code(code, client) is not None
+
+    def matches(
+        self,
+        code: str | None,
+        http_status: int | None,
+        message: str | None,
+        *,
+        client: Client | None = None,
+    ) -> list[Classified]:
+        """Everything that an error matches, the deciding one first, each with rule and words."""
+        found: list[Classified | None] = []
+        if code:
+            stated = self._read_code(code, client)
+            found.append(stated and replace(stated, words=code.strip()))
+        if message:
+            found.extend(self._specific(message))
+        if http_status:
+            by_status = self._by_status(http_status)
+            found.append(by_status and replace(by_status, words=str(http_status)))
+        if message:
+            found.extend(self._phrase_matches(self._index.generic, message))
+        return list(dict.fromkeys(one for one in found if one is not None))
+
     def _read_code(self, code: str, client: Client | None) -> Classified | None:
         key = (code, client)
         if key not in self._codes:
@@ -149,7 +178,7 @@ class SymptomTable:
         yield from self._phrase_matches(self._index.phrases, text)
         for match in STATUS_IN_TEXT.finditer(text):
             if found := self._by_status(int(match[1])):
-                yield found
+                yield replace(found, words=match[0])
 
     def _by_code(self, code: str, client: Client | None) -> Classified | None:
         if code.lower().startswith("0x") or (code.startswith("-2") and code[1:].isdigit()):
@@ -187,18 +216,18 @@ class SymptomTable:
         if not certain or code.startswith("2"):
             return None  # in free text it is as likely a version number
         if code.startswith("4"):
-            return Classified(Symptom.MAIL_DELAYED, None, 0.35, outage_like=False)
-        return Classified(Symptom.MAIL_REJECTED, None, 0.1, outage_like=False)
+            return _rfc("enhanced_4xx", Symptom.MAIL_DELAYED, 0.35, tier="transport")
+        return _rfc("enhanced_5xx", Symptom.MAIL_REJECTED, 0.1, tier="transport")
 
     def _by_status(self, status: int) -> Classified | None:
         if found := self._index.by_code.get(("http", str(status))):
             return found
         if 500 <= status <= 599:  # noqa: PLR2004 - server errors, RFC 9110
-            return Classified(Symptom.HTTP_5XX, None, 0.6, outage_like=True)
+            return _rfc("http_5xx", Symptom.HTTP_5XX, 0.6)
         if status in {400, 406, 415, 422}:
-            return Classified(Symptom.CONTENT_ERROR, None, 0.1, outage_like=False)
+            return _rfc("http_4xx", Symptom.CONTENT_ERROR, 0.1)
         if status == 410:  # noqa: PLR2004 - Gone, RFC 9110
-            return Classified(Symptom.NOT_FOUND, None, 0.1, outage_like=False)
+            return _rfc("http_4xx", Symptom.NOT_FOUND, 0.1)
         return None
 
     def _codes_in_text(self, text: str) -> Iterator[Classified]:
@@ -211,18 +240,19 @@ class SymptomTable:
             elif match["enhanced"]:
                 found = self._by_enhanced(match["enhanced"], certain=False)
             if found is not None:
-                yield replace(found, code=match[0])
+                yield replace(found, code=match[0], words=match[0])
         for match in WORD.finditer(text):
             if found := self._index.by_name.get(match[0].strip(".").casefold()):
-                yield replace(found, code=match[0].strip("."))
+                name = match[0].strip(".")
+                yield replace(found, code=name, words=name)
 
     @staticmethod
     def _phrase_matches(
         phrases: list[tuple[re.Pattern[str], Classified]], text: str
     ) -> Iterator[Classified]:
         for pattern, meaning in phrases:
-            if pattern.search(text):
-                yield meaning
+            if match := pattern.search(text):
+                yield replace(meaning, words=match[0])
 
     def _add(self, row: Mapping[str, Any]) -> None:
         meaning = Classified(
@@ -231,6 +261,11 @@ class SymptomTable:
             weight=float(row["outage_weight"]),
             outage_like=row["class"] == "outage_like",
             layer=row["layer"],
+            tier=row["tier"],
+            kind=row["class"],
+            rule=row["id"],
+            source=row["source_key"],
+            desync=row.get("desync", False),
         )
         pattern, family = row["pattern"], row["family"]
         match row["match_kind"]:
@@ -246,6 +281,15 @@ class SymptomTable:
                 self._index.ranges.append(_Range(prefix, int(first), int(last), meaning))
             case _:
                 self._index.by_code[family, pattern.casefold()] = meaning
+
+
+def _rfc(rule: str, symptom: Symptom, weight: float, *, tier: str = "front_end") -> Classified:
+    """What a status means that no row lists: RFC 9110 for HTTP, RFC 3463 for mail."""
+    outage_like = weight >= OUTAGE_LIKE
+    kind = "outage_like" if outage_like else "ambiguous"
+    return Classified(
+        symptom, None, weight, outage_like, tier=tier, kind=kind, rule=f"rfc.{rule}", source="RFC"
+    )
 
 
 def load_symptom_table() -> SymptomTable:

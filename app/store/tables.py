@@ -314,7 +314,6 @@ class UnmappedRow(SQLModel, table=True):
     client: str = Field(primary_key=True)
     service: str
     count: int
-    reporters: int
     first_at: datetime = Field(sa_column=instant())
     last_at: datetime = Field(sa_column=instant(index=True))
     sample: str | None = None

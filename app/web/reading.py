@@ -16,9 +16,12 @@ from app.core.board import ServiceStanding, Sighting, Standing, board
 from app.core.catalogue import SERVICES
 from app.core.document import incident_document, rfc3339
 from app.core.incident import Incident
+from app.core.policy import Policy
 from app.core.signal import Command
 from app.core.state import Track
 from app.core.types import Condition, Severity, SourceState, Status, TenantId
+from app.flow.foreign import ForeignIntake
+from app.flow.vouch import PublicQuota
 from app.kit.clock import Clock
 from app.store import advisories, events, evidence, incidents, states
 from app.store.advisories import StoredAdvisory
@@ -60,6 +63,22 @@ class CommandFold(Protocol):
         """Store and fold one command and give the incident after it."""
 
 
+class DoorsLike(Protocol):
+    """The doors, as far as the form uses them."""
+
+    @property
+    def foreign(self) -> ForeignIntake:
+        """Takes in what the form says."""
+
+    @property
+    def quota(self) -> PublicQuota:
+        """How much may come in by public keys."""
+
+    @property
+    def policy(self) -> Policy:
+        """The policy of the engine."""
+
+
 class Context(Protocol):
     """The application context, kept at ``request.app.state.context``."""
 
@@ -86,6 +105,10 @@ class Context(Protocol):
     @property
     def secret(self) -> bytes:
         """The instance's secret."""
+
+    @property
+    def doors(self) -> DoorsLike:
+        """What takes in what the form says."""
 
     @property
     def open_console(self) -> bool:

@@ -31,6 +31,7 @@ from app.web.pages.incident import BY_HAND, incident_page
 from app.web.pages.incidents import filters_of, incidents_page
 from app.web.pages.login import login_page
 from app.web.pages.sources import sources_page
+from app.web.reporting import report_pages
 from app.web.session import SESSION_COOKIE, TENANT_COOKIE, Viewer, is_own_path, seal
 from app.web.templating import STATIC, static_file
 
@@ -227,4 +228,6 @@ async def follow(request: Request) -> Response:
 
 def create_router() -> APIRouter:
     """The routes of the console, whole paths each."""
-    return pages
+    whole = APIRouter()
+    whole.routes.extend([*pages.routes, *report_pages.routes])
+    return whole

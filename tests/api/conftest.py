@@ -42,6 +42,7 @@ class Context:
     subscriptions: Any = None
     report_reader: Any = None
     result_reader: Any = None
+    doors: Any = None
     public_url: str = URL
     secret: bytes = b"a secret of this installation"
     metrics: Registry = field(default_factory=Registry)

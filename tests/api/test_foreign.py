@@ -27,8 +27,10 @@ MAPPER = {
 @pytest.fixture
 def world(world):
     settings = Settings.model_validate({"mappers": [MAPPER]})
-    doors = open_doors(settings, world.db, world.clock, identity=b"k", bell=None)
-    world.intake, world.foreign, world.mappers = doors.intake, doors.foreign, doors.mappers
+    doors = open_doors(
+        settings, world.db, world.clock, identity=b"k", bell=None, maintenance=lambda _: ()
+    )
+    world.intake, world.doors = doors.intake, doors
     return world
 
 

@@ -97,7 +97,7 @@ def test_nonsense_is_refused_and_breaks_nothing(name, body):
     except UnreadablePayload:
         return
     assert not found.results
-    assert found.refused or found.passed_over or body == b"[]"
+    assert found.refused or found.passed_over or (name == "sentry" and body == b"{}")
 
 
 @pytest.mark.parametrize(("name", "file"), CASES)

@@ -1,5 +1,6 @@
 """Intake of foreign formats: what other people's monitors, collectors and programs send."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Protocol, cast
 
 import msgspec
@@ -9,7 +10,9 @@ from app.api.deps import App, Principal, context_of, problems, require, resource
 from app.api.v1.intake_schemas import IntakeReceipt
 from app.core.errors import NotFound, UnsupportedMediaType
 from app.core.foreign import ForeignFormat, Hints
+from app.core.policy import Policy
 from app.flow.foreign import ForeignIntake, Taken
+from app.flow.vouch import PublicQuota
 
 router = resource("Intake", responses=problems(404, 413, 415, 422, 429))
 
@@ -35,16 +38,32 @@ ANY_BODY: dict[str, Any] = {
 }
 
 
-class Doors(App, Protocol):
-    """The application context with what takes in foreign bodies."""
+class Doors(Protocol):
+    """What takes in foreign bodies."""
 
     @property
     def foreign(self) -> ForeignIntake:
         """Takes in bodies of every foreign format."""
 
     @property
-    def mappers(self) -> "dict[str, ForeignFormat]":
+    def mappers(self) -> dict[str, ForeignFormat]:
         """The operator's own mappers, by name."""
+
+    @property
+    def exports(self) -> dict[str, ForeignFormat]:
+        """What reads OTLP: ``logs`` and ``metrics``."""
+
+    @property
+    def partial_success(self) -> Callable[[str, int, str, str], bytes]:
+        """Writes the answer to an OTLP export."""
+
+    @property
+    def quota(self) -> PublicQuota:
+        """How much may come in by public keys."""
+
+    @property
+    def policy(self) -> Policy:
+        """The policy of the engine."""
 
 
 @router.post(
@@ -95,9 +114,17 @@ async def post_mapped(
     return await take(request, caller, kind, location=location, service=service)
 
 
+class WithDoors(App, Protocol):
+    """The application context with its doors."""
+
+    @property
+    def doors(self) -> Doors:
+        """What takes in foreign bodies."""
+
+
 def doors_of(request: Request) -> Doors:
-    """The application context as this file sees it."""
-    return cast("Doors", context_of(request))
+    """What takes in foreign bodies."""
+    return cast("WithDoors", context_of(request)).doors
 
 
 def media_of(request: Request, kind: ForeignFormat) -> str:

@@ -24,6 +24,7 @@ Scope = Literal[
     "incidents:read",
     "incidents:write",
     "subscriptions:write",
+    "reports:public",
     "admin",
 ]
 

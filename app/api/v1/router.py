@@ -12,19 +12,24 @@ from app.api.v1 import (
     intake,
     keys,
     maintenance,
+    otlp,
     probe_results,
     probes,
+    public_intake,
     replays,
     services,
     sources,
     subscriptions,
+    symptoms,
     vendor_events,
 )
 
 RESOURCES = (
     client_reports,
     probe_results,
+    public_intake,  # before the formats, whose address would take theirs
     intake,
+    otlp,
     incidents,
     commands,
     deliveries,
@@ -35,6 +40,7 @@ RESOURCES = (
     subscriptions,
     replays,
     probes,
+    symptoms,
     events,
     keys,
     maintenance,

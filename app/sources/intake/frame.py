@@ -11,6 +11,7 @@ from app.core.arrival import known_service
 from app.core.catalogue import service_of_host
 from app.core.errors import UnreadablePayload
 from app.core.foreign import Hints
+from app.core.types import Client
 
 JSON = frozenset({"application/json"})
 NAME_LIMIT = 200  # characters of a probe's name
@@ -149,3 +150,36 @@ def host_of(target: Any) -> str:
         return (urlsplit(text if "//" in text else f"//{text}").hostname or "").rstrip(".")
     except ValueError:
         return ""
+
+
+# Which program a user agent names, the first that fits; from the agents that the vendor documents
+# and that logs show. An agent of a browser says only that it is one.
+AGENTS = (
+    ("Outlook-iOS", Client.OUTLOOK_MOBILE),
+    ("Outlook-Android", Client.OUTLOOK_MOBILE),
+    ("ActiveSync", Client.ACTIVESYNC),
+    ("Apple-iPhone", Client.ACTIVESYNC),
+    ("MacOutlook", Client.OUTLOOK_DESKTOP),
+    ("Microsoft Outlook", Client.OUTLOOK_DESKTOP),
+    ("Microsoft Office", Client.OUTLOOK_DESKTOP),
+    ("ExchangeServicesClient", Client.EWS),
+    ("Teams/", Client.TEAMS_DESKTOP),
+    ("Mozilla/", Client.BROWSER),
+)
+
+
+def client_of(agent: str | None, target: Any) -> str | None:
+    """The kind of program by its user agent and by what it reached for; None where nothing says."""
+    found = next((client for name, client in AGENTS if agent and name in agent), None)
+    if found is Client.BROWSER:
+        host = host_of(target)
+        if host.startswith("outlook."):
+            return Client.OUTLOOK_WEB.value
+        if host.startswith("teams."):
+            return Client.TEAMS_WEB.value
+    return None if found is None else found.value
+
+
+def quoted(text: str) -> str:
+    """A text as JSON."""
+    return msgspec.json.encode(text).decode()
