@@ -2,26 +2,49 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from hashlib import blake2b
 
 from app.core.signal import ClientReport, ProbeResult
 from app.core.state import (
     ACTOR_CAP,
+    CELL_CAP,
+    EPOCH,
     EXEMPLARS,
-    Bucket,
     Cell,
     EngineState,
+    Epoch,
     Exemplar,
     ProbeMinute,
     Track,
-    minute_of,
     with_exemplar,
 )
-from app.core.types import Outcome, SelfCheck, Symptom
+from app.core.types import Client, Outcome, SelfCheck, Symptom
 
 WEAK = 0.2  # reports of less outage weight (a wrong password, say) are counted, not believed
 FAILED = frozenset({Outcome.FAILED})
 TEXT_LIMIT = 200  # characters of an exemplar
+MARK_BYTES = 7  # of an actor's mark: 56 bits, uniform, so that the smallest are a fair sample
+SEPARATORS = 4  # in the key of a cell
+MINUTE_MS = 60_000
+
+
+@dataclass(slots=True)
+class Touched:
+    """What a batch changed: service → its earliest minute; tracks likewise by location."""
+
+    services: dict[str, int] = field(default_factory=dict)
+    places: dict[str, int] = field(default_factory=dict)
+
+    def join(self, other: "Touched") -> None:
+        """Take in what another batch changed."""
+        for mine, theirs in ((self.services, other.services), (self.places, other.places)):
+            for name, minute in theirs.items():
+                mine[name] = min(minute, mine.get(name, minute))
+
+    @property
+    def earliest(self) -> int | None:
+        """The earliest minute that anything was said of."""
+        return min((*self.services.values(), *self.places.values()), default=None)
 
 
 @dataclass(slots=True)
@@ -29,22 +52,30 @@ class _Pile:
     """Reports of one batch for one cell."""
 
     sample: ClientReport
-    minutes: dict[int, "_Minute"] = field(default_factory=dict)
+    counts: dict[int, int] = field(default_factory=dict)
     exemplars: list[ClientReport] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Minute:
-    first_at: datetime
-    last_at: datetime
-    count: int = 0
-    actors: set[str] = field(default_factory=set)
+def mark_of(actor: str) -> int:
+    """The mark that stands for an actor in the counts."""
+    return int.from_bytes(blake2b(actor.encode(), digest_size=MARK_BYTES).digest(), "big")
 
 
 def cell_key(report: ClientReport) -> str:
     """The cell of a report, as one string; no part may hold the separator unescaped."""
-    parts = (report.service, report.client, report.symptom, report.region, report.network)
-    return "|".join((part or "").replace("|", "/") for part in parts)
+    parts = (
+        report.service, report.client, report.symptom, report.region or "", report.network or "",
+    )  # fmt: skip
+    key = "|".join(parts)
+    if key.count("|") != SEPARATORS:
+        key = "|".join(part.replace("|", "/") for part in parts)
+    return key
+
+
+def overflow_key(key: str) -> str:
+    """The cell that stands in when a service has too many."""
+    service, _, symptom, _, _ = key.split("|")
+    return f"{service}|{Client.OTHER.value}|{symptom}||"
 
 
 def track_key(result: ProbeResult) -> str:
@@ -52,34 +83,108 @@ def track_key(result: ProbeResult) -> str:
     return f"{result.probe.replace('|', '/')}|{result.location.replace('|', '/')}"
 
 
-def _piles(reports: Iterable[ClientReport]) -> dict[str, _Pile]:
-    piles: dict[str, _Pile] = {}
-    for report in reports:
-        key = cell_key(report)
-        pile = piles.get(key)
-        if pile is None:
-            pile = piles[key] = _Pile(report)
-        minute = minute_of(report.occurred_at)
-        heap = pile.minutes.get(minute)
-        if heap is None:
-            heap = pile.minutes[minute] = _Minute(report.occurred_at, report.occurred_at)
-        heap.count += report.count
-        heap.first_at = min(heap.first_at, report.occurred_at)
-        heap.last_at = max(heap.last_at, report.occurred_at)
-        if report.weight >= WEAK:
-            heap.actors.add(report.actor)
-        pile.exemplars.append(report)
-    return piles
-
-
-def _merge_bucket(old: Bucket | None, heap: _Minute) -> Bucket:
-    actors = heap.actors if old is None else heap.actors | set(old.actors)
-    return Bucket(
-        count=heap.count + (old.count if old else 0),
-        actors=tuple(sorted(actors)[:ACTOR_CAP]),
-        first_at=min(heap.first_at, old.first_at) if old else heap.first_at,
-        last_at=max(heap.last_at, old.last_at) if old else heap.last_at,
+def _new_cell(key: str) -> Cell:
+    service, client, symptom, region, network = key.split("|")
+    return Cell(
+        service=service,
+        client=client,
+        symptom=symptom,
+        region=region or None,
+        location=network or None,
     )
+
+
+class _Sorter:
+    """Sorts the reports of one batch into cells and epochs; lives for one call."""
+
+    def __init__(self, state: EngineState) -> None:
+        self.state = state
+        self.piles: dict[str, _Pile] = {}
+        self.seen: dict[tuple[str, int], Epoch] = {}
+        self.marks: dict[str, int] = {}
+        self.touched = Touched()
+        self.per_service: dict[str, int] = {}
+        for cell in state.cells.values():
+            self.per_service[cell.service] = self.per_service.get(cell.service, 0) + 1
+
+    def _pile(self, key: str, report: ClientReport) -> tuple[str, _Pile]:
+        """The pile of a cell that was not met in this batch, or the one that stands in for it."""
+        if key not in self.state.cells:
+            service = key.split("|", 1)[0]
+            known = self.per_service.get(service, 0)
+            if known >= CELL_CAP:
+                key = overflow_key(key)
+            else:
+                self.per_service[service] = known + 1
+        pile = self.piles.get(key)
+        if pile is None:
+            pile = self.piles[key] = _Pile(report)
+        return key, pile
+
+    def sort(self, reports: Iterable[ClientReport]) -> None:
+        """Sort every report."""
+        piles, seen, marks = self.piles, self.seen, self.marks
+        first_minutes = self.touched.services
+        for report in reports:
+            key = cell_key(report)
+            pile = piles.get(key)
+            if pile is None:
+                key, pile = self._pile(key, report)
+            ms = int(report.occurred_at.timestamp() * 1000)
+            minute = ms // MINUTE_MS
+            counts = pile.counts
+            counts[minute] = counts.get(minute, 0) + report.count
+            pile.exemplars.append(report)
+            service = report.service
+            if minute < first_minutes.get(service, minute + 1):
+                first_minutes[service] = minute
+            if report.weight < WEAK:
+                continue
+            actor = report.actor
+            mark = marks.get(actor)
+            if mark is None:
+                mark = marks[actor] = mark_of(actor)
+            span = (service, minute // EPOCH)
+            epoch = seen.get(span)
+            if epoch is None:
+                epoch = seen[span] = {}
+            said = (ms, key)
+            known = epoch.get(mark)
+            if known is None or said < known:
+                epoch[mark] = said
+
+    def cells(self, shifts: dict[tuple[str, int], int]) -> dict[str, Cell]:
+        """The cells with what this batch adds."""
+        cells = dict(self.state.cells)
+        for key, pile in self.piles.items():
+            cell = cells.get(key) or _new_cell(key)
+            counts = dict(cell.counts)
+            for minute, count in pile.counts.items():
+                counts[minute] = counts.get(minute, 0) + count
+            cells[key] = replace(
+                cell, counts=counts, exemplars=_with_earliest(cell.exemplars, pile.exemplars)
+            )
+        by_cell: dict[str, list[tuple[int, int]]] = {}
+        for (key, minute), shift in shifts.items():
+            if shift:
+                by_cell.setdefault(key, []).append((minute, shift))
+        for key, moved in by_cell.items():
+            cell = cells[key]
+            firsts = dict(cell.firsts)
+            for minute, shift in moved:
+                firsts[minute] = firsts.get(minute, 0) + shift
+            cells[key] = replace(cell, firsts={m: n for m, n in firsts.items() if n > 0})
+        return cells
+
+
+def _with_earliest(kept: tuple[Exemplar, ...], reports: list[ClientReport]) -> tuple[Exemplar, ...]:
+    if len(kept) == EXEMPLARS:
+        last = kept[-1].occurred_at
+        reports = [report for report in reports if report.occurred_at <= last]
+        if not reports:
+            return kept
+    earliest = sorted(reports, key=lambda r: (r.occurred_at, r.id))[:EXEMPLARS]
+    return with_exemplar(kept, tuple(_exemplar(report) for report in earliest))
 
 
 def _exemplar(report: ClientReport) -> Exemplar:
@@ -93,27 +198,50 @@ def _exemplar(report: ClientReport) -> Exemplar:
     )
 
 
-def add_reports(state: EngineState, reports: Iterable[ClientReport]) -> EngineState:
-    """Count reports into their cells."""
-    cells = dict(state.cells)
-    for key, pile in _piles(reports).items():
-        sample = pile.sample
-        cell = cells.get(key) or Cell(
-            service=sample.service,
-            client=sample.client,
-            symptom=sample.symptom,
-            region=sample.region,
-            location=sample.network,
-        )
-        minutes = dict(cell.minutes)
-        for minute, heap in pile.minutes.items():
-            minutes[minute] = _merge_bucket(minutes.get(minute), heap)
-        earliest = sorted(pile.exemplars, key=lambda r: (r.occurred_at, r.id))[:EXEMPLARS]
-        samples = tuple(_exemplar(report) for report in earliest)
-        cells[key] = replace(
-            cell, minutes=minutes, exemplars=with_exemplar(cell.exemplars, samples)
-        )
-    return replace(state, cells=cells)
+def _join(old: Epoch, new: Epoch) -> Epoch:
+    """The first reports of both, of the actors with the smallest marks."""
+    joined = dict(old)
+    for mark, said in new.items():
+        known = joined.get(mark)
+        if known is None or said < known:
+            joined[mark] = said
+    if len(joined) > ACTOR_CAP:
+        joined = {mark: joined[mark] for mark in sorted(joined)[:ACTOR_CAP]}
+    return joined
+
+
+def _shift(shifts: dict[tuple[str, int], int], old: Epoch, new: Epoch, touched: Epoch) -> None:
+    """Note how the first reports moved between cells and minutes."""
+    marks = touched.keys() if len(new) < ACTOR_CAP else touched.keys() | old.keys()
+    for mark in marks:
+        before, after = old.get(mark), new.get(mark)
+        if before == after:
+            continue
+        if before is not None:
+            place = (before[1], before[0] // MINUTE_MS)
+            shifts[place] = shifts.get(place, 0) - 1
+        if after is not None:
+            place = (after[1], after[0] // MINUTE_MS)
+            shifts[place] = shifts.get(place, 0) + 1
+
+
+def add_reports(state: EngineState, reports: Iterable[ClientReport]) -> tuple[EngineState, Touched]:
+    """Count reports into their cells and epochs."""
+    sorter = _Sorter(state)
+    sorter.sort(reports)
+    epochs = dict(state.epochs)
+    shifts: dict[tuple[str, int], int] = {}
+    fresh: set[str] = set()
+    for (service, number), new in sorter.seen.items():
+        if service not in fresh:
+            epochs[service] = dict(epochs.get(service, {}))
+            fresh.add(service)
+        old = epochs[service].get(number, {})
+        joined = _join(old, new)
+        _shift(shifts, old, joined, new)
+        epochs[service][number] = joined
+    cells = sorter.cells(shifts)
+    return replace(state, cells=cells, epochs=epochs), sorter.touched
 
 
 def _merge_probe(old: ProbeMinute, result: ProbeResult) -> ProbeMinute:
@@ -134,31 +262,48 @@ def _merge_probe(old: ProbeMinute, result: ProbeResult) -> ProbeMinute:
     )
 
 
-def add_probe_results(state: EngineState, results: Iterable[ProbeResult]) -> EngineState:
+NOTHING = ProbeMinute()
+
+
+def add_probe_results(
+    state: EngineState, results: Iterable[ProbeResult]
+) -> tuple[EngineState, Touched]:
     """Enter probe results into their tracks."""
     tracks = dict(state.tracks)
+    touched = Touched()
+    minutes_of: dict[str, dict[int, ProbeMinute]] = {}
+    samples: dict[str, list[Exemplar]] = {}
     for result in results:
         key = track_key(result)
-        track = tracks.get(key) or Track(
-            probe=result.probe,
-            location=result.location,
-            service=result.service,
-            feature=result.feature,
-            client=result.client,
-            region=result.region,
-        )
-        minute = minute_of(result.occurred_at)
-        minutes = dict(track.minutes)
-        minutes[minute] = _merge_probe(minutes.get(minute) or ProbeMinute(), result)
-        exemplars = track.exemplars
+        if key not in minutes_of:
+            known = tracks.get(key)
+            if known is None:
+                known = tracks[key] = Track(
+                    probe=result.probe,
+                    location=result.location,
+                    service=result.service,
+                    feature=result.feature,
+                    client=result.client,
+                    region=result.region,
+                )
+            minutes_of[key] = dict(known.minutes)
+        minutes = minutes_of[key]
+        minute = int(result.occurred_at.timestamp()) // 60
+        minutes[minute] = _merge_probe(minutes.get(minute) or NOTHING, result)
+        service, place = tracks[key].service, result.location
+        touched.services[service] = min(minute, touched.services.get(service, minute))
+        touched.places[place] = min(minute, touched.places.get(place, minute))
         if result.outcome in FAILED and result.self_check is not SelfCheck.FAILED:
-            text = (result.error or result.symptom or "failed")[:TEXT_LIMIT]
-            sample = Exemplar(
-                id=result.id,
-                occurred_at=result.occurred_at,
-                text=text,
-                http_status=result.http_status,
+            samples.setdefault(key, []).append(
+                Exemplar(
+                    id=result.id,
+                    occurred_at=result.occurred_at,
+                    text=(result.error or result.symptom or "failed")[:TEXT_LIMIT],
+                    http_status=result.http_status,
+                )
             )
-            exemplars = with_exemplar(exemplars, (sample,))
-        tracks[key] = replace(track, minutes=minutes, exemplars=exemplars)
-    return replace(state, tracks=tracks)
+    for key, minutes in minutes_of.items():
+        track = tracks[key]
+        kept = with_exemplar(track.exemplars, tuple(samples.get(key, ())))
+        tracks[key] = replace(track, minutes=minutes, exemplars=kept)
+    return replace(state, tracks=tracks), touched

@@ -1,7 +1,7 @@
 """The decision: from a snapshot and new signals to the next state, incidents and events."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from app.core.events import Event
 from app.core.evidence import evidence_document
 from app.core.follow import advance_all
 from app.core.incident import Incident
-from app.core.learn import learn
+from app.core.lines import Domain
 from app.core.match import find, link_advisories
 from app.core.policy import Policy
 from app.core.signal import Command, Signal
@@ -21,23 +21,25 @@ from app.core.state import (
     KnownAdvisory,
     Snapshot,
     minute_of,
-    without_minutes_before,
 )
+from app.core.survey import Memo, Surveyed, is_of, seal, sealed_target
 from app.core.types import (
     OPEN_STATUSES,
 )
-from app.core.views import baseline_of
 
-RETAIN = 60  # minutes kept beyond the lateness window
+RETAIN = 60  # minutes kept before the onset of what is open
+EVIDENCE_HOURS = 26  # hours of counts that an open incident keeps at most
+AFTERMATH = 5  # minutes about an incident that teach nothing either
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What follows from one step.
 
-    ``incidents`` are those that changed; ``evidence`` maps incident id to its evidence document;
+    ``incidents`` are those that changed; ``shown`` those whose evidence is to be laid out;
     ``advisories`` are revisions to store; ``links`` maps vendor id to the incident that holds it,
-    ``held`` incident id to the disturbance that it stands for.
+    ``held`` incident id to the disturbance that it stands for. ``memo`` goes into the next
+    snapshot.
     """
 
     state: EngineState
@@ -45,33 +47,83 @@ class Decision:
     events: tuple[Event, ...]
     sequence: int
     number: int
-    evidence: dict[str, dict[str, Any]] = field(default_factory=dict)
+    shown: tuple[tuple[Incident, Disturbance | None], ...] = ()
+    surveyed: Surveyed | None = None
     advisories: tuple[KnownAdvisory, ...] = ()
     links: dict[str, str] = field(default_factory=dict)
     held: dict[str, Disturbance] = field(default_factory=dict)
+    memo: object = None
+
+    def documents(self) -> dict[str, dict[str, Any]]:
+        """Lay out the evidence of what is open or changed: incident id → document."""
+        if self.surveyed is None:
+            return {}
+        lines = self.surveyed.lines
+        tracks = [lines.state.tracks[key] for key in sorted(lines.state.tracks)]
+
+        def expected(service: str, minute: int) -> float:
+            return lines.rate(Domain(f"service:{service}", lines, (service,)), minute).mean
+
+        return {
+            incident.id: evidence_document(incident, disturbance, tracks, expected=expected)
+            for incident, disturbance in self.shown
+        }
 
 
 def _forget(desk: Desk) -> None:
-    """Learn from calm minutes that are sealed, and drop what nobody needs any more."""
-    sealed = desk.minute - desk.policy.lateness_minutes
-    spans = [
-        (
-            minute_of(i.onset_at) - 5,
-            minute_of(i.resolved_at) + 5 if i.resolved_at else desk.minute,
-        )
-        for i in desk.incidents.values()
-        if i.detected_at is not None
-    ]
-    desk.state = learn(
-        desk.state, sealed, busy=spans, profile=desk.snapshot.profile, policy=desk.policy
+    """Make old minutes final, learn from the calm ones, and drop what nobody needs any more."""
+    waiting = desk.snapshot.waiting_since
+    minute = desk.minute if waiting is None else min(desk.minute, minute_of(waiting))
+    busy: dict[str, list[tuple[int, int]]] = {}
+    oldest = minute
+    horizon = minute - EVIDENCE_HOURS * 60
+    for incident in desk.incidents.values():
+        if incident.detected_at is None:
+            continue
+        begun, ended = minute_of(incident.onset_at), incident.resolved_at
+        until = minute_of(ended) + AFTERMATH if ended is not None else desk.minute
+        for service in incident.services:
+            busy.setdefault(service, []).append((begun - AFTERMATH, until))
+        recent = minute - desk.policy.lateness_minutes - RETAIN
+        if ended is None or minute_of(ended) >= recent:  # late signals still add to its figures
+            oldest = min(oldest, max(begun - RETAIN, horizon))
+    memo = desk.memo
+    excluded = memo.local.excluded if isinstance(memo, Memo) else {}
+    desk.state = seal(
+        desk.state,
+        profile=desk.snapshot.profile,
+        policy=desk.policy,
+        minute=minute,
+        excluded=excluded,
+        busy=busy,
+        keep_from=oldest,
     )
-    oldest = keep = sealed - RETAIN
-    for incident in desk.incidents.values():  # late signals may still add to what has ended
-        ended = incident.resolved_at
-        lively = ended is None or minute_of(ended) >= oldest
-        if incident.detected_at is not None and lively:
-            keep = min(keep, minute_of(incident.onset_at) - RETAIN)
-    desk.state = without_minutes_before(desk.state, keep)
+
+    _keep_memo(desk, minute)
+
+
+def _keep_memo(desk: Desk, minute: int) -> None:
+    """What was worked out stays valid: the minutes that were sealed did not change by that."""
+    memo, before = desk.memo, desk.snapshot.state.rates
+    if not isinstance(memo, Memo):
+        return
+    fresh = desk.state.rates.keys() - before.keys()
+    if any(hour * 60 <= minute for hour in fresh):
+        desk.memo = None  # minutes were scanned before their rates were there
+    else:
+        desk.memo = memo.restamped(desk.state)
+
+
+def _shown(desk: Desk) -> tuple[tuple[Incident, Disturbance | None], ...]:
+    """Incidents whose evidence is laid out: what changed; each minute all that is open."""
+    before = desk.snapshot.memo
+    advanced = not isinstance(before, Memo) or before.minute != desk.minute
+    return tuple(
+        (incident, desk.by_incident.get(key))
+        for key, incident in sorted(desk.incidents.items())
+        if (incident.status in OPEN_STATUSES or key in desk.opened)
+        and (advanced or desk.before.get(key) != incident)
+    )
 
 
 def _decision(desk: Desk) -> Decision:
@@ -81,24 +133,16 @@ def _decision(desk: Desk) -> Decision:
         for key, incident in sorted(desk.incidents.items())
         if desk.before.get(key) != incident
     )
-    evidence = {}
-    for key, incident in sorted(desk.incidents.items()):
-        disturbance = desk.by_incident.get(key)
-        if incident.status in OPEN_STATUSES or key in desk.opened:
-            services = disturbance.services if disturbance else ()
-            means = {
-                s: baseline_of(desk.state, s, desk.snapshot.profile, desk.policy).mean
-                for s in services
-            }
-            evidence[key] = evidence_document(incident, disturbance, desk.state, baselines=means)
     return Decision(
         state=desk.state,
         incidents=changed,
         events=tuple(desk.log.events),
         sequence=desk.log.sequence,
         number=desk.number,
-        evidence=evidence,
+        shown=_shown(desk),
+        surveyed=desk.surveyed,
         held=dict(desk.by_incident),
+        memo=desk.memo,
         advisories=tuple(desk.revised[key] for key in sorted(desk.revised)),
         links={
             key: holder
@@ -124,6 +168,9 @@ def decide(
         IllegalTransition: a command may not follow the present status.
     """
     desk = lay_out(snapshot, now=now, policy=policy)
+    desk.memo = snapshot.memo if is_of(snapshot.memo, snapshot.state) else None
+    if desk.state.sealed_to == 0:  # the first step of a tenant: nothing older counts
+        desk.state = replace(desk.state, sealed_to=sealed_target(desk.minute, policy))
     take_in(desk, signals)
     obey_all(desk, (s for s in signals if isinstance(s, Command)))
     find(desk)

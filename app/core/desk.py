@@ -3,11 +3,13 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from app.core.aggregate import Touched
 from app.core.changes import Log
 from app.core.disturbance import Disturbance
 from app.core.incident import Incident
 from app.core.policy import Policy
 from app.core.state import EngineState, KnownAdvisory, Snapshot, minute_of
+from app.core.survey import Surveyed
 
 
 @dataclass(slots=True)
@@ -16,7 +18,7 @@ class Desk:
 
     ``revised``: advisories of this step, with posts. ``by_incident``: the disturbance that an
     incident holds. ``linked``: vendor ids that joined an incident in this step. ``opened``: ids of
-    incidents that are new.
+    incidents that are new. ``touched``: the minutes that this step's signals changed.
     """
 
     snapshot: Snapshot
@@ -31,6 +33,9 @@ class Desk:
     by_incident: dict[str, Disturbance] = field(default_factory=dict)
     linked: dict[str, list[str]] = field(default_factory=dict)
     opened: set[str] = field(default_factory=set)
+    touched: Touched = field(default_factory=Touched)
+    surveyed: Surveyed | None = None
+    memo: object = None
 
     @property
     def minute(self) -> int:

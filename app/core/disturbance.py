@@ -4,14 +4,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from app.core.detect import Finding, scan
+from app.core.detect import Finding
+from app.core.episode import REPORTERS_CAP
+from app.core.lines import Lines, distinct
 from app.core.policy import Policy
-from app.core.state import Cell, EngineState, TenantProfile, Track
+from app.core.state import Cell, TenantProfile, Track
+from app.core.survey import Surveyed
 from app.core.types import Client, Origin, Symptom
-from app.core.views import View, network_view, networks_of, service_view, services_of
 
 SIGN_IN = frozenset({Symptom.AUTH_LOOP, Symptom.AUTH_REJECTED})
-LOCAL_SERVICES = 2  # services that a network's own fault must touch
 NOTABLE = 0.02  # share of reports from which a client, symptom or region is named
 
 
@@ -45,6 +46,7 @@ class Disturbance:
     confirmed: int | None
     last_bad: int
     silence: float
+    turned: float
     waiting: tuple[str, ...]
     size: Size
     origin: Origin
@@ -73,34 +75,67 @@ class Disturbance:
         return max((f.most_failing for f in self.findings), default=0)
 
 
-def _size(views: Sequence[View], start: int, end: int) -> Size:
-    actors: set[str] = set()
+def _cells_of(lines: Lines, findings: Sequence[Finding], *, wide: bool) -> list[Cell]:
+    """The report cells that findings rest on."""
+    cells = lines.state.cells
+    if wide:
+        networks = {f.network for f in findings}
+        return [cells[key] for key in sorted(cells) if cells[key].location in networks]
+    whole = {s for f in findings if f.network is None for s in f.services}
+    parts = {(s, f.network) for f in findings if f.network is not None for s in f.services}
+    return [
+        cells[key]
+        for key in sorted(cells)
+        if cells[key].service in whole or (cells[key].service, cells[key].location) in parts
+    ]
+
+
+def _tracks_of(lines: Lines, findings: Sequence[Finding], *, wide: bool) -> list[Track]:
+    if wide:
+        places = sorted({f.network or "" for f in findings})
+        return [track for place in places for _, track in lines.places.get(place, ())]
+    services = sorted({s for f in findings for s in f.services})
+    return [track for service in services for _, track in lines.tracks.get(service, ())]
+
+
+def _size(
+    lines: Lines,
+    cells: Sequence[Cell],
+    tracks: Sequence[Track],
+    findings: Sequence[Finding],
+    *,
+    wide: bool,
+) -> Size:
+    start, end = min(f.onset for f in findings), max(f.last_bad for f in findings)
     symptoms: Counter[str] = Counter()
     clients: Counter[str] = Counter()
     regions: Counter[str] = Counter()
     networks: Counter[str] = Counter()
     reports = 0
-    for view in views:
-        for cell in view.cells:
-            said = sum(b.count for m, b in cell.minutes.items() if start <= m <= end)
-            reports += said
-            symptoms[cell.symptom] += said
-            clients[cell.client] += said
-            regions[cell.region or ""] += said
-            networks[cell.location or ""] += said
-        for minute, heard in view.actors.items():
-            if start <= minute <= end:
-                actors.update(heard)
+    for cell in cells:
+        heard_all = wide or (cell.location or "") not in lines.excluded
+        said = 0
+        for minute, count in cell.counts.items():
+            if start <= minute <= end and (
+                heard_all or not lines.is_excluded(cell.location or "", minute)
+            ):
+                said += count
+        reports += said
+        symptoms[cell.symptom] += said
+        clients[cell.client] += said
+        regions[cell.region or ""] += said
+        networks[cell.location or ""] += said
     features = set()
-    for track in (track for view in views for track in view.tracks):
-        bad = {m: p for m, p in track.minutes.items() if start <= m <= end and p.is_bad}
+    for track in tracks:
+        bad = [p for m, p in track.minutes.items() if start <= m <= end and p.is_bad]
         if len(bad) > 1:
             features.add(track.feature or "")
-            symptoms.update(p.symptom or Symptom.OTHER for p in bad.values())
+            symptoms.update(p.symptom or Symptom.OTHER for p in bad)
             clients.update([track.client or ""])
             regions.update([track.region or ""])
+    marks = {mark for finding in findings for mark in finding.marks}
     return Size(
-        reporters=len(actors),
+        reporters=distinct(marks, REPORTERS_CAP),
         reports=reports,
         symptoms=_notable(symptoms),
         clients=_notable(clients),
@@ -116,152 +151,119 @@ def _notable(counts: Counter[str]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(kept, key=lambda pair: (-pair[1], pair[0])))
 
 
-def _is_local(state: EngineState, view: View, finding: Finding, policy: Policy) -> bool:
-    """Whether a network's trouble is its own: several services, and calm everywhere else."""
-    network = view.domain.removeprefix("network:")
-    start, end = finding.onset, finding.last_bad
-    inside: dict[str, set[str]] = {}
-    outside: set[str] = set()
-    for cell in state.cells.values():
-        for minute, bucket in cell.minutes.items():
-            if start <= minute <= end:
-                target = outside
-                if cell.location == network:
-                    target = inside.setdefault(cell.service, set())
-                target.update(bucket.actors)
-    touched = sum(1 for actors in inside.values() if len(actors) > 1)
-    total = len({actor for actors in inside.values() for actor in actors})
-    share = total / max(1, total + len(outside))
-    failing = any(
-        sum(1 for m, p in track.minutes.items() if start <= m <= end and p.is_bad) > 1
-        for track in state.tracks.values()
-    )
-    return touched >= LOCAL_SERVICES and share >= policy.local_share and not failing
-
-
-def _local(
-    state: EngineState, profile: TenantProfile, policy: Policy, *, now: int, fraction: float
-) -> list[tuple[View, Finding]]:
-    found = []
-    for network in networks_of(state):
-        view = network_view(state, network, profile=profile, policy=policy)
-        scanned = scan(view, policy, now=now, fraction=fraction)
-        found += [(view, f) for f in scanned if _is_local(state, view, f, policy)]
-    return found
-
-
 def _origin(
-    finding: Finding, size: Size, profile: TenantProfile, policy: Policy
+    findings: Sequence[Finding], size: Size, profile: TenantProfile, policy: Policy
 ) -> tuple[Origin, str]:
     """Say whose fault a service's trouble is, and why."""
-    failed = set(finding.failed_ever)
+    failed = {name for f in findings for name in f.failed_ever}
+    watching = {name for f in findings for name in f.locations}
     outside = sorted(failed & profile.external)
+    clean = len(watching - failed)
+    said = sum(count for _, count in size.symptoms)
+    sign_in = sum(count for name, count in size.symptoms if name in SIGN_IN)
+    identity = said > 0 and sign_in / said >= policy.identity_share and clean > 1
     if outside:
         return Origin.VENDOR, f"not local: {', '.join(outside)} outside our network fails too"
     if len(failed) > 1:
         return Origin.VENDOR, f"not local: {len(failed)} locations fail independently"
-    said = sum(count for _, count in size.symptoms)
-    sign_in = sum(count for name, count in size.symptoms if name in SIGN_IN)
-    clean = len(finding.locations) - len(failed)
-    if said and sign_in / said >= policy.identity_share and clean > 1:
+    if identity:
         share = f"{100 * sign_in / said:.0f} % of what fails is sign-in"
         return Origin.IDENTITY, f"{share}, while {clean} locations see the service well"
     spread = [name for name, count in size.networks if count > 1]
     if len(spread) > 1:
         return Origin.VENDOR, f"reports come from {len(spread)} networks at once"
     if len(failed) == 1 and clean > 0:
-        return Origin.LOCAL, f"only {next(iter(failed))} fails, {clean} other locations are well"
+        place = next(iter(failed))
+        if size.reporters >= policy.quorum_actors:
+            text = f"one service alone fails at {place}, for probes and users alike"
+            return Origin.VENDOR, text
+        return Origin.LOCAL, f"only {place} fails, {clean} other locations are well"
     return Origin.UNKNOWN, "one vantage alone cannot tell us from Microsoft"
 
 
 def _make(
+    lines: Lines,
     findings: Sequence[Finding],
-    views: Sequence[View],
     *,
     origin: tuple[Origin, str] | None,
     network: str | None,
-    profile: TenantProfile,
-    policy: Policy,
 ) -> Disturbance:
     first = min(findings, key=lambda f: (f.onset, f.domain))
-    onset = min(f.onset for f in findings)
-    last_bad = max(f.last_bad for f in findings)
-    size = _size(views, onset, max(last_bad, onset))
+    wide = network is not None
+    cells = _cells_of(lines, findings, wide=wide)
+    tracks = _tracks_of(lines, findings, wide=wide)
+    size = _size(lines, cells, tracks, findings, wide=wide)
     confirmed = [f.confirmed for f in findings if f.confirmed is not None]
-    whose, why = origin or _origin(first, size, profile, policy)
-    services = {f.domain.removeprefix("service:") for f in findings}
-    if network is not None:
-        services = {cell.service for view in views for cell in view.cells}
+    whose, why = origin or _origin(findings, size, lines.profile, lines.policy)
+    services = {service for f in findings for service in f.services}
     return Disturbance(
-        key=first.domain,
+        key=f"service:{first.services[0]}" if network is None else first.domain,
         findings=tuple(sorted(findings, key=lambda f: (f.onset, f.domain))),
         services=tuple(sorted(services)),
         network=network,
-        onset=onset,
+        onset=first.onset,
         suspected=min(f.suspected for f in findings),
         confirmed=min(confirmed) if confirmed else None,
-        last_bad=last_bad,
+        last_bad=max(f.last_bad for f in findings),
         silence=min(f.silence for f in findings),
+        turned=min(f.turned for f in findings),
         waiting=tuple(sorted({name for f in findings for name in f.waiting})),
         size=size,
         origin=whose,
         origin_text=why,
-        cells=tuple(cell for view in views for cell in view.cells),
-        tracks=tuple(track for view in views for track in view.tracks),
+        cells=tuple(cells),
+        tracks=tuple(tracks),
     )
 
 
-def _components(
-    found: Sequence[tuple[View, Finding]], policy: Policy
-) -> Iterable[list[tuple[View, Finding]]]:
-    """Join findings of different services whose onsets lie close to the first one's."""
-    groups: list[list[tuple[View, Finding]]] = []
-    for view, finding in sorted(found, key=lambda pair: (pair[1].onset, pair[1].domain)):
-        for group in groups:
-            near = finding.onset - group[0][1].onset <= policy.common_cause_minutes
-            if near and all(finding.domain != other.domain for _, other in group):
-                group.append((view, finding))
+def _stretches(found: Sequence[Finding], policy: Policy) -> list[list[Finding]]:
+    """Join what one service met, whole or at one network, while it went on or soon after."""
+    joined: list[list[Finding]] = []
+    for finding in sorted(found, key=lambda f: (f.services, f.onset, f.domain)):
+        for group in joined:
+            if group[0].services != finding.services:
+                continue
+            end = max(f.last_bad for f in group)
+            if finding.onset <= end + policy.reopen_minutes:
+                group.append(finding)
                 break
         else:
-            groups.append([(view, finding)])
-    return groups
+            joined.append([finding])
+    return joined
 
 
-def disturbances(
-    state: EngineState, *, profile: TenantProfile, policy: Policy, now: int, fraction: float
-) -> list[Disturbance]:
+def _components(stretches: Sequence[list[Finding]], policy: Policy) -> Iterable[list[Finding]]:
+    """Join stretches of different services whose onsets lie close to the first one's."""
+    groups: list[tuple[int, set[str], list[Finding]]] = []
+    ordered = sorted(stretches, key=lambda s: (min(f.onset for f in s), s[0].services))
+    for stretch in ordered:
+        onset = min(f.onset for f in stretch)
+        service = stretch[0].services[0]
+        for begun, services, group in groups:
+            if onset - begun <= policy.common_cause_minutes and service not in services:
+                group.extend(stretch)
+                services.add(service)
+                break
+        else:
+            groups.append((onset, {service}, list(stretch)))
+    return [group for _, _, group in groups]
+
+
+def disturbances(surveyed: Surveyed) -> list[Disturbance]:
     """Everything that our own evidence says is or was wrong, oldest first.
 
     A function of the counted signals alone: the order in which they came has no say.
     """
-    local = _local(state, profile, policy, now=now, fraction=fraction)
-    excluded: dict[str, list[tuple[int, int]]] = {}
+    lines = surveyed.lines
     result = []
-    for view, finding in local:
-        network = view.domain.removeprefix("network:")
-        span = (finding.onset - 1, finding.last_bad + policy.quiet_minutes)
-        excluded.setdefault(network, []).append(span)
-        text = f"only {network} reports, over several services; everywhere else is calm"
-        result.append(
-            _make(
-                [finding],
-                [view],
-                origin=(Origin.LOCAL, text),
-                network=network,
-                profile=profile,
-                policy=policy,
-            )
-        )
-    found = []
-    for service in services_of(state):
-        view = service_view(state, service, excluded=excluded, profile=profile, policy=policy)
-        found += [(view, f) for f in scan(view, policy, now=now, fraction=fraction)]
-    for group in _components(found, policy):
-        findings = [finding for _, finding in group]
-        views = [view for view, _ in group]
-        result.append(
-            _make(findings, views, origin=None, network=None, profile=profile, policy=policy)
-        )
+    for finding in surveyed.local:
+        text = f"only {finding.network} reports, over several services; everywhere else is calm"
+        result.append(_make(lines, [finding], origin=(Origin.LOCAL, text), network=finding.network))
+    stretches = _stretches(surveyed.services, lines.policy)
+    result += [
+        _make(lines, group, origin=None, network=None)
+        for group in _components(stretches, lines.policy)
+    ]
     return sorted(result, key=lambda d: (d.onset, d.key))
 
 

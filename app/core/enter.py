@@ -8,9 +8,7 @@ from app.core.commands import obey
 from app.core.desk import Desk
 from app.core.events import Actor, EventType
 from app.core.signal import Advisory, ClientReport, Command, ProbeResult, Signal, SourceFreshness
-from app.core.state import (
-    KnownAdvisory,
-)
+from app.core.state import KnownAdvisory, minute_of
 from app.core.types import (
     ActorKind,
 )
@@ -31,9 +29,11 @@ def take_in(desk: Desk, signals: Sequence[Signal]) -> None:
     reports = [s for s in signals if isinstance(s, ClientReport) and _counts(desk, s)]
     results = [s for s in signals if isinstance(s, ProbeResult) and _counts(desk, s)]
     if reports:
-        desk.state = add_reports(desk.state, reports)
+        desk.state, said = add_reports(desk.state, reports)
+        desk.touched.join(said)
     if results:
-        desk.state = add_probe_results(desk.state, results)
+        desk.state, said = add_probe_results(desk.state, results)
+        desk.touched.join(said)
     for advisory in sorted(
         (s for s in signals if isinstance(s, Advisory)),
         key=lambda a: (a.vendor_id, a.received_at, a.last_modified_at, a.id),
@@ -43,7 +43,7 @@ def take_in(desk: Desk, signals: Sequence[Signal]) -> None:
 
 def _counts(desk: Desk, signal: ClientReport | ProbeResult) -> bool:
     """Late signals are evidence of what is known already; they open nothing."""
-    if not signal.late:
+    if not signal.late and minute_of(signal.occurred_at) > desk.state.sealed_to:
         return True
     return any(
         i.onset_at <= signal.occurred_at <= (i.resolved_at or desk.now)

@@ -1,16 +1,18 @@
 """Evidence: what supports an incident, as the document that people and programs read."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
 from app.core.disturbance import Disturbance
 from app.core.document import rfc3339
 from app.core.ids import derived
 from app.core.incident import Incident
-from app.core.state import Cell, EngineState, Exemplar, Track, instant_of
+from app.core.state import Cell, Exemplar, Track, instant_of
 
 LEAD_IN = 30  # minutes shown before the onset, so that the rise can be seen
 RUN_OUT = 15  # minutes shown after the last bad one
+
+Expected: TypeAlias = Callable[[str, int], float]
 
 
 def _exemplars(samples: Sequence[Exemplar]) -> list[dict[str, Any]]:
@@ -26,14 +28,23 @@ def _exemplars(samples: Sequence[Exemplar]) -> list[dict[str, Any]]:
     ]
 
 
-def _cell(cell: Cell, start: int, end: int, expected: float) -> dict[str, Any] | None:
-    minutes = sorted(m for m in cell.minutes if start <= m <= end)
+def cell_id(cell: Cell) -> str:
+    """The id by which people name a cell of reports."""
+    parts = (cell.service, cell.client, cell.symptom, cell.region or "", cell.location or "")
+    return f"cell_{derived('report', *parts)}"
+
+
+def track_id(track: Track) -> str:
+    """The id by which people name a check at one location."""
+    return f"cell_{derived('probe', track.probe, track.location)}"
+
+
+def _cell(cell: Cell, start: int, end: int, expected: Expected) -> dict[str, Any] | None:
+    minutes = sorted(m for m in cell.counts if start <= m <= end)
     if not minutes:
         return None
-    parts = (cell.service, cell.client, cell.symptom, cell.region or "", cell.location or "")
-    actors = {actor for m in minutes for actor in cell.minutes[m].actors}
     return {
-        "id": f"cell_{derived('report', *parts)}",
+        "id": cell_id(cell),
         "source": "client_report",
         "service": cell.service,
         "feature": None,
@@ -41,16 +52,16 @@ def _cell(cell: Cell, start: int, end: int, expected: float) -> dict[str, Any] |
         "symptom": cell.symptom,
         "region": cell.region,
         "location": cell.location,
-        "first_at": rfc3339(min(cell.minutes[m].first_at for m in minutes)),
-        "last_at": rfc3339(max(cell.minutes[m].last_at for m in minutes)),
-        "count": sum(cell.minutes[m].count for m in minutes),
-        "reporters": len(actors),
+        "first_at": rfc3339(instant_of(minutes[0])),
+        "last_at": rfc3339(instant_of(minutes[-1])),
+        "count": sum(cell.counts[m] for m in minutes),
+        "reporters": sum(cell.firsts.get(m, 0) for m in minutes),
         "series": [
             {
                 "minute": rfc3339(instant_of(m)),
-                "count": cell.minutes[m].count,
-                "reporters": len(cell.minutes[m].actors),
-                "expected": round(expected, 4),
+                "count": cell.counts[m],
+                "reporters": cell.firsts.get(m, 0),
+                "expected": round(expected(cell.service, m), 4),
             }
             for m in minutes
         ],
@@ -65,7 +76,7 @@ def _track(track: Track, start: int, end: int) -> dict[str, Any] | None:
     spoken = [track.minutes[m] for m in minutes]
     failed = [p for p in spoken if p.failed]
     return {
-        "id": f"cell_{derived('probe', track.probe, track.location)}",
+        "id": track_id(track),
         "source": "probe",
         "probe": track.probe,
         "service": track.service,
@@ -102,26 +113,25 @@ def _state(track: Track, minute: int) -> str:
 def evidence_document(
     incident: Incident,
     disturbance: Disturbance | None,
-    state: EngineState,
+    tracks: Iterable[Track],
     *,
-    baselines: dict[str, float],
+    expected: Expected,
 ) -> dict[str, Any]:
     """Lay out the evidence of one incident.
 
     Args:
         incident: whose evidence.
         disturbance: what our own evidence holds of it, or None.
-        state: for the probes that watch the same services and are well.
-        baselines: service → expected distinct users per minute.
+        tracks: every check; those that watch the same services and are well speak too.
+        expected: service and minute → distinct users per minute that are usual.
     """
     cells: list[dict[str, Any]] = []
     if disturbance is not None:
         start, end = disturbance.onset - LEAD_IN, disturbance.last_bad + RUN_OUT
         for cell in disturbance.cells:
-            made = _cell(cell, start, end, baselines.get(cell.service, 0.0))
+            made = _cell(cell, start, end, expected)
             cells += [made] if made else []
-        for key in sorted(state.tracks):
-            track = state.tracks[key]
+        for track in tracks:
             if track.service in disturbance.services:
                 made = _track(track, start, end)
                 cells += [made] if made else []

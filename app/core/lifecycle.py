@@ -234,7 +234,8 @@ def _own_status(incident: Incident, disturbance: Disturbance, context: Context) 
     vendor_open = _vendor_open(incident.advisories, context)
     policy = context.policy
     needed = policy.quiet_minutes_vendor_open if vendor_open else policy.quiet_minutes
-    if quiet >= needed and not disturbance.waiting and disturbance.silence >= policy.power_nats:
+    trusted = disturbance.silence >= policy.power_nats and disturbance.turned >= policy.close_ratio
+    if quiet >= needed and not disturbance.waiting and trusted:
         return _Next(Status.RESOLVED, "evidence_quiet", _how(incident, phase))
     if quiet >= policy.low_evidence_minutes:
         return _Next(Status.RESOLVED, "timeout_low_evidence", _how(incident, phase))

@@ -25,6 +25,7 @@ from app.core.state import (
     KnownAdvisory,
     instant_of,
 )
+from app.core.survey import survey
 from app.core.types import (
     OPEN_STATUSES,
     IncidentId,
@@ -36,14 +37,17 @@ from app.core.types import (
 
 def find(desk: Desk) -> None:
     """Match disturbances with incidents, open what is new, join what is one."""
-    fraction = (desk.now.timestamp() % 60) / 60
-    found = disturbances(
+    surveyed, desk.memo = survey(
         desk.state,
         profile=desk.snapshot.profile,
         policy=desk.policy,
-        now=desk.minute,
-        fraction=fraction,
+        minute=desk.minute,
+        exposure=(desk.now.timestamp() % 60) / 60,
+        touched=desk.touched,
+        memo=desk.memo,
     )
+    desk.surveyed = surveyed
+    found = disturbances(surveyed)
     for disturbance in found:
         fits = {
             key: fits_disturbance(k.advisory, _start(k), disturbance)

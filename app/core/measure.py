@@ -3,7 +3,7 @@
 from app.core.disturbance import Disturbance
 from app.core.incident import EvidenceSummary, Impact
 from app.core.policy import Policy
-from app.core.state import TenantProfile
+from app.core.state import TenantProfile, instant_of
 from app.core.types import ImpactLevel, Origin, Severity, SourceKind
 
 MANY_REPORTERS = 10  # reporters from which "many" are affected, whatever the tenant's size
@@ -51,14 +51,12 @@ def own_evidence(disturbance: Disturbance) -> dict[str, EvidenceSummary]:
     """What reports and probes add, by source."""
     start, end = disturbance.onset, disturbance.last_bad
     result = {}
-    buckets = [
-        b for cell in disturbance.cells for m, b in cell.minutes.items() if start <= m <= end
-    ]
-    if buckets:
+    minutes = [m for cell in disturbance.cells for m in cell.counts if start <= m <= end]
+    if minutes:
         result[SourceKind.CLIENT_REPORT.value] = EvidenceSummary(
-            count=sum(b.count for b in buckets),
-            first_at=min(b.first_at for b in buckets),
-            last_at=max(b.last_at for b in buckets),
+            count=disturbance.size.reports,
+            first_at=instant_of(min(minutes)),
+            last_at=instant_of(max(minutes)),
             weight=round(sum(f.report_nats for f in disturbance.findings), 1),
         )
     results = [

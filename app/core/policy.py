@@ -23,6 +23,7 @@ class Policy:
     quiet_minutes_vendor_open: int = 20  # the same while the vendor still says open
     low_evidence_minutes: int = 240  # without enough expected evidence, wait so long
     power_nats: float = 7.0  # information needed in the silence
+    close_ratio: float = 1000.0  # likelihood ratio needed to believe that it is over
     reopen_minutes: int = 120  # a relapse in this time reopens
     update_seconds: int = 120  # figures alone are told at most so often
     close_hours: int = 72  # a resolved incident is closed after

@@ -1,15 +1,22 @@
-"""What the engine remembers of one tenant: counts per minute and cell, tracks, advisories."""
+"""What the engine remembers of one tenant: counts per minute and cell, scans, rates, advisories."""
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import TypeAlias
 
+from app.core.episode import ScanPoint
 from app.core.incident import Incident
 from app.core.signal import Advisory, SourceFreshness
 from app.core.types import TenantId
 
-ACTOR_CAP = 256  # smallest actor hashes kept of a cell and minute; a bottom-k sketch above it
+EPOCH = 5  # minutes in which one actor counts once
+ACTOR_CAP = 512  # smallest actor marks kept of a service and epoch; a bottom-k sketch above it
+CELL_CAP = 256  # cells of one service; further ones share a cell that names no client and network
 EXEMPLARS = 5  # sample signals kept of a cell
 MINUTE = 60  # seconds
+
+Seen: TypeAlias = tuple[int, str]  # milliseconds since 1970, key of the cell
+Epoch: TypeAlias = dict[int, Seen]  # mark of the actor -> its first report of the epoch
 
 
 def minute_of(at: datetime) -> int:
@@ -20,16 +27,6 @@ def minute_of(at: datetime) -> int:
 def instant_of(minute: int) -> datetime:
     """The instant at which a minute begins."""
     return datetime.fromtimestamp(minute * MINUTE, UTC)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bucket:
-    """One minute of one report cell: reports, and the smallest hashes of distinct actors."""
-
-    count: int
-    actors: tuple[str, ...]
-    first_at: datetime
-    last_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +42,19 @@ class Exemplar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """A report cell: scope times symptom, with its minutes. ``location`` is the network."""
+    """A report cell: scope times symptom. ``location`` is the network.
+
+    ``counts``: minute → reports. ``firsts``: minute → actors of whom this is the first report of
+    their epoch; it is kept in step with the epochs and outlives them.
+    """
 
     service: str
     client: str
     symptom: str
     region: str | None
     location: str | None
-    minutes: dict[int, Bucket] = field(default_factory=dict)
+    counts: dict[int, int] = field(default_factory=dict)
+    firsts: dict[int, int] = field(default_factory=dict)
     exemplars: tuple[Exemplar, ...] = ()
 
 
@@ -81,7 +83,7 @@ class ProbeMinute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
-    """One check at one location, with its minutes; ``failure_rate`` is its own, learned in calm."""
+    """One check at one location, with its minutes."""
 
     probe: str
     location: str
@@ -91,16 +93,64 @@ class Track:
     region: str | None = None
     minutes: dict[int, ProbeMinute] = field(default_factory=dict)
     exemplars: tuple[Exemplar, ...] = ()
-    failure_rate: float = 0.0
-    failure_weight: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Baseline:
-    """Expected first-seen actors per minute of one service, learned from calm sealed minutes."""
+class Bin:
+    """One hour of the week of one service: decayed count of actors, and of calm minutes."""
 
-    mean: float
-    weight: float
+    count: float = 0.0
+    minutes: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """How counts of a service scatter about what was expected, as decayed sums.
+
+    ``square``: of squared residues of minutes; ``mean``: of expectations; ``mean_square``: of
+    their squares; ``wide``: of squared residues of quarter hours.
+    """
+
+    square: float = 0.0
+    mean: float = 0.0
+    mean_square: float = 0.0
+    wide: float = 0.0
+    quarter: float = 0.0  # residue of the quarter hour that runs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """What calm sealed minutes have taught.
+
+    ``bins``: service → hour of the week → counts. ``shares``: ``service|network`` → decayed count
+    of actors. ``failures``: track → (failure rate, weight). ``recent``: service → decayed counts
+    (observed, expected) of the last hours, for the tenant's level.
+    """
+
+    bins: dict[str, dict[int, Bin]] = field(default_factory=dict)
+    spreads: dict[str, Spread] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)
+    failures: dict[str, tuple[float, float]] = field(default_factory=dict)
+    recent: dict[str, tuple[float, float]] = field(default_factory=dict)
+    minutes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """What is expected in one hour, published before it begins and never changed afterwards.
+
+    ``expected``: service → first-seen actors per minute. ``size``: service → dispersion of the
+    counts (negative binomial size). ``temper``: service → 0 to 1, how much of the evidence of
+    reports counts when noise lasts over minutes. ``shares``: ``service|network`` → 0 to 1.
+    ``failures``: track → the vantage's own failure rate.
+    """
+
+    expected: dict[str, float] = field(default_factory=dict)
+    size: dict[str, float] = field(default_factory=dict)
+    temper: dict[str, float] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)
+    failures: dict[str, float] = field(default_factory=dict)
+    inflation: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,17 +163,40 @@ class KnownAdvisory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """What a person ruled on what belongs together; it holds until it is taken back.
+
+    ``kind``: ``advisory`` or ``cell``; ``item``: the vendor id or the id of the cell. ``holds``:
+    it belongs to the incident, or it does not. ``since`` is the first minute it speaks of.
+    """
+
+    kind: str
+    item: str
+    incident: str
+    holds: bool
+    since: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineState:
-    """Everything that the fold carries from one step to the next for one tenant."""
+    """Everything that the fold carries from one step to the next for one tenant.
+
+    Minutes up to ``sealed_to`` are final: ``scans`` hold where every domain stood then, and what
+    came later is worked out anew from the counts at each step.
+    """
 
     cells: dict[str, Cell] = field(default_factory=dict)
+    epochs: dict[str, dict[int, Epoch]] = field(default_factory=dict)  # by service
     tracks: dict[str, Track] = field(default_factory=dict)
-    baselines: dict[str, Baseline] = field(default_factory=dict)
+    scans: dict[str, ScanPoint] = field(default_factory=dict)
+    learned: Learned = Learned()
+    rates: dict[int, Rates] = field(default_factory=dict)  # by hour since 1970
     advisories: dict[str, KnownAdvisory] = field(default_factory=dict)
     stale: tuple[SourceFreshness, ...] = ()
     sealed_to: int = 0
     unknown_values: tuple[str, ...] = ()
     links: dict[str, str] = field(default_factory=dict)  # advisory id -> incident id
+    rulings: tuple[Ruling, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +204,7 @@ class TenantProfile:
     """What is known of a tenant beforehand.
 
     ``external`` names locations outside its network; ``reads_vendor`` says whether a source of
-    advisories is configured.
+    advisories is configured. ``holidays`` are dates (``2026-12-25``) in the tenant's own time.
     """
 
     id: TenantId
@@ -139,17 +212,25 @@ class TenantProfile:
     external: frozenset[str] = frozenset()
     reads_vendor: bool = True
     service_names: dict[str, str] = field(default_factory=dict)
+    timezone: str = "UTC"
+    holidays: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What the store hands to the core for one decision; ``incidents`` are all not yet closed."""
+    """What the store hands to the core for one decision; ``incidents`` are all not yet closed.
+
+    ``waiting_since`` is when the oldest record came that this step does not fold yet, or None.
+    ``memo`` is what an earlier step worked out of this very state, or None; it has no say.
+    """
 
     profile: TenantProfile
     state: EngineState
     incidents: tuple[Incident, ...]
     sequence: int
     number: int
+    waiting_since: datetime | None = None
+    memo: object = None
 
 
 def with_exemplar(kept: tuple[Exemplar, ...], new: tuple[Exemplar, ...]) -> tuple[Exemplar, ...]:
@@ -157,16 +238,35 @@ def with_exemplar(kept: tuple[Exemplar, ...], new: tuple[Exemplar, ...]) -> tupl
     return tuple(sorted({*kept, *new}, key=lambda e: (e.occurred_at, e.id))[:EXEMPLARS])
 
 
-def without_minutes_before(state: EngineState, minute: int) -> EngineState:
-    """Forget the minutes before one, and cells and tracks that then hold nothing."""
+def without_minutes_before(state: EngineState, *, evidence: int, marks: int) -> EngineState:
+    """Forget what is no longer needed.
+
+    Args:
+        state: what is remembered.
+        evidence: counts and probe minutes before it go; cells that then hold nothing go too.
+        marks: epochs that end before it go.
+    """
     cells = {}
     for key, cell in state.cells.items():
-        kept = {m: b for m, b in cell.minutes.items() if m >= minute}
-        if kept:
-            cells[key] = cell if len(kept) == len(cell.minutes) else replace(cell, minutes=kept)
+        if not cell.counts or min(cell.counts) >= evidence:
+            kept = cell
+        else:
+            counts = {m: n for m, n in cell.counts.items() if m >= evidence}
+            firsts = {m: n for m, n in cell.firsts.items() if m >= evidence}
+            kept = replace(cell, counts=counts, firsts=firsts)
+        if kept.counts:
+            cells[key] = kept
     tracks = {}
     for key, track in state.tracks.items():
-        results = {m: b for m, b in track.minutes.items() if m >= minute}
-        same = len(results) == len(track.minutes)
-        tracks[key] = track if same else replace(track, minutes=results)
-    return replace(state, cells=cells, tracks=tracks)
+        if track.minutes and min(track.minutes) < evidence:
+            left = {m: p for m, p in track.minutes.items() if m >= evidence}
+            tracks[key] = replace(track, minutes=left)
+        else:
+            tracks[key] = track
+    first = marks // EPOCH
+    epochs = {}
+    for service, spans in state.epochs.items():
+        left_spans = {e: seen for e, seen in spans.items() if e >= first}
+        if left_spans:
+            epochs[service] = left_spans
+    return replace(state, cells=cells, tracks=tracks, epochs=epochs)

@@ -75,7 +75,7 @@ class Fold:
         self._policy = policy
         self._profiles = profiles
         self._committed = committed
-        self._cache: dict[TenantId, tuple[int, EngineState]] = {}
+        self._cache: dict[TenantId, tuple[int, EngineState, object]] = {}  # with the memo
         self._stored_at: dict[TenantId, datetime] = {}
         self._evidence: dict[TenantId, dict[str, int]] = {}  # hashes of what was stored last
         self._locks: dict[TenantId, asyncio.Lock] = {}
@@ -97,10 +97,12 @@ class Fold:
         checkpoint = states.checkpoint(c, tenant)
         cached = self._cache.get(tenant)
         if cached is not None and cached[0] == checkpoint.revision:
-            state = cached[1]
+            state, memo = cached[1], cached[2]
         else:
             checkpoint, state = states.load(c, tenant)
+            memo = None
             self._evidence.pop(tenant, None)  # another replica may have written it since
+        records = intake.after(c, tenant, checkpoint.tx, checkpoint.seq, BATCH)
         return _Loaded(
             checkpoint=checkpoint,
             snapshot=Snapshot(
@@ -109,8 +111,10 @@ class Fold:
                 incidents=incidents.living(c, tenant),
                 sequence=checkpoint.sequence,
                 number=checkpoint.number,
+                waiting_since=records[0].received_at if records else None,
+                memo=memo,
             ),
-            records=intake.after(c, tenant, checkpoint.tx, checkpoint.seq, BATCH),
+            records=records,
         )
 
     async def step(self, tenant: TenantId) -> bool:
@@ -123,6 +127,8 @@ class Fold:
             now = self._clock.now()
             loaded = await self._db.read(lambda c: self._load(c, tenant))
             records = loaded.records
+            if len(records) == BATCH:  # a backlog: what was not folded yet is no silence
+                now = min(now, records[-1].received_at)
             decision, met = await asyncio.to_thread(self._decide_records, loaded, now)
             if not records and not decision.events and not self._is_due(tenant, now):
                 return False
@@ -210,9 +216,11 @@ class Fold:
             self._plan(c, tenant, [planned(event) for event, _ in rendered], now)
 
         await self._db.write(unit)
-        self._cache[tenant] = (after.revision, decision.state)
+        self._cache[tenant] = (after.revision, decision.state, decision.memo)
         self._stored_at[tenant] = now
-        self._evidence[tenant] = {i: hash(text) for i, text in shown.items()}
+        living = {i.id for i, _ in decision.shown} | decision.held.keys()
+        kept = {i: known[i] for i in known.keys() & living}
+        self._evidence[tenant] = kept | {i: hash(text) for i, text in shown.items()}
         if rendered:
             self._committed()
 
@@ -220,7 +228,7 @@ class Fold:
         self, decision: Decision
     ) -> tuple[bytes, list[tuple[Event, bytes]], dict[str, bytes]]:
         rendered = [(event, self._render(event)) for event in decision.events]
-        shown = {i: evidence.encode(document) for i, document in decision.evidence.items()}
+        shown = {i: evidence.encode(document) for i, document in decision.documents().items()}
         return states.encode(decision.state), rendered, shown
 
     async def command(

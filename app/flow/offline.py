@@ -78,6 +78,7 @@ class Offline:
     sequence: int = 0
     number: int = 0
     steps: int = 0
+    memo: object = None
 
     def run(self, lines: Sequence[RecordedLine]) -> Told:
         """Fold every line at its arrival, then let the clock run on until nothing is open."""
@@ -130,9 +131,10 @@ class Offline:
             incidents=tuple(sorted(living, key=lambda i: (i.opened_at, i.id))),
             sequence=self.sequence,
             number=self.number,
+            memo=self.memo,
         )
         decision = self._decided(snapshot, signals, now)
-        self.state = decision.state
+        self.state, self.memo = decision.state, decision.memo
         self.incidents |= {i.id: i for i in decision.incidents}
         self.events += decision.events
         self.sequence, self.number = decision.sequence, decision.number

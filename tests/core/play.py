@@ -53,6 +53,7 @@ class World:
     events: list[Event] = field(default_factory=list)
     sequence: int = 0
     number: int = 0
+    memo: object = None
 
     def fold(self, now: datetime, signals: Iterable[Signal] = ()) -> None:
         alive = tuple(
@@ -71,9 +72,10 @@ class World:
             incidents=alive,
             sequence=self.sequence,
             number=self.number,
+            memo=self.memo,
         )
         decision = decide(snapshot, list(signals), now=now, policy=self.policy)
-        self.state = decision.state
+        self.state, self.memo = decision.state, decision.memo
         self.incidents |= {i.id: i for i in decision.incidents}
         self.events += decision.events
         self.sequence, self.number = decision.sequence, decision.number

@@ -1,0 +1,317 @@
+"""Lines: what every fault domain was said, minute by minute, ready to be scanned.
+
+A domain is a service (``service:exchange-online``), a service as one network meets it
+(``service:exchange-online@berlin-office``), or a network over all its services
+(``network:berlin-office``).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from app.core.policy import Policy
+from app.core.rates import Rate, rate_of
+from app.core.state import ACTOR_CAP, EPOCH, EngineState, Epoch, Rates, TenantProfile, Track
+
+LOOK_BACK = 6  # epochs in which an actor who spoke before is not counted as new
+MARK_SPAN = float(1 << 56)  # marks lie evenly in this span
+SAMPLES = 4  # newest results looked at when a location's verdict is asked
+SAMPLES_BAD = 2  # of them bad: the location fails
+SAMPLE_MINUTES = 20  # older results do not count towards the verdict
+PLACE_SERVICES = 2  # services that must fail at a location before the location itself is doubted
+MS = 60_000
+
+Spans = Mapping[str, Sequence[tuple[int, int]]]  # network or location -> spans of minutes
+
+
+class Said(NamedTuple):
+    """The first report of one actor in one epoch. ``fresh``: not heard in the epochs before."""
+
+    mark: int
+    network: str
+    fresh: bool
+    scale: float
+
+
+Spoken = dict[int, list[Said]]  # minute -> who spoke
+
+
+@dataclass(slots=True)
+class _Kept:
+    """An epoch laid out, with the epochs that it was made of."""
+
+    of: tuple[Epoch | None, ...]
+    spoken: Spoken
+
+
+def scale_of(epoch: Epoch) -> float:
+    """How many actors each kept one stands for (bottom-k estimate)."""
+    if len(epoch) < ACTOR_CAP:
+        return 1.0
+    return max(1.0, (ACTOR_CAP - 1) / (max(epoch) / MARK_SPAN) / ACTOR_CAP)
+
+
+def distinct(marks: Iterable[int], cap: int) -> int:
+    """How many distinct actors stand behind marks of which at most the smallest were kept."""
+    found = sorted(marks)
+    if len(found) < cap:
+        return len(found)
+    return round((cap - 1) / (found[cap - 1] / MARK_SPAN))
+
+
+class Lines:
+    """The reports and probe results of one state, laid out; epochs that did not change are reused.
+
+    ``excluded`` names networks (and locations) that a local fault explains, with the spans of
+    minutes (inclusive) in which services do not hear them.
+    """
+
+    def __init__(
+        self,
+        state: EngineState,
+        profile: TenantProfile,
+        policy: Policy,
+        *,
+        former: "Lines | None" = None,
+    ) -> None:
+        self.state = state
+        self.profile = profile
+        self.policy = policy
+        self.excluded: Spans = {}
+        self.kept: dict[tuple[str, int], _Kept] = {}
+        self.rates: dict[tuple[str, int], Rate] = {}
+        self._former = former.kept if former is not None else {}
+        self._former_rates = former.rates if former is not None else {}
+        self.tracks: dict[str, list[tuple[str, Track]]] = {}
+        self.places: dict[str, list[tuple[str, Track]]] = {}
+        for key in sorted(state.tracks):
+            track = state.tracks[key]
+            self.tracks.setdefault(track.service, []).append((key, track))
+            self.places.setdefault(track.location, []).append((key, track))
+        self.networks: dict[str, set[str]] = {}  # network -> services
+        for cell in state.cells.values():
+            if cell.location:
+                self.networks.setdefault(cell.location, set()).add(cell.service)
+
+    def _epoch(self, service: str, number: int) -> Spoken:
+        known = self.kept.get((service, number))
+        if known is not None:
+            return known.spoken
+        epochs = self.state.epochs.get(service, {})
+        of = tuple(epochs.get(n) for n in range(number - LOOK_BACK, number + 1))
+        former = self._former.get((service, number))
+        if former is None or any(a is not b for a, b in zip(former.of, of, strict=True)):
+            former = _Kept(of, self._lay_out(of))
+        self.kept[service, number] = former
+        return former.spoken
+
+    def _lay_out(self, of: tuple[Epoch | None, ...]) -> Spoken:
+        own = of[-1]
+        if not own:
+            return {}
+        before = [epoch for epoch in of[:-1] if epoch]
+        scale = scale_of(own)
+        cells = self.state.cells
+        spoken: Spoken = {}
+        for mark, (ms, key) in own.items():
+            fresh = not any(mark in epoch for epoch in before)
+            network = cells[key].location if key in cells else None
+            said = Said(mark, network or "", fresh, scale)
+            spoken.setdefault(ms // MS, []).append(said)
+        return spoken
+
+    def spoken(self, service: str, minute: int) -> Sequence[Said]:
+        """Who reported a service in a minute, for the first time in its epoch."""
+        number = minute // EPOCH
+        if number not in self.state.epochs.get(service, ()):
+            return ()
+        return self._epoch(service, number).get(minute, ())
+
+    def rate(self, domain: "Domain", minute: int) -> Rate:
+        """What is expected of a domain in the hour of a minute."""
+        key = (domain.name, minute // 60)
+        known = self.rates.get(key)
+        if known is None:
+            rates = self.state.rates.get(key[1])
+            known = self._former_rates.get(key)
+            if known is None or known.of is not rates:
+                known = rate_of(
+                    rates,
+                    domain.services,
+                    domain.network if domain.network is not None else None,
+                    hour=key[1],
+                    profile=self.profile,
+                    policy=self.policy,
+                )
+            self.rates[key] = known
+        return known
+
+    def publish(self, rates: dict[int, Rates]) -> None:
+        """Expect what was published anew."""
+        self.state = replace(self.state, rates=rates)
+        self.rates = {}
+        self._former_rates = {}
+
+    def failure_rate(self, key: str, minute: int) -> float:
+        """A vantage's own failure rate in the hour of a minute."""
+        rates = self.state.rates.get(minute // 60)
+        own = rates.failures.get(key, 0.0) if rates is not None else 0.0
+        return max(own, self.policy.probe_failure_floor)
+
+    def is_excluded(self, name: str, minute: int) -> bool:
+        """Whether a local fault explains what a network or location says in a minute."""
+        spans = self.excluded.get(name)
+        return spans is not None and any(start <= minute <= end for start, end in spans)
+
+
+class Verdict(NamedTuple):
+    """What one location said of a domain in a minute; ``own`` is its own failure rate."""
+
+    location: str
+    bad: bool
+    own: float
+
+
+@dataclass(slots=True)
+class Domain:
+    """One fault domain over the lines. ``network`` None: all networks; ``wide``: all services.
+
+    ``rejoins``: a relapse belongs to the stretch before.
+    """
+
+    name: str
+    lines: Lines
+    services: tuple[str, ...]
+    network: str | None = None
+    wide: bool = False
+    _verdicts: dict[int, tuple[Verdict, ...]] = field(default_factory=dict)
+
+    @property
+    def rejoins(self) -> bool:
+        """A network's stretches are judged one by one: local, or part of a wide fault."""
+        return not self.wide
+
+    def spoken(self, minute: int) -> Iterator[Said]:
+        """Who spoke in a minute."""
+        lines = self.lines
+        hears_all = self.wide or not lines.excluded
+        for service in self.services:
+            for said in lines.spoken(service, minute):
+                if self.network is not None and said.network != self.network:
+                    continue
+                if hears_all or not lines.is_excluded(said.network, minute):
+                    yield said
+
+    def counts(self, minute: int) -> tuple[int, int]:
+        """First-seen actors, and actors new to the epoch, of a minute (estimates when sampled)."""
+        fresh = active = 0.0
+        for said in self.spoken(minute):
+            active += said.scale
+            if said.fresh:
+                fresh += said.scale
+        return round(fresh), round(active)
+
+    def voices(self, minute: int, back: int) -> dict[int, str]:
+        """Distinct actors of the last minutes with the network that they spoke from."""
+        found: dict[int, str] = {}
+        for earlier in range(minute - back + 1, minute + 1):
+            for said in self.spoken(earlier):
+                found[said.mark] = said.network
+        return found
+
+    @property
+    def locations(self) -> tuple[str, ...]:
+        """Locations that watch the domain, sorted."""
+        return tuple(sorted({track.location for _, track in self._tracks()}))
+
+    def _tracks(self) -> list[tuple[str, Track]]:
+        if self.wide:
+            return self.lines.places.get(self.network or "", [])
+        tracks = [pair for service in self.services for pair in self.lines.tracks.get(service, ())]
+        if self.network is None:
+            return tracks
+        return [pair for pair in tracks if pair[1].location == self.network]
+
+    def verdicts(self, minute: int) -> tuple[Verdict, ...]:
+        """What each location said in a minute; who abstains or is explained says nothing."""
+        known = self._verdicts.get(minute)
+        if known is None:
+            known = self._place(minute) if self.wide else self._asked(minute)
+            self._verdicts[minute] = known
+        return known
+
+    def _asked(self, minute: int) -> tuple[Verdict, ...]:
+        lines = self.lines
+        found: dict[str, tuple[bool, float]] = {}
+        for key, track in self._tracks():
+            result = track.minutes.get(minute)
+            if result is None or not result.speaks:
+                continue
+            place = track.location
+            if lines.excluded and lines.is_excluded(place, minute):
+                continue
+            bad, own = found.get(place, (False, 0.0))
+            found[place] = (bad or result.is_bad, max(own, lines.failure_rate(key, minute)))
+        return tuple(Verdict(place, *found[place]) for place in sorted(found))
+
+    def _place(self, minute: int) -> tuple[Verdict, ...]:
+        """A location fails as a whole when most services that it watches fail there."""
+        said: dict[str, bool] = {}
+        own = 1.0
+        for key, track in self._tracks():
+            result = track.minutes.get(minute)
+            if result is not None and result.speaks:
+                said[track.service] = said.get(track.service, False) or result.is_bad
+                own = min(own, self.lines.failure_rate(key, minute))
+        if len(said) < PLACE_SERVICES:
+            return ()
+        bad = sum(said.values())
+        failed = bad >= PLACE_SERVICES and 2 * bad > len(said)
+        return (Verdict(self.network or "", failed, own),)
+
+    def failing(self, minute: int) -> tuple[str, ...]:
+        """Locations that failed in two of their newest results, the newest among them."""
+        newest: dict[str, list[bool]] = {}
+        for earlier in range(minute, minute - SAMPLE_MINUTES, -1):
+            for verdict in self.verdicts(earlier):
+                kept = newest.setdefault(verdict.location, [])
+                if len(kept) < SAMPLES:
+                    kept.append(verdict.bad)
+        return tuple(
+            sorted(n for n, said in newest.items() if said[0] and sum(said) >= SAMPLES_BAD)
+        )
+
+    def groups(self, minute: int, failing: Sequence[str]) -> int:
+        """Independent groups that agree: failing locations, enough actors, actors at two sites."""
+        policy = self.lines.policy
+        voices = self.voices(minute, policy.active_window_minutes)
+        by_network: dict[str, int] = {}
+        for network in voices.values():
+            by_network[network] = by_network.get(network, 0) + 1
+        found = len(failing) + int(len(voices) >= policy.quorum_actors)
+        if self.wide:
+            found += int(self._services_heard(minute) > 1)
+        return found + int(sum(1 for n in by_network.values() if n > 1) > 1)
+
+    def _services_heard(self, minute: int) -> int:
+        back = self.lines.policy.active_window_minutes
+        heard = 0
+        for service in self.services:
+            alone = Domain(self.name, self.lines, (service,), self.network, wide=True)
+            heard += int(len(alone.voices(minute, back)) > 1)
+        return heard
+
+
+def domains_of(lines: Lines) -> list[Domain]:
+    """Every domain that anything was said of."""
+    services = sorted({*lines.state.epochs, *lines.tracks})
+    found = [Domain(f"service:{service}", lines, (service,)) for service in services]
+    for network in sorted(lines.networks):
+        heard = sorted(lines.networks[network])
+        found += [
+            Domain(f"service:{service}@{network}", lines, (service,), network) for service in heard
+        ]
+    for network in sorted({*lines.networks, *lines.places}):
+        heard = sorted(lines.networks.get(network, ()))
+        found.append(Domain(f"network:{network}", lines, tuple(heard), network, wide=True))
+    return found

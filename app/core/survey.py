@@ -1,0 +1,300 @@
+"""Survey: every domain scanned up to now, from where it stood when its minutes were sealed.
+
+What is sealed never changes; what came later is scanned anew at each step, or from where the step
+before stood when no older minute was touched. So the findings are a function of the counts alone.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from app.core.aggregate import Touched
+from app.core.detect import IDLE_MINUTES, STILL, Finding, Scan, findings_of, seal_marks
+from app.core.episode import ScanPoint
+from app.core.lines import Domain, Lines, Spans, domains_of
+from app.core.local import Locals, find_locals
+from app.core.policy import Policy
+from app.core.rates import HOUR, publish, pupil_of
+from app.core.state import EPOCH, EngineState, TenantProfile, without_minutes_before
+
+SEAL_STEP = 10  # minutes that are sealed at once
+SETTLE = 2  # newest minutes that are always scanned anew: reports still come for them
+PUBLISH_AHEAD = 140  # minutes before its hour that a rate is published: sealed by then, never later
+MARKS_KEPT = 60  # minutes of epochs kept before the sealed ones: look-back of onset and freshness
+ENDED_KEPT = 720  # minutes that an ended stretch is remembered
+GAP = 3 * 1440  # after a longer absence the minutes between are not walked through
+EVIDENCE_KEPT = 60  # minutes of counts kept before the sealed ones
+
+Busy = dict[str, list[tuple[int, int]]]  # service -> spans of minutes that teach nothing
+
+
+@dataclass(slots=True)
+class Memo:
+    """What a step worked out of a state; it is valid for exactly that state."""
+
+    of: tuple[Any, ...]
+    lines: Lines
+    points: dict[str, ScanPoint]
+    local: Locals
+    minute: int
+    surveyed: "Surveyed"
+
+    def restamped(self, state: EngineState) -> "Memo":
+        """The same for a state in which only sealed minutes were put away."""
+        return replace(self, of=_identity(state))
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """What was found: stretches that are local to a network, and those of services."""
+
+    lines: Lines
+    local: tuple[Finding, ...]
+    services: tuple[Finding, ...]
+
+
+def _identity(state: EngineState) -> tuple[Any, ...]:
+    return (state.cells, state.epochs, state.tracks, state.scans, state.rates)
+
+
+def _is_same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return all(a is b for a, b in zip(one, other, strict=True))
+
+
+@dataclass(slots=True)
+class Survey:
+    """Surveys one state; lives for one step."""
+
+    state: EngineState
+    profile: TenantProfile
+    policy: Policy
+    minute: int
+    exposure: float
+    former: Memo | None
+    touched: Touched
+    points: dict[str, ScanPoint] = field(default_factory=dict)
+    lines: Lines = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Lay the lines out."""
+        former = self.former.lines if self.former is not None else None
+        self.lines = Lines(self.state, self.profile, self.policy, former=former)
+
+    def run(self) -> tuple[Surveyed, Memo]:
+        """Scan everything up to now."""
+        domains = domains_of(self.lines)
+        places = [domain for domain in domains if domain.wide]
+        found = self._scan_all(places, same=True)
+        local = find_locals(self.lines, found, self.minute)
+        former = self.former
+        same = former is not None and former.local.excluded == local.excluded
+        self.lines.excluded = local.excluded
+        services = self._scan_all([d for d in domains if not d.wide], same=same)
+        surveyed = Surveyed(self.lines, local.findings, tuple(services))
+        memo = Memo(
+            of=_identity(self.state),
+            lines=self.lines,
+            points=self.points,
+            local=local,
+            minute=self.minute,
+            surveyed=surveyed,
+        )
+        return surveyed, memo
+
+    def _scan_all(self, domains: Iterable[Domain], *, same: bool) -> list[Finding]:
+        found: list[Finding] = []
+        for domain in domains:
+            point = self._recent(domain, same=same)
+            settled = max(point.minute, self.minute - SETTLE)
+            scan = Scan(domain, self.policy, point)
+            for minute in range(point.minute + 1, settled + 1):
+                scan.step(minute)
+            seal_marks(domain, point, self.policy)
+            self.points[domain.name] = point
+            scan = Scan(domain, self.policy, point.clone())
+            for minute in range(settled + 1, self.minute):
+                scan.step(minute)
+            scan.step(self.minute, exposure=self.exposure)
+            found += findings_of(domain, scan.point, policy=self.policy, now=self.minute)
+        return found
+
+    def _recent(self, domain: Domain, *, same: bool) -> ScanPoint:
+        """Where to go on from: the newest point before which nothing was touched."""
+        if self.former is not None and same:
+            known = self.former.points.get(domain.name)
+            if known is not None and self._dirty(domain) > known.minute >= self.state.sealed_to:
+                return known.clone()
+        return settled_point(self.state, domain.name)
+
+    def _dirty(self, domain: Domain) -> int:
+        touched = [
+            minute
+            for service, minute in self.touched.services.items()
+            if domain.wide or service in domain.services
+        ]
+        if domain.wide:
+            touched += [m for p, m in self.touched.places.items() if p == domain.network]
+        return min(touched, default=self.minute + 1)
+
+
+def settled_point(state: EngineState, name: str) -> ScanPoint:
+    """Where a domain stood when its minutes were sealed."""
+    known = state.scans.get(name)
+    if known is not None:
+        return known.clone()
+    return ScanPoint(minute=state.sealed_to, ratios=list(STILL), idle=IDLE_MINUTES)
+
+
+def survey(
+    state: EngineState,
+    *,
+    profile: TenantProfile,
+    policy: Policy,
+    minute: int,
+    exposure: float,
+    touched: Touched,
+    memo: object,
+) -> tuple[Surveyed, Memo]:
+    """Find every stretch of trouble.
+
+    Args:
+        state: what is remembered.
+        profile: the tenant.
+        policy: thresholds.
+        minute: the present one.
+        exposure: how much of the present minute has passed, 0 to 1.
+        touched: what the signals of this step changed.
+        memo: of the step before, or None; used only where it is of the state before.
+    """
+    known = memo if isinstance(memo, Memo) else None
+    still = known is not None and touched.earliest is None and known.minute == minute
+    if known is not None and still and _is_same(known.of, _identity(state)):
+        return known.surveyed, known
+    work = Survey(state, profile, policy, minute, max(exposure, 0.05), known, touched)
+    return work.run()
+
+
+def is_of(memo: object, state: EngineState) -> bool:
+    """Whether a memo was worked out of just this state."""
+    return isinstance(memo, Memo) and _is_same(memo.of, _identity(state))
+
+
+def sealed_target(minute: int, policy: Policy) -> int:
+    """The newest minute for which no signal counts any more."""
+    return (minute - policy.lateness_minutes) // SEAL_STEP * SEAL_STEP
+
+
+def seal(
+    state: EngineState,
+    *,
+    profile: TenantProfile,
+    policy: Policy,
+    minute: int,
+    excluded: Spans,
+    busy: Busy,
+    keep_from: int,
+) -> EngineState:
+    """Make the minutes final for which no signal counts any more; learn from them; forget.
+
+    Args:
+        state: what is remembered.
+        profile: the tenant.
+        policy: thresholds.
+        minute: the present one, or that of the oldest record which still waits.
+        excluded: what local faults explain.
+        busy: minutes of incidents, which teach nothing.
+        keep_from: minutes whose counts open incidents still show.
+    """
+    target = sealed_target(minute, policy)
+    if target <= state.sealed_to:
+        return state
+    if target - state.sealed_to > GAP:
+        state = _after_gap(state, target, profile, policy)
+    else:
+        lines = Lines(state, profile, policy)
+        lines.excluded = excluded
+        state = _walk(state, target, lines, busy)
+    oldest = target - EVIDENCE_KEPT
+    return without_minutes_before(
+        state, evidence=min(oldest, keep_from), marks=target - MARKS_KEPT - EPOCH
+    )
+
+
+def _walk(state: EngineState, target: int, lines: Lines, busy: Busy) -> EngineState:
+    """Walk over the minutes that become final."""
+    profile, policy = lines.profile, lines.policy
+    domains = domains_of(lines)
+    scans = {d.name: Scan(d, policy, settled_point(state, d.name)) for d in domains}
+    pupil = pupil_of(state.learned, profile, policy)
+    rates = dict(state.rates)
+    for minute in range(state.sealed_to + 1, target + 1):
+        for scan in scans.values():
+            scan.step(minute)
+        _teach(lines, domains, pupil, minute, busy)
+        if (minute + PUBLISH_AHEAD) % HOUR == 0:
+            hour = (minute + PUBLISH_AHEAD) // HOUR
+            services = sorted({*state.epochs, *lines.tracks, *pupil.learned.bins})
+            rates[hour] = publish(pupil.learned, hour, services, profile, policy)
+            lines.publish(rates)
+    points = {}
+    for name, scan in scans.items():
+        seal_marks(scan.domain, scan.point, policy)
+        kept = _worth_keeping(scan.point, target)
+        if kept is not None:
+            points[name] = kept
+    oldest = (target - MARKS_KEPT) // HOUR
+    return replace(
+        state,
+        sealed_to=target,
+        scans=points,
+        learned=pupil.learned,
+        rates={hour: said for hour, said in rates.items() if hour >= oldest},
+    )
+
+
+def _worth_keeping(point: ScanPoint, minute: int) -> ScanPoint | None:
+    point.episodes = [e for e in point.episodes if minute - e.last_bad <= ENDED_KEPT]
+    if point.episodes or point.idle < IDLE_MINUTES:
+        return point
+    return None
+
+
+def _teach(lines: Lines, domains: list[Domain], pupil: Any, minute: int, busy: Busy) -> None:
+    for domain in domains:
+        if domain.wide or domain.network is not None:
+            continue
+        (service,) = domain.services
+        calm = not _is_busy(busy, service, minute)
+        said = [s for s in domain.spoken(minute) if s.fresh]
+        networks: dict[str, int] = {}
+        for one in said:
+            if one.network:
+                networks[one.network] = networks.get(one.network, 0) + 1
+        pupil.hear(
+            minute,
+            service,
+            seen=round(sum(s.scale for s in said)),
+            networks=networks,
+            rate=lines.rate(domain, minute),
+            calm=calm,
+        )
+        if calm:
+            for key, track in lines.tracks.get(service, ()):
+                result = track.minutes.get(minute)
+                if result is not None and result.speaks:
+                    pupil.watch(key, bad=result.is_bad)
+    pupil.forget()
+
+
+def _is_busy(busy: Busy, service: str, minute: int) -> bool:
+    return any(start <= minute <= end for start, end in busy.get(service, ()))
+
+
+def _after_gap(
+    state: EngineState, target: int, profile: TenantProfile, policy: Policy
+) -> EngineState:
+    """Nobody was here for days: forget the scans, keep what was learned."""
+    services = sorted(state.learned.bins)
+    hours = range(target // HOUR, (target + PUBLISH_AHEAD) // HOUR + 1)
+    rates = {h: publish(state.learned, h, services, profile, policy) for h in hours}
+    return replace(state, sealed_to=target, scans={}, rates=rates)
