@@ -30,21 +30,23 @@ MINUTE_MS = 60_000
 
 @dataclass(slots=True)
 class Touched:
-    """What a batch changed: service → its earliest minute; tracks likewise by location."""
+    """What a batch changed: service and network (or location) → the earliest minute."""
 
-    services: dict[str, int] = field(default_factory=dict)
-    places: dict[str, int] = field(default_factory=dict)
+    reports: dict[tuple[str, str], int] = field(default_factory=dict)
+    results: dict[tuple[str, str], int] = field(default_factory=dict)
+    failures: set[tuple[str, str]] = field(default_factory=set)  # of the results
 
     def join(self, other: "Touched") -> None:
         """Take in what another batch changed."""
-        for mine, theirs in ((self.services, other.services), (self.places, other.places)):
+        for mine, theirs in ((self.reports, other.reports), (self.results, other.results)):
             for name, minute in theirs.items():
                 mine[name] = min(minute, mine.get(name, minute))
+        self.failures |= other.failures
 
     @property
     def earliest(self) -> int | None:
         """The earliest minute that anything was said of."""
-        return min((*self.services.values(), *self.places.values()), default=None)
+        return min((*self.reports.values(), *self.results.values()), default=None)
 
 
 @dataclass(slots=True)
@@ -124,7 +126,7 @@ class _Sorter:
     def sort(self, reports: Iterable[ClientReport]) -> None:
         """Sort every report."""
         piles, seen, marks = self.piles, self.seen, self.marks
-        first_minutes = self.touched.services
+        first_minutes = self.touched.reports
         for report in reports:
             key = cell_key(report)
             pile = piles.get(key)
@@ -136,8 +138,9 @@ class _Sorter:
             counts[minute] = counts.get(minute, 0) + report.count
             pile.exemplars.append(report)
             service = report.service
-            if minute < first_minutes.get(service, minute + 1):
-                first_minutes[service] = minute
+            scope = (service, report.network or "")
+            if minute < first_minutes.get(scope, minute + 1):
+                first_minutes[scope] = minute
             if report.weight < WEAK:
                 continue
             actor = report.actor
@@ -245,20 +248,21 @@ def add_reports(state: EngineState, reports: Iterable[ClientReport]) -> tuple[En
 
 
 def _merge_probe(old: ProbeMinute, result: ProbeResult) -> ProbeMinute:
-    mark = f"{result.occurred_at.isoformat()}|{result.id}"
     sound = result.self_check is not SelfCheck.FAILED and result.outcome is not Outcome.UNKNOWN
     failed = sound and result.outcome in FAILED
-    symptom, kept = old.symptom, old.mark
-    if failed and (old.mark == "" or mark < old.mark):
-        symptom, kept = result.symptom or Symptom.OTHER, mark
+    symptom, kept, at = old.symptom, old.mark, result.occurred_at
+    if failed:
+        mark = f"{at.isoformat()}|{result.id}"
+        if old.mark == "" or mark < old.mark:
+            symptom, kept = result.symptom or Symptom.OTHER, mark
     return ProbeMinute(
         ok=old.ok + int(sound and not failed),
         failed=old.failed + int(failed),
         abstained=old.abstained + int(not sound),
         symptom=symptom,
         mark=kept,
-        first_at=min(old.first_at or result.occurred_at, result.occurred_at),
-        last_at=max(old.last_at or result.occurred_at, result.occurred_at),
+        first_at=at if old.first_at is None or at < old.first_at else old.first_at,
+        last_at=at if old.last_at is None or at > old.last_at else old.last_at,
     )
 
 
@@ -290,10 +294,10 @@ def add_probe_results(
         minutes = minutes_of[key]
         minute = int(result.occurred_at.timestamp()) // 60
         minutes[minute] = _merge_probe(minutes.get(minute) or NOTHING, result)
-        service, place = tracks[key].service, result.location
-        touched.services[service] = min(minute, touched.services.get(service, minute))
-        touched.places[place] = min(minute, touched.places.get(place, minute))
+        scope = (tracks[key].service, result.location)
+        touched.results[scope] = min(minute, touched.results.get(scope, minute))
         if result.outcome in FAILED and result.self_check is not SelfCheck.FAILED:
+            touched.failures.add(scope)
             samples.setdefault(key, []).append(
                 Exemplar(
                     id=result.id,

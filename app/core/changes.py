@@ -26,6 +26,7 @@ FIGURES = frozenset(
 )  # fmt: skip
 GROWTH = 1.25  # reporters grown by so much are told as soon as figures may be
 PATIENCE = 5  # otherwise figures wait so many times the period
+HIDDEN = frozenset({"onset_at", "held", "networks", "vanished_at", "key"})  # nobody is told
 UNSEEN = frozenset({"revision", "updated_at", "url"})
 BY_STATUS = {
     Status.CONFIRMED: EventType.CONFIRMED,
@@ -198,6 +199,6 @@ def tell_changes(
         return current
     if _is_material(current, remaining) or due:
         if _sorted_document(remaining) == _sorted_document(current):
-            return _take(current, remaining, frozenset({"onset_at", "held", "networks"}))
+            return _take(current, remaining, HIDDEN)
         current = log.emit(EventType.UPDATED, current, remaining, reason="evidence_changed")
     return current

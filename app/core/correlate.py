@@ -102,7 +102,7 @@ def _may_overlap(said: Sequence[str], seen: Sequence[str]) -> bool:
 
 def fits_disturbance(advisory: Advisory, start: datetime, disturbance: Disturbance) -> float:
     """The score of an advisory against a disturbance; a local one never fits."""
-    if disturbance.origin is Origin.LOCAL or disturbance.network is not None:
+    if disturbance.origin is Origin.LOCAL:
         return 0.0
     return score(
         advisory,
@@ -116,7 +116,7 @@ def fits_disturbance(advisory: Advisory, start: datetime, disturbance: Disturban
 
 def fits_incident(advisory: Advisory, start: datetime, incident: Incident) -> float:
     """The score of an advisory against an incident with evidence of our own."""
-    if incident.detected_at is None or incident.networks:
+    if incident.detected_at is None or incident.origin is Origin.LOCAL:
         return 0.0
     return score(
         advisory,
@@ -142,8 +142,8 @@ def _holds(
 ) -> bool:
     if not _meets(incident, disturbance, policy):
         return False
-    if disturbance.network is not None:
-        return disturbance.network in incident.networks
+    if disturbance.networks:
+        return bool(set(disturbance.networks) & set(incident.networks))
     if incident.networks or not set(incident.services) & set(disturbance.services):
         return bool(not incident.networks and _by_advisory(incident, fits, policy))
     if incident.by_person or incident.detected_at is not None:
@@ -182,7 +182,31 @@ def correlate(
             i for i in rest if i.status in OPEN_STATUSES and not i.by_person and not first.by_person
         ]
         return Attach(incident=first, absorbed=tuple(absorbed))
-    dismissed = [i for i in held if i.status is Status.DISMISSED and i.resolved_at is not None]
+    dismissed = [i for i in held if i.status is Status.DISMISSED and i.held]
     if any(instant_of(disturbance.onset) <= (i.resolved_at or i.opened_at) for i in dismissed):
         return Ignore()
     return Open()
+
+
+def adopted(
+    disturbance: Disturbance, orphans: Sequence[Incident], policy: Policy
+) -> Incident | None:
+    """The incident that this disturbance turns out to be, now that its evidence is read otherwise.
+
+    Whose fault it is may be revised: what looked like the vendor's may be one network's, and the
+    other way round. The incident stays.
+
+    Args:
+        disturbance: one that no incident holds.
+        orphans: open incidents with evidence of our own that no disturbance stands for now.
+        policy: thresholds.
+    """
+    slack = timedelta(minutes=2 * policy.common_cause_minutes)
+    begun = instant_of(disturbance.onset)
+    fitting = [
+        incident
+        for incident in orphans
+        if set(incident.services) & set(disturbance.services)
+        and incident.onset_at - slack <= begun <= incident.onset_at + slack
+    ]
+    return min(fitting, key=lambda i: (i.opened_at, i.id), default=None)

@@ -23,6 +23,7 @@ SPEAKS = 1e3  # a ratio above what chance gives in a few hours: its start may be
 CEILING = 1e30  # keeps the statistic finite in a long outage
 ENOUGH = 50.0  # nats of probes beyond which nobody counts on
 ONSET_MINUTES = 60  # an onset is looked for so far back; epochs are kept as long
+LENGTH_NATS = 2.0  # an earlier onset must explain so much more
 IDLE_MINUTES = 60  # without a bad word for so long the scan starts anew
 RESIDUE = 5  # minutes over which reporters are counted when we wait for quiet
 PEAK_MEMORY = 0.99  # per minute
@@ -166,18 +167,19 @@ class Scan:
     def _opened(self, minute: int, failing: tuple[str, ...]) -> Episode:
         """Look back for the minute from which the evidence speaks for a change."""
         domain, ratios = self.domain, self.point.ratios
-        best = max(range(SIZE), key=lambda i: (ratios[i], -i))
-        speaking = {i for i, ratio in enumerate(ratios) if ratio >= SPEAKS} | {best}
+        enough = min(SPEAKS, max(ratios))
+        speaking = [i for i, ratio in enumerate(ratios) if ratio >= enough]
         sums = [[0.0, 0.0] for _ in range(SIZE)]  # reports, probes
-        peaks: list[tuple[float, int, float, float]] = [(0.0, minute, 0.0, 0.0)] * SIZE
+        peaks: list[tuple[float, int, float, float]] = [(-LENGTH_NATS, minute, 0.0, 0.0)] * SIZE
         floor = self.point.episodes[-1].last_bad if self.point.episodes else 0
         for earlier in range(minute, max(minute - ONSET_MINUTES, floor), -1):
             self._add_back(earlier, sums)
             for i in speaking:
                 total = sums[i][0] + sums[i][1]
-                if total > peaks[i][0]:
+                if total > peaks[i][0] + LENGTH_NATS:
                     peaks[i] = (total, earlier, sums[i][0], sums[i][1])
-        onset = min(peaks[i][1] for i in speaking)
+        best = max(speaking, key=lambda i: (peaks[i][0], -i))
+        onset = peaks[best][1]
         span = range(onset, minute + 1)
         clean = {v.location for v in domain.verdicts(minute)} - set(failing)
         return Episode(
@@ -285,12 +287,18 @@ def _go_on(episode: Episode, minute: int) -> None:
         episode.turned = 0.0
 
 
-def findings_of(domain: Domain, point: ScanPoint, *, policy: Policy, now: int) -> list[Finding]:
-    """The stretches of trouble that a scan has found up to now, oldest first."""
+def findings_of(
+    domain: Domain, point: ScanPoint, *, policy: Policy, now: int | None
+) -> tuple[Finding, ...]:
+    """The stretches of trouble that a scan has found up to now, oldest first.
+
+    ``now`` is None where all of them ended long ago.
+    """
     if not point.episodes:
-        return []
-    failing = domain.failing(now)
-    return [_finding(domain, episode, failing, policy, now) for episode in point.episodes]
+        return ()
+    failing = () if now is None else domain.failing(now)
+    last = point.minute if now is None else now
+    return tuple(_finding(domain, episode, failing, policy, last) for episode in point.episodes)
 
 
 def _finding(

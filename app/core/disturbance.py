@@ -34,13 +34,14 @@ class Disturbance:
     """One fault by our own evidence: findings with one cause.
 
     ``key`` names the domain that it began in. ``last_bad`` is the newest bad minute of all its
-    findings; ``cells`` and ``tracks`` are what supports it.
+    findings; ``networks`` are those whose own fault it is, none for one of a service; ``cells``
+    and ``tracks`` are what supports it.
     """
 
     key: str
     findings: tuple[Finding, ...]
     services: tuple[str, ...]
-    network: str | None
+    networks: tuple[str, ...]
     onset: int
     suspected: int
     confirmed: int | None
@@ -185,11 +186,11 @@ def _make(
     lines: Lines,
     findings: Sequence[Finding],
     *,
-    origin: tuple[Origin, str] | None,
-    network: str | None,
+    origin: tuple[Origin, str] | None = None,
+    networks: tuple[str, ...] = (),
 ) -> Disturbance:
     first = min(findings, key=lambda f: (f.onset, f.domain))
-    wide = network is not None
+    wide = bool(networks)
     cells = _cells_of(lines, findings, wide=wide)
     tracks = _tracks_of(lines, findings, wide=wide)
     size = _size(lines, cells, tracks, findings, wide=wide)
@@ -197,10 +198,10 @@ def _make(
     whose, why = origin or _origin(findings, size, lines.profile, lines.policy)
     services = {service for f in findings for service in f.services}
     return Disturbance(
-        key=f"service:{first.services[0]}" if network is None else first.domain,
+        key=first.domain if networks else f"service:{first.services[0]}",
         findings=tuple(sorted(findings, key=lambda f: (f.onset, f.domain))),
         services=tuple(sorted(services)),
-        network=network,
+        networks=networks,
         onset=first.onset,
         suspected=min(f.suspected for f in findings),
         confirmed=min(confirmed) if confirmed else None,
@@ -232,21 +233,48 @@ def _stretches(found: Sequence[Finding], policy: Policy) -> list[list[Finding]]:
     return joined
 
 
-def _components(stretches: Sequence[list[Finding]], policy: Policy) -> Iterable[list[Finding]]:
-    """Join stretches of different services whose onsets lie close to the first one's."""
-    groups: list[tuple[int, set[str], list[Finding]]] = []
+def _is_sign_in(lines: Lines, stretch: Sequence[Finding]) -> bool:
+    """Whether almost all of what fails is sign-in, while probes see the service well."""
+    start, end = min(f.onset for f in stretch), max(f.last_bad for f in stretch)
+    if any(f.failed_ever for f in stretch):
+        return False
+    said = sign_in = 0
+    for cell in lines.cells.get(stretch[0].services[0], ()):
+        count = sum(n for m, n in cell.firsts.items() if start <= m <= end)
+        said += count
+        if cell.symptom in SIGN_IN:
+            sign_in += count
+    return sign_in > 0 and sign_in >= lines.policy.identity_share * said
+
+
+def _components(lines: Lines, stretches: Sequence[list[Finding]]) -> Iterable[list[Finding]]:
+    """Join stretches of different services whose onsets lie close to the first one's.
+
+    Refused sign-ins alone are not joined with an outage: an attack may run beside it.
+    """
+    groups: list[tuple[int, bool, set[str], list[Finding]]] = []
     ordered = sorted(stretches, key=lambda s: (min(f.onset for f in s), s[0].services))
     for stretch in ordered:
         onset = min(f.onset for f in stretch)
         service = stretch[0].services[0]
-        for begun, services, group in groups:
-            if onset - begun <= policy.common_cause_minutes and service not in services:
+        nature = _is_sign_in(lines, stretch)
+        for begun, kind, services, group in groups:
+            near = onset - begun <= lines.policy.common_cause_minutes
+            if near and kind is nature and service not in services:
                 group.extend(stretch)
                 services.add(service)
                 break
         else:
-            groups.append((onset, {service}, list(stretch)))
-    return [group for _, _, group in groups]
+            groups.append((onset, nature, {service}, list(stretch)))
+    return [group for *_, group in groups]
+
+
+def _own(networks: Sequence[str]) -> tuple[Origin, str]:
+    names = ", ".join(networks)
+    if len(networks) == 1:
+        return Origin.LOCAL, f"only {names} reports, over several services; elsewhere is calm"
+    text = f"only {names} fail, over several services; elsewhere is calm: the path to them"
+    return Origin.THIRD_PARTY, text
 
 
 def disturbances(surveyed: Surveyed) -> list[Disturbance]:
@@ -256,14 +284,11 @@ def disturbances(surveyed: Surveyed) -> list[Disturbance]:
     """
     lines = surveyed.lines
     result = []
-    for finding in surveyed.local:
-        text = f"only {finding.network} reports, over several services; everywhere else is calm"
-        result.append(_make(lines, [finding], origin=(Origin.LOCAL, text), network=finding.network))
+    for group in surveyed.local:
+        names = tuple(sorted({f.network or "" for f in group}))
+        result.append(_make(lines, group, origin=_own(names), networks=names))
     stretches = _stretches(surveyed.services, lines.policy)
-    result += [
-        _make(lines, group, origin=None, network=None)
-        for group in _components(stretches, lines.policy)
-    ]
+    result += [_make(lines, group) for group in _components(lines, stretches)]
     return sorted(result, key=lambda d: (d.onset, d.key))
 
 

@@ -186,8 +186,9 @@ def resolved_reason(status: Status, text: str, *, against: bool, at: datetime) -
 def title_of(names: Sequence[str], disturbance: Disturbance) -> str:
     """Name a fault by service and what users meet."""
     what = symptom_words(symptoms_of(disturbance.size))
-    if disturbance.network is not None:
-        return f"{disturbance.network}: several services fail from this network alone"
+    if disturbance.networks:
+        alone = "this network" if len(disturbance.networks) == 1 else "these networks"
+        return f"{listed(disturbance.networks)}: several services fail from {alone} alone"
     return f"{listed(list(names))}: {what}" if what else f"{listed(list(names))}: failing"
 
 

@@ -106,6 +106,8 @@ def _next(
         return _after_resolution(desk, incident, disturbance, context)
     if disturbance is None and incident.detected_at is not None and not incident.by_person:
         return _without_evidence(desk, incident, context)
+    if incident.vanished_at is not None:
+        incident = replace(incident, vanished_at=None)
     return advance(incident, disturbance, context)
 
 
@@ -138,10 +140,13 @@ def _after_resolution(
 
 
 def _without_evidence(desk: Desk, incident: Incident, context: Context) -> Incident:
-    """Later signals took away what the evidence rested on, or its minutes are forgotten."""
+    """Later signals took away what the evidence rested on; it may come back within minutes."""
     if any(not a.is_resolved for a in incident.advisories):
         alone = replace(incident, detected_at=None)
         return replace(advance(alone, None, context), detected_at=incident.detected_at)
+    vanished = incident.vanished_at or desk.now
+    if desk.now - vanished < timedelta(minutes=desk.policy.quiet_minutes):
+        return replace(advance(incident, None, context), vanished_at=vanished)
     return replace(
         advance(incident, None, context),
         status=Status.DISMISSED,

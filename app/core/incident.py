@@ -141,6 +141,7 @@ class Incident:
     labels: dict[str, str] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
     by_person: bool = False
+    vanished_at: datetime | None = None  # since when no evidence of ours stands for it
     held: bool = False  # a person ended it while evidence was bad: wait for quiet before a relapse
 
 

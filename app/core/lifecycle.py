@@ -158,7 +158,9 @@ def _own_fields(incident: Incident, disturbance: Disturbance, context: Context) 
     peak = max(f.peak for f in disturbance.findings)
     evidence = own_evidence(disturbance)
     firsts = [e.first_at for e in evidence.values() if e.first_at is not None]
-    origin = Origin.VENDOR if incident.advisories else disturbance.origin
+    origin = disturbance.origin
+    if incident.advisories and origin is not Origin.THIRD_PARTY:
+        origin = Origin.VENDOR
     return replace(
         incident,
         title=incident.title if incident.by_person else title_of(names, disturbance),
@@ -171,7 +173,8 @@ def _own_fields(incident: Incident, disturbance: Disturbance, context: Context) 
         clients=clients_of(disturbance.size),
         symptoms=symptoms_of(disturbance.size),
         regions=named(disturbance.size.regions),
-        networks=(disturbance.network,) if disturbance.network else (),
+        networks=disturbance.networks,
+        key=disturbance.key,
         impact=impact,
         confidence=round(max(probability(peak), incident.confidence), 3),
         evidence={**evidence, **_advisory_evidence(incident.advisories, context)},

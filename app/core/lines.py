@@ -5,13 +5,14 @@ A domain is a service (``service:exchange-online``), a service as one network me
 (``network:berlin-office``).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from app.core.policy import Policy
 from app.core.rates import Rate, rate_of
-from app.core.state import ACTOR_CAP, EPOCH, EngineState, Epoch, Rates, TenantProfile, Track
+from app.core.state import ACTOR_CAP, EPOCH, Cell, EngineState, Epoch, Rates, TenantProfile, Track
 
 LOOK_BACK = 6  # epochs in which an actor who spoke before is not counted as new
 MARK_SPAN = float(1 << 56)  # marks lie evenly in this span
@@ -19,6 +20,7 @@ SAMPLES = 4  # newest results looked at when a location's verdict is asked
 SAMPLES_BAD = 2  # of them bad: the location fails
 SAMPLE_MINUTES = 20  # older results do not count towards the verdict
 PLACE_SERVICES = 2  # services that must fail at a location before the location itself is doubted
+KEPT_MINUTES = 180  # of what was worked out
 MS = 60_000
 
 Spans = Mapping[str, Sequence[tuple[int, int]]]  # network or location -> spans of minutes
@@ -33,7 +35,25 @@ class Said(NamedTuple):
     scale: float
 
 
+class Verdict(NamedTuple):
+    """What one location said of a domain in a minute; ``own`` is its own failure rate."""
+
+    location: str
+    bad: bool
+    own: float
+
+
 Spoken = dict[int, list[Said]]  # minute -> who spoke
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was worked out of the minutes of one domain."""
+
+    verdicts: dict[int, tuple[Verdict, ...]] = field(default_factory=dict)
+    counts: dict[int, tuple[int, int]] = field(default_factory=dict)
+    failing: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    groups: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -80,6 +100,8 @@ class Lines:
         self.excluded: Spans = {}
         self.kept: dict[tuple[str, int], _Kept] = {}
         self.rates: dict[tuple[str, int], Rate] = {}
+        self.known: dict[str, _Known] = {}  # by domain
+        self._former_known = former.known if former is not None else {}
         self._former = former.kept if former is not None else {}
         self._former_rates = former.rates if former is not None else {}
         self.tracks: dict[str, list[tuple[str, Track]]] = {}
@@ -87,9 +109,12 @@ class Lines:
         for key in sorted(state.tracks):
             track = state.tracks[key]
             self.tracks.setdefault(track.service, []).append((key, track))
-            self.places.setdefault(track.location, []).append((key, track))
+            place = profile.network_of(track.location)
+            self.places.setdefault(place, []).append((key, track))
         self.networks: dict[str, set[str]] = {}  # network -> services
+        self.cells: dict[str, list[Cell]] = {}
         for cell in state.cells.values():
+            self.cells.setdefault(cell.service, []).append(cell)
             if cell.location:
                 self.networks.setdefault(cell.location, set()).add(cell.service)
 
@@ -109,15 +134,19 @@ class Lines:
         own = of[-1]
         if not own:
             return {}
-        before = [epoch for epoch in of[:-1] if epoch]
+        before: set[int] = set().union(*(epoch for epoch in of[:-1] if epoch))
         scale = scale_of(own)
         cells = self.state.cells
         spoken: Spoken = {}
         for mark, (ms, key) in own.items():
-            fresh = not any(mark in epoch for epoch in before)
-            network = cells[key].location if key in cells else None
-            said = Said(mark, network or "", fresh, scale)
-            spoken.setdefault(ms // MS, []).append(said)
+            cell = cells.get(key)
+            network = (cell.location or "") if cell is not None else ""
+            said = Said(mark, network, mark not in before, scale)
+            minute = ms // MS
+            if minute in spoken:
+                spoken[minute].append(said)
+            else:
+                spoken[minute] = [said]
         return spoken
 
     def spoken(self, service: str, minute: int) -> Sequence[Said]:
@@ -158,25 +187,35 @@ class Lines:
         own = rates.failures.get(key, 0.0) if rates is not None else 0.0
         return max(own, self.policy.probe_failure_floor)
 
+    def recall(self, domain: "Domain", dirty: int, now: int) -> None:
+        """Give a domain what was worked out of its minutes before ``dirty``; it is used up."""
+        former = self._former_known.pop(domain.name, None)
+        if former is None:
+            return
+        known: dict[int, Any]
+        for known in (former.verdicts, former.counts, former.failing, former.groups):
+            if len(known) > 2 * KEPT_MINUTES:
+                for minute in [m for m in known if m < now - KEPT_MINUTES]:
+                    del known[minute]
+            for minute in range(dirty, now + 1):
+                known.pop(minute, None)
+        domain.known = former
+
+    def remember(self, domain: "Domain") -> None:
+        """Keep what was worked out of a domain for the next step."""
+        self.known[domain.name] = domain.known
+
     def is_excluded(self, name: str, minute: int) -> bool:
         """Whether a local fault explains what a network or location says in a minute."""
         spans = self.excluded.get(name)
         return spans is not None and any(start <= minute <= end for start, end in spans)
 
 
-class Verdict(NamedTuple):
-    """What one location said of a domain in a minute; ``own`` is its own failure rate."""
-
-    location: str
-    bad: bool
-    own: float
-
-
 @dataclass(slots=True)
 class Domain:
     """One fault domain over the lines. ``network`` None: all networks; ``wide``: all services.
 
-    ``rejoins``: a relapse belongs to the stretch before.
+    ``known`` keeps what was worked out.
     """
 
     name: str
@@ -184,7 +223,7 @@ class Domain:
     services: tuple[str, ...]
     network: str | None = None
     wide: bool = False
-    _verdicts: dict[int, tuple[Verdict, ...]] = field(default_factory=dict)
+    known: _Known = field(default_factory=_Known)
 
     @property
     def rejoins(self) -> bool:
@@ -204,20 +243,16 @@ class Domain:
 
     def counts(self, minute: int) -> tuple[int, int]:
         """First-seen actors, and actors new to the epoch, of a minute (estimates when sampled)."""
+        known = self.known.counts.get(minute)
+        if known is not None:
+            return known
         fresh = active = 0.0
         for said in self.spoken(minute):
             active += said.scale
             if said.fresh:
                 fresh += said.scale
-        return round(fresh), round(active)
-
-    def voices(self, minute: int, back: int) -> dict[int, str]:
-        """Distinct actors of the last minutes with the network that they spoke from."""
-        found: dict[int, str] = {}
-        for earlier in range(minute - back + 1, minute + 1):
-            for said in self.spoken(earlier):
-                found[said.mark] = said.network
-        return found
+        counted = self.known.counts[minute] = (round(fresh), round(active))
+        return counted
 
     @property
     def locations(self) -> tuple[str, ...]:
@@ -230,15 +265,16 @@ class Domain:
         tracks = [pair for service in self.services for pair in self.lines.tracks.get(service, ())]
         if self.network is None:
             return tracks
-        return [pair for pair in tracks if pair[1].location == self.network]
+        network_of = self.lines.profile.network_of
+        return [pair for pair in tracks if network_of(pair[1].location) == self.network]
 
     def verdicts(self, minute: int) -> tuple[Verdict, ...]:
         """What each location said in a minute; who abstains or is explained says nothing."""
-        known = self._verdicts.get(minute)
-        if known is None:
-            known = self._place(minute) if self.wide else self._asked(minute)
-            self._verdicts[minute] = known
-        return known
+        said = self.known.verdicts.get(minute)
+        if said is None:
+            said = self._place(minute) if self.wide else self._asked(minute)
+            self.known.verdicts[minute] = said
+        return said
 
     def _asked(self, minute: int) -> tuple[Verdict, ...]:
         lines = self.lines
@@ -248,7 +284,7 @@ class Domain:
             if result is None or not result.speaks:
                 continue
             place = track.location
-            if lines.excluded and lines.is_excluded(place, minute):
+            if lines.excluded and lines.is_excluded(lines.profile.network_of(place), minute):
                 continue
             bad, own = found.get(place, (False, 0.0))
             found[place] = (bad or result.is_bad, max(own, lines.failure_rate(key, minute)))
@@ -271,35 +307,47 @@ class Domain:
 
     def failing(self, minute: int) -> tuple[str, ...]:
         """Locations that failed in two of their newest results, the newest among them."""
+        known = self.known.failing.get(minute)
+        if known is not None:
+            return known
         newest: dict[str, list[bool]] = {}
         for earlier in range(minute, minute - SAMPLE_MINUTES, -1):
             for verdict in self.verdicts(earlier):
                 kept = newest.setdefault(verdict.location, [])
                 if len(kept) < SAMPLES:
                     kept.append(verdict.bad)
-        return tuple(
-            sorted(n for n, said in newest.items() if said[0] and sum(said) >= SAMPLES_BAD)
-        )
+        found = [n for n, said in newest.items() if said[0] and sum(said) >= SAMPLES_BAD]
+        failing = self.known.failing[minute] = tuple(sorted(found))
+        return failing
 
     def groups(self, minute: int, failing: Sequence[str]) -> int:
         """Independent groups that agree: failing locations, enough actors, actors at two sites."""
-        policy = self.lines.policy
-        voices = self.voices(minute, policy.active_window_minutes)
-        by_network: dict[str, int] = {}
-        for network in voices.values():
-            by_network[network] = by_network.get(network, 0) + 1
-        found = len(failing) + int(len(voices) >= policy.quorum_actors)
-        if self.wide:
-            found += int(self._services_heard(minute) > 1)
-        return found + int(sum(1 for n in by_network.values() if n > 1) > 1)
+        known = self.known.groups.get(minute)
+        if known is None:
+            known = self.known.groups[minute] = self._voiced_groups(minute)
+        return known + len(failing)
 
-    def _services_heard(self, minute: int) -> int:
-        back = self.lines.policy.active_window_minutes
+    def _voiced_groups(self, minute: int) -> int:
+        policy = self.lines.policy
+        first = minute - policy.active_window_minutes + 1
+        hears_all = self.wide or not self.lines.excluded
+        networks: dict[int, str] = {}
         heard = 0
         for service in self.services:
-            alone = Domain(self.name, self.lines, (service,), self.network, wide=True)
-            heard += int(len(alone.voices(minute, back)) > 1)
-        return heard
+            marks = set()
+            for earlier in range(first, minute + 1):
+                for said in self.lines.spoken(service, earlier):
+                    network = said.network
+                    if self.network is not None and network != self.network:
+                        continue
+                    if hears_all or not self.lines.is_excluded(network, earlier):
+                        networks[said.mark] = network
+                        marks.add(said.mark)
+            heard += int(len(marks) > 1)
+        sites = Counter(networks.values())
+        found = int(len(networks) >= policy.quorum_actors)
+        found += int(sum(1 for n in sites.values() if n > 1) > 1)
+        return found + int(self.wide and heard > 1)
 
 
 def domains_of(lines: Lines) -> list[Domain]:

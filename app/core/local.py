@@ -1,91 +1,137 @@
-"""Local: stretches of trouble that one network, not the vendor, explains."""
+"""Local: stretches of trouble that a network, or the path of a few, explains; not the vendor."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from app.core.detect import Finding
 from app.core.lines import Domain, Lines
 from app.core.state import Track
 
-LOCAL_SERVICES = 2  # services that a network's own fault must touch
+LOCAL_SERVICES = 2  # services that a fault of networks must touch
 JUDGED_MINUTES = 30  # first minutes of a stretch by which it is judged
 TOUCHED_ACTORS = 2  # reporters of a service from which it counts as touched
 TOUCHED_RESULTS = 2  # bad minutes of a probe from which it counts as touched
+CLEAR_RESULTS = 2  # good minutes of a probe elsewhere that speak for the service
+MISSED_ACTORS = 5.0  # reporters elsewhere that a fault of the vendor would have shown by now
+MISSED_SHARE = 0.25  # at most so many of them did show
+
+Group = tuple[Finding, ...]  # the stretches of networks that fail together
 
 
 @dataclass(frozen=True, slots=True)
 class Locals:
     """The stretches that are local, and when their networks are not heard about services."""
 
-    findings: tuple[Finding, ...] = ()
+    groups: tuple[Group, ...] = ()
     excluded: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
 
 
 def find_locals(lines: Lines, found: Sequence[Finding], now: int) -> Locals:
-    """Pick the stretches of networks that are the network's own.
+    """Pick the stretches of networks that are the networks' own, or their path's.
 
     Args:
         lines: what was said.
         found: stretches of network domains.
         now: the present minute.
     """
-    local = tuple(f for f in found if is_local(lines, f))
+    alone = [f for f in found if _is_own(lines, (f,))]
+    groups: list[Group] = [(f,) for f in alone]
+    groups += [g for g in _together(lines, [f for f in found if f not in alone]) if len(g) > 1]
     excluded: dict[str, list[tuple[int, int]]] = {}
-    for finding in local:
+    for finding in (f for group in groups for f in group):
         # Until it is over its network stays unheard; afterwards a fault there may be the vendor's.
         over = now - finding.last_bad > lines.policy.quiet_minutes
         end = finding.last_bad + lines.policy.quiet_minutes
         span = (finding.onset - 1, end if over else max(end, now))
         excluded.setdefault(finding.network or "", []).append(span)
-    return Locals(local, excluded)
+    return Locals(tuple(groups), excluded)
 
 
-def is_local(lines: Lines, finding: Finding) -> bool:
-    """Whether a network's trouble is its own: several services, and calm everywhere else."""
-    start = finding.onset
-    end = min(finding.last_bad, start + JUDGED_MINUTES)
-    network = finding.network or ""
-    services = {*finding.services, *(t.service for _, t in lines.places.get(network, ()))}
-    touched = [s for s in sorted(services) if _is_touched(lines, s, network, start, end)]
-    return len(touched) >= LOCAL_SERVICES
+def _together(lines: Lines, found: Sequence[Finding]) -> Iterable[Group]:
+    """Networks that began to fail at once, while others did not: the path to them."""
+    rest = sorted(found, key=lambda f: (f.onset, f.domain))
+    everywhere = {*lines.networks, *lines.places}
+    while rest:
+        begun = rest[0].onset
+        group = tuple(f for f in rest if f.onset - begun <= lines.policy.common_cause_minutes)
+        rest = [f for f in rest if f not in group]
+        networks = {f.network for f in group}
+        some = len(networks) == len(group) and len(networks) < len(everywhere)
+        if some and _is_own(lines, group):
+            yield group
 
 
-def _is_touched(lines: Lines, service: str, network: str, start: int, end: int) -> bool:
-    """Whether a service fails from this network, and not from others."""
-    inside = outside = 0
-    for cell in lines.state.cells.values():
-        if cell.service == service:
-            said = sum(n for m, n in cell.firsts.items() if start <= m <= end)
-            if cell.location == network:
-                inside += said
-            else:
-                outside += said
-    here = elsewhere = False
+def _is_own(lines: Lines, group: Group) -> bool:
+    """Whether the trouble is these networks' own: several services, and calm everywhere else."""
+    start = min(f.onset for f in group)
+    end = min(max(f.last_bad for f in group), start + JUDGED_MINUTES)
+    networks = {f.network or "" for f in group}
+    services = {s for f in group for s in f.services}
+    services |= {t.service for network in networks for _, t in lines.places.get(network, ())}
+    touched, missed, clear = 0, 0.0, False
+    for service in sorted(services):
+        verdict = _judge(lines, service, networks, range(start, end + 1))
+        if verdict is not None:
+            touched += 1
+            missed += verdict.missed
+            clear = clear or verdict.clear
+    return touched >= LOCAL_SERVICES and (clear or missed >= MISSED_ACTORS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What speaks against the vendor: reporters that are missing elsewhere, and good probes."""
+
+    missed: float
+    clear: bool
+
+
+def _judge(lines: Lines, service: str, networks: set[str], minutes: range) -> _Judged | None:
+    """Judge whether a service fails from these networks and not from others; None: it does not."""
+    here = elsewhere = clear = False
     for _, track in lines.tracks.get(service, ()):
-        failed = _bad_minutes(track, start, end) >= TOUCHED_RESULTS
-        if track.location == network:
-            here = here or failed
+        good, bad = _results(track, minutes)
+        if lines.profile.network_of(track.location) in networks:
+            here = here or bad >= TOUCHED_RESULTS
         else:
-            elsewhere = elsewhere or failed
+            elsewhere = elsewhere or bad >= TOUCHED_RESULTS
+            clear = clear or good >= CLEAR_RESULTS
     if elsewhere:
-        return False
-    usual = _usual(lines, service, network, start, end)
-    excess = max(0.0, outside - usual)
-    share = lines.policy.local_share
-    if inside >= TOUCHED_ACTORS:
-        return inside >= share * (inside + excess)
-    return here and excess <= TOUCHED_ACTORS
+        return None
+    inside = outside = 0
+    for cell in lines.cells.get(service, ()):
+        said = sum(cell.firsts[m] for m in minutes if m in cell.firsts)
+        if cell.location in networks:
+            inside += said
+        else:
+            outside += said
+    whole, share = _usual(lines, service, networks, minutes)
+    excess = max(0.0, outside - whole * (1 - share))
+    if inside < TOUCHED_ACTORS:
+        return _Judged(0.0, clear) if here and excess <= TOUCHED_ACTORS else None
+    missed = inside * (1 - share) / share
+    if excess > MISSED_SHARE * max(missed, 1.0):
+        return None
+    return _Judged(missed, clear)
 
 
-def _usual(lines: Lines, service: str, network: str, start: int, end: int) -> float:
-    """Reporters that are expected outside of the network anyway."""
-    everywhere = Domain(f"service:{service}", lines, (service,))
-    there = Domain(f"service:{service}@{network}", lines, (service,), network)
-    return sum(
-        max(0.0, lines.rate(everywhere, m).null - lines.rate(there, m).mean)
-        for m in range(start, end + 1)
+def _usual(lines: Lines, service: str, networks: set[str], minutes: range) -> tuple[float, float]:
+    """Reporters that are expected everywhere anyway, and the share of these networks in them."""
+    middle = minutes[len(minutes) // 2]
+    everywhere = lines.rate(Domain(f"service:{service}", lines, (service,)), middle)
+    there = sum(
+        lines.rate(Domain(f"service:{service}@{n}", lines, (service,), n), middle).mean
+        for n in networks
     )
+    share = min(0.95, max(0.05, there / everywhere.mean))
+    return everywhere.null * len(minutes), share
 
 
-def _bad_minutes(track: Track, start: int, end: int) -> int:
-    return sum(1 for m in range(start, end + 1) if m in track.minutes and track.minutes[m].is_bad)
+def _results(track: Track, minutes: range) -> tuple[int, int]:
+    good = bad = 0
+    for minute in minutes:
+        result = track.minutes.get(minute)
+        if result is not None and result.speaks:
+            bad += result.is_bad
+            good += not result.is_bad
+    return good, bad

@@ -10,6 +10,7 @@ from app.core.correlate import (
     Attach,
     Ignore,
     Open,
+    adopted,
     correlate,
     fits_disturbance,
     fits_incident,
@@ -47,8 +48,8 @@ def find(desk: Desk) -> None:
         memo=desk.memo,
     )
     desk.surveyed = surveyed
-    found = disturbances(surveyed)
-    for disturbance in found:
+    fresh = []
+    for disturbance in disturbances(surveyed):
         fits = {
             key: fits_disturbance(k.advisory, _start(k), disturbance)
             for key, k in desk.state.advisories.items()
@@ -58,9 +59,23 @@ def find(desk: Desk) -> None:
             case Attach(incident=incident, absorbed=absorbed):
                 _attach(desk, incident, absorbed, disturbance)
             case Open():
-                _open_own(desk, disturbance)
+                fresh.append(disturbance)
             case Ignore():
                 pass
+    for disturbance in fresh:
+        orphans = [
+            i
+            for i in desk.incidents.values()
+            if i.status in OPEN_STATUSES
+            and i.detected_at is not None
+            and not i.by_person
+            and i.id not in desk.by_incident
+        ]
+        orphan = adopted(disturbance, orphans, desk.policy)
+        if orphan is not None:
+            _attach(desk, orphan, (), disturbance)
+        else:
+            _open_own(desk, disturbance)
 
 
 def _start(known: KnownAdvisory) -> datetime:
@@ -117,7 +132,7 @@ def _open_own(desk: Desk, disturbance: Disturbance) -> None:
         for i in desk.incidents.values()
         if i.status is Status.RESOLVED and set(i.services) & set(disturbance.services)
     ]
-    if related and disturbance.network is None:
+    if related and not disturbance.networks:
         nearest = max(related, key=lambda i: (i.opened_at, i.id))
         fresh = replace(fresh, related_to=nearest.id)
     fresh = replace(fresh, services=disturbance.services, onset_at=instant_of(disturbance.onset))

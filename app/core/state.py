@@ -83,7 +83,7 @@ class ProbeMinute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
-    """One check at one location, with its minutes."""
+    """One check at one location, with its minutes; ``failure_rate`` is its own, learned in calm."""
 
     probe: str
     location: str
@@ -93,6 +93,7 @@ class Track:
     region: str | None = None
     minutes: dict[int, ProbeMinute] = field(default_factory=dict)
     exemplars: tuple[Exemplar, ...] = ()
+    failure_rate: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +206,7 @@ class TenantProfile:
 
     ``external`` names locations outside its network; ``reads_vendor`` says whether a source of
     advisories is configured. ``holidays`` are dates (``2026-12-25``) in the tenant's own time.
+    ``networks``: location → network, where the two have different names.
     """
 
     id: TenantId
@@ -214,6 +216,11 @@ class TenantProfile:
     service_names: dict[str, str] = field(default_factory=dict)
     timezone: str = "UTC"
     holidays: frozenset[str] = frozenset()
+    networks: dict[str, str] = field(default_factory=dict)
+
+    def network_of(self, location: str) -> str:
+        """The network that a location stands in, by which reports from there are known."""
+        return self.networks.get(location, location)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +228,8 @@ class Snapshot:
     """What the store hands to the core for one decision; ``incidents`` are all not yet closed.
 
     ``waiting_since`` is when the oldest record came that this step does not fold yet, or None.
-    ``memo`` is what an earlier step worked out of this very state, or None; it has no say.
+    ``memo`` is what the step before worked out of this very state, or None; it has no say in what
+    is decided and is used up by the step.
     """
 
     profile: TenantProfile

@@ -12,13 +12,14 @@ from app.core.aggregate import Touched
 from app.core.detect import IDLE_MINUTES, STILL, Finding, Scan, findings_of, seal_marks
 from app.core.episode import ScanPoint
 from app.core.lines import Domain, Lines, Spans, domains_of
-from app.core.local import Locals, find_locals
+from app.core.local import Group, Locals, find_locals
 from app.core.policy import Policy
 from app.core.rates import HOUR, publish, pupil_of
 from app.core.state import EPOCH, EngineState, TenantProfile, without_minutes_before
 
 SEAL_STEP = 10  # minutes that are sealed at once
 SETTLE = 2  # newest minutes that are always scanned anew: reports still come for them
+NEAR, MIDDLE, FAR = 2, 8, 32  # minutes between the points kept of late, earlier, long ago
 PUBLISH_AHEAD = 140  # minutes before its hour that a rate is published: sealed by then, never later
 MARKS_KEPT = 60  # minutes of epochs kept before the sealed ones: look-back of onset and freshness
 ENDED_KEPT = 720  # minutes that an ended stretch is remembered
@@ -34,7 +35,8 @@ class Memo:
 
     of: tuple[Any, ...]
     lines: Lines
-    points: dict[str, ScanPoint]
+    points: dict[str, tuple[ScanPoint, ...]]
+    findings: dict[str, tuple[Finding, ...]]
     local: Locals
     minute: int
     surveyed: "Surveyed"
@@ -46,10 +48,10 @@ class Memo:
 
 @dataclass(frozen=True, slots=True)
 class Surveyed:
-    """What was found: stretches that are local to a network, and those of services."""
+    """What was found: stretches that are local to networks, and those of services."""
 
     lines: Lines
-    local: tuple[Finding, ...]
+    local: tuple[Group, ...]
     services: tuple[Finding, ...]
 
 
@@ -72,7 +74,8 @@ class Survey:
     exposure: float
     former: Memo | None
     touched: Touched
-    points: dict[str, ScanPoint] = field(default_factory=dict)
+    points: dict[str, tuple[ScanPoint, ...]] = field(default_factory=dict)
+    findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
     lines: Lines = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,11 +93,12 @@ class Survey:
         same = former is not None and former.local.excluded == local.excluded
         self.lines.excluded = local.excluded
         services = self._scan_all([d for d in domains if not d.wide], same=same)
-        surveyed = Surveyed(self.lines, local.findings, tuple(services))
+        surveyed = Surveyed(self.lines, local.groups, tuple(services))
         memo = Memo(
             of=_identity(self.state),
             lines=self.lines,
             points=self.points,
+            findings=self.findings,
             local=local,
             minute=self.minute,
             surveyed=surveyed,
@@ -104,37 +108,90 @@ class Survey:
     def _scan_all(self, domains: Iterable[Domain], *, same: bool) -> list[Finding]:
         found: list[Finding] = []
         for domain in domains:
-            point = self._recent(domain, same=same)
-            settled = max(point.minute, self.minute - SETTLE)
-            scan = Scan(domain, self.policy, point)
-            for minute in range(point.minute + 1, settled + 1):
-                scan.step(minute)
-            seal_marks(domain, point, self.policy)
-            self.points[domain.name] = point
-            scan = Scan(domain, self.policy, point.clone())
-            for minute in range(settled + 1, self.minute):
-                scan.step(minute)
-            scan.step(self.minute, exposure=self.exposure)
-            found += findings_of(domain, scan.point, policy=self.policy, now=self.minute)
+            dirty, bad = self._touched(domain)
+            former = self.former if same else None
+            name = domain.name
+            if former is not None and dirty > self.minute == former.minute:
+                known = former.points.get(name, ())  # nothing new was said, and no time passed
+                self.findings[name] = former.findings.get(name, ())
+                self.lines.recall(domain, self.minute, self.minute)
+            else:
+                known = self._valid(domain, former, dirty)
+                last = known[-1] if known else settled_point(self.state, name)
+                if bad or former is None or is_lively(last, self.minute, self.policy):
+                    known = self._scan(domain, known)
+                elif last.episodes:
+                    self.findings[name] = findings_of(domain, last, policy=self.policy, now=None)
+            self.points[name] = known
+            self.lines.remember(domain)
+            found += self.findings.get(name, ())
         return found
 
-    def _recent(self, domain: Domain, *, same: bool) -> ScanPoint:
-        """Where to go on from: the newest point before which nothing was touched."""
-        if self.former is not None and same:
-            known = self.former.points.get(domain.name)
-            if known is not None and self._dirty(domain) > known.minute >= self.state.sealed_to:
-                return known.clone()
-        return settled_point(self.state, domain.name)
+    def _scan(self, domain: Domain, known: tuple[ScanPoint, ...]) -> tuple[ScanPoint, ...]:
+        """Scan a domain up to now; gives the points from which to go on."""
+        point = known[-1].clone() if known else settled_point(self.state, domain.name)
+        settled = max(point.minute, self.minute - SETTLE)
+        scan = Scan(domain, self.policy, point)
+        for minute in range(point.minute + 1, settled + 1):
+            scan.step(minute)
+            if minute % MIDDLE == 0 and minute < settled:
+                known = (*known, point.clone())
+        if not known or known[-1].minute < settled:
+            seal_marks(domain, point, self.policy)
+            known = (*known, point.clone())
+        scan = Scan(domain, self.policy, point)
+        for minute in range(settled + 1, self.minute):
+            scan.step(minute)
+        scan.step(self.minute, exposure=self.exposure)
+        self.findings[domain.name] = findings_of(
+            domain, scan.point, policy=self.policy, now=self.minute
+        )
+        return _thinned(known, self.minute, self.state.sealed_to)
 
-    def _dirty(self, domain: Domain) -> int:
-        touched = [
-            minute
-            for service, minute in self.touched.services.items()
-            if domain.wide or service in domain.services
-        ]
-        if domain.wide:
-            touched += [m for p, m in self.touched.places.items() if p == domain.network]
-        return min(touched, default=self.minute + 1)
+    def _valid(self, domain: Domain, former: Memo | None, dirty: int) -> tuple[ScanPoint, ...]:
+        """Points of the step before that lie before everything that was touched since."""
+        if former is None:
+            return ()
+        self.lines.recall(domain, min(dirty, self.minute - SETTLE), self.minute)
+        points = former.points.get(domain.name, ())
+        sealed = self.state.sealed_to
+        return tuple(point for point in points if sealed <= point.minute < dirty)
+
+    def _touched(self, domain: Domain) -> tuple[int, bool]:
+        """The earliest minute of a domain that was touched, and whether anything bad was said."""
+        services, network = domain.services, domain.network
+        dirty, bad = self.minute + 1, False
+        for (service, place), minute in self.touched.reports.items():
+            if (network is None or place == network) and (domain.wide or service in services):
+                dirty, bad = min(dirty, minute), True
+        network_of = self.profile.network_of
+        for scope, minute in self.touched.results.items():
+            service, place = scope
+            if (network is None or network_of(place) == network) and (
+                domain.wide or service in services
+            ):
+                dirty = min(dirty, minute)
+                bad = bad or scope in self.touched.failures
+        return dirty, bad
+
+
+def is_lively(point: ScanPoint, minute: int, policy: Policy) -> bool:
+    """Whether a stretch goes on, or ended so lately that a relapse would belong to it."""
+    return bool(point.episodes) and minute - point.episodes[-1].last_bad <= policy.reopen_minutes
+
+
+def _thinned(points: tuple[ScanPoint, ...], minute: int, sealed: int) -> tuple[ScanPoint, ...]:
+    """Keep the newest point, and further back ever fewer, for signals that come late."""
+    *older, newest = points
+    kept = [
+        point
+        for point in older
+        if point.minute >= sealed
+        and (point.minute % FAR == 0
+             or (point.minute % MIDDLE == 0 and minute - point.minute < FAR)
+             or (point.minute % NEAR == 0 and minute - point.minute < MIDDLE))
+    ]  # fmt: skip
+    return (*kept, newest)
 
 
 def settled_point(state: EngineState, name: str) -> ScanPoint:
@@ -243,9 +300,15 @@ def _walk(state: EngineState, target: int, lines: Lines, busy: Busy) -> EngineSt
         if kept is not None:
             points[name] = kept
     oldest = (target - MARKS_KEPT) // HOUR
+    failures = pupil.learned.failures
+    tracks = {
+        key: replace(track, failure_rate=failures[key][0]) if key in failures else track
+        for key, track in state.tracks.items()
+    }
     return replace(
         state,
         sealed_to=target,
+        tracks=tracks,
         scans=points,
         learned=pupil.learned,
         rates={hour: said for hour, said in rates.items() if hour >= oldest},

@@ -215,6 +215,7 @@ class Fold:
             events.append(c, rendered)
             self._plan(c, tenant, [planned(event) for event, _ in rendered], now)
 
+        self._cache.pop(tenant, None)  # the memo is used up, also when the write fails
         await self._db.write(unit)
         self._cache[tenant] = (after.revision, decision.state, decision.memo)
         self._stored_at[tenant] = now

@@ -169,12 +169,13 @@ class Offline:
                 held = self.state.links.get(signal.vendor_id)
                 return self._survivor(held) if held else None
             case ClientReport():
-                domains = (
-                    f"network:{signal.network}", f"service:{signal.service}",
-                )  # fmt: skip
+                whole = f"service:{signal.service}"
+                domains = (f"network:{signal.network}", f"{whole}@{signal.network}", whole)
             case ProbeResult():
                 bad = signal.outcome is Outcome.FAILED and signal.self_check is not SelfCheck.FAILED
-                domains = (f"service:{signal.service}",) if bad else ()
+                place = self.profile.network_of(signal.location)
+                whole = f"service:{signal.service}"
+                domains = (f"network:{place}", f"{whole}@{place}", whole) if bad else ()
             case _:
                 return None
         minute = minute_of(signal.occurred_at)

@@ -102,6 +102,9 @@ class Recording:
             users=int(document.get("users") or self._users),
             external=frozenset(place["name"] for place in places if place.get("external")),
             service_names=self._names,
+            timezone=str(document.get("timezone") or "UTC"),
+            holidays=frozenset(document.get("holidays") or ()),
+            networks={p["name"]: p["network"] for p in places if p.get("network")},
         )
 
     def _signal(

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
 
-from app.core.state import ACTOR_CAP
+from app.core.aggregate import mark_of
+from app.core.state import ACTOR_CAP, EPOCH
 from tests.chaos.facts import Delivery, Event, Facts, Minute, Tally
 from tests.chaos.history import Act, Door, Heard, Phase
 
@@ -243,7 +244,7 @@ def drifted_checkpoints(facts: Facts) -> Found:
 def recounted(facts: Facts) -> dict[Minute, Tally]:
     """Count the intake log anew, up to where each fold says that it stands; each signal once."""
     counts: Counter[Minute] = Counter()
-    actors: dict[Minute, set[str]] = defaultdict(set)
+    spoken: dict[tuple[str, str, int], dict[str, tuple[int, str, int]]] = defaultdict(dict)
     failed: Counter[Minute] = Counter()
     seen: set[tuple[str, str, str]] = set()
     for record in facts.records:
@@ -258,11 +259,23 @@ def recounted(facts: Facts) -> dict[Minute, Tally]:
         counts[where] += record.count
         failed[where] += record.failed
         if record.actor is not None:
-            actors[where].add(record.actor)
-    return {
-        where: (count, failed[where] or min(len(actors[where]), ACTOR_CAP))
-        for where, count in counts.items()
-    }
+            epoch = spoken[record.tenant, record.cell.partition("|")[0], record.minute // EPOCH]
+            said = (record.at_ms, record.cell, record.minute)
+            epoch[record.actor] = min(said, epoch.get(record.actor, said))
+    firsts = _firsts(spoken)
+    return {where: (count, failed[where] or firsts[where]) for where, count in counts.items()}
+
+
+def _firsts(
+    spoken: dict[tuple[str, str, int], dict[str, tuple[int, str, int]]],
+) -> Counter[Minute]:
+    """Count the first report of each reporter and epoch, of those whom the engine keeps."""
+    found: Counter[Minute] = Counter()
+    for (tenant, _, _), said in spoken.items():
+        for actor in sorted(said, key=mark_of)[:ACTOR_CAP]:
+            _, cell, minute = said[actor]
+            found[tenant, cell, minute] += 1
+    return found
 
 
 def drifted_counts(facts: Facts, recount: dict[Minute, Tally]) -> Found:

@@ -28,7 +28,7 @@ from app.store.tables import (
 )
 
 Minute = tuple[str, str, int]  # tenant, cell or track, minute since 1970
-Tally = tuple[int, int]  # reports and distinct reporters; or results and failed ones
+Tally = tuple[int, int]  # reports, and reporters new to their epoch; or results and failed ones
 
 KEPT_MINUTES = DEFAULT_POLICY.lateness_minutes + 60  # older minutes the engine may forget
 
@@ -48,6 +48,7 @@ class Record:
     position: tuple[int, int] | None
     cell: str = ""
     minute: int = 0
+    at_ms: int = 0
     count: int = 1
     actor: str | None = None
     failed: bool = False
@@ -206,6 +207,7 @@ def _record(tenant: str, kind: str, signal: Any, position: tuple[int, int] | Non
             return Record(
                 tenant=tenant, kind=kind, id=signal.id, mark=signal.code or "", position=position,
                 cell=cell_key(signal), minute=minute_of(signal.occurred_at), count=signal.count,
+                at_ms=int(signal.occurred_at.timestamp() * 1000),
                 actor=signal.actor if signal.weight >= WEAK else None,
             )  # fmt: skip
         case ProbeResult():
@@ -225,8 +227,8 @@ def _record(tenant: str, kind: str, signal: Any, position: tuple[int, int] | Non
 def _tallies(tenant: str, state: EngineState) -> dict[Minute, Tally]:
     found: dict[Minute, Tally] = {}
     for key, cell in state.cells.items():
-        for minute, bucket in cell.minutes.items():
-            found[tenant, key, minute] = (bucket.count, len(bucket.actors))
+        for minute, count in cell.counts.items():
+            found[tenant, key, minute] = (count, cell.firsts.get(minute, 0))
     for key, track in state.tracks.items():
         for minute, met in track.minutes.items():
             found[tenant, key, minute] = (met.ok + met.failed + met.abstained, met.failed)
