@@ -150,6 +150,11 @@ def _number(file: Path) -> int:
     return int(tomllib.loads(file.read_text("utf-8")).get("number", 99))
 
 
+def _known_table(table: str) -> None:
+    if table not in _defaults():
+        raise ValueError(f"there is no table {table!r}; it has {', '.join(_defaults())}")
+
+
 def load(
     name: str | Path,
     seed: int,
@@ -170,8 +175,7 @@ def load(
         document = tomllib.loads(file.read_text("utf-8"))
         for path, value in (settings or {}).items():
             table, _, word = path.partition(".")
-            if table not in _defaults():
-                raise ValueError(f"there is no table {table!r}; it has {', '.join(_defaults())}")
+            _known_table(table)
             document[table] = {**document.get(table, {}), word: value}
         if seed >= EVALUATION if jitter is None else jitter:
             document = jittered(document, seed)

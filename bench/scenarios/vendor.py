@@ -193,7 +193,8 @@ class Vendor:
                 following=moment(at + round(step)) if inner else None,
             )  # fmt: skip
             posts.append(_Post(at=at, status=status, title=title, text=text))
-        if made.classification == "incident" and end == "serviceRestored" and draw.chance(self._p["review"]):
+        is_closed = made.classification == "incident" and end == "serviceRestored"
+        if is_closed and draw.chance(self._p["review"]):
             # comes days after the end and opens nothing
             at, status = last + round(draw.uniform(1, 5) * DAY), "postIncidentReviewPublished"
             posts.append(_Post(at=at, status=status, title=title, text=prose.STATUS[status]))
