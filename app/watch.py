@@ -73,6 +73,8 @@ def profile_of(tenant: TenantSettings, default_users: int) -> TenantProfile:
         external=frozenset(probe.location for probe in tenant.probes if probe.external),
         reads_vendor=tenant.graph is not None,
         service_names={service.slug: service.name for service in SERVICES},
+        timezone=tenant.timezone,
+        holidays=frozenset(day.isoformat() for day in tenant.holidays),
     )
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields
+from datetime import date
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
@@ -85,6 +86,7 @@ class TenantSettings(_Table):
     name: str = ""
     users: PositiveInt | None = None
     timezone: str = "UTC"
+    holidays: tuple[date, ...] = ()
     graph: GraphSettings | None = None
     probe_account: ProbeAccount | None = None
     status_feed: StatusFeedSettings = StatusFeedSettings()
