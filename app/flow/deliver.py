@@ -44,6 +44,7 @@ UNPROVEN = IN_FLIGHT // 2  # of these, to subscriptions that did not answer yet,
 SHARE = 2  # in flight to one subscription at first; one more for each answer, one after silence
 POLL_SECONDS = 1.0  # backstop of the bell
 DRAIN_SECONDS = 20.0  # what is in flight at a stop gets so long
+GATHER_SECONDS = 0.02  # between claims while deliveries are under way
 POLL_FLOOR = 0.1  # seconds, however fast the story runs
 RECORD_TRIES = 2
 LEASE_MARGIN = timedelta(seconds=10)
@@ -131,6 +132,8 @@ class Deliver:
                 launched = []
             if len(launched) < BATCH:
                 await self._bell.wait(max(POLL_SECONDS / self._pace.speed, POLL_FLOOR))
+                if self._tasks:  # what lands together is followed by one claim
+                    await asyncio.sleep(GATHER_SECONDS)
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=DRAIN_SECONDS)
 
