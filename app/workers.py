@@ -62,6 +62,9 @@ async def paced_loop(name: str, work: Paced, stop: asyncio.Event, *, speed: floa
     while not stop.is_set():
         try:
             wait = (await work.step()).total_seconds() / speed
+        except StorageUnavailable:
+            log.warning("step_waits", extra={"loop": name})
+            wait = BACKOFF_SECONDS
         except Exception:  # a loop survives its step
             log.exception("step_failed", extra={"loop": name})
             wait = BACKOFF_SECONDS

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import door, engine, page, picture, reads, start, webhooks
+from bench import deliver, door, engine, page, picture, reads, start, webhooks
 from bench.rig import ROOT, machine
 
 PAGE = ROOT / "docs" / "performance.md"
@@ -27,6 +27,9 @@ def _plan(*, quick: bool) -> dict[str, Callable[[], Any]]:
             door.measure(batch, rounds=rounds, seconds=seconds) for batch in (100, 1)
         ],
         "webhooks": lambda: webhooks.measure(notes=60 if quick else 300, bursts=5 if quick else 20),
+        "deliver": lambda: deliver.measure(
+            seconds=seconds, events=100 if quick else 400, rounds=10 if quick else 40
+        ),
         "engine": lambda: engine.measure(rounds=1 if quick else 3, batches=20),
         "reads": lambda: reads.measure(rounds=rounds, seconds=seconds),
     }

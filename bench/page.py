@@ -107,12 +107,32 @@ def _webhooks(found: dict[str, Any]) -> Table:
             times = part[what]
             figures = (f"{times['p50']:.1f}", f"{times['p99']:.1f}", f"{times['count']:.0f}")
             rows.append((f"{name} to the {what}", *figures))
-    backlog = one["backlog"]
     note = (
-        f"A backlog of {backlog['deliveries']:.0f} deliveries to 8 subscriptions of one receiver"
-        f" drains at {backlog['rate']:,.0f}/s, signed and recorded."
+        "One note or burst at a time; from before the request is sent to the webhook's last byte."
     )
     return Table("From the door to the webhook", ("", "p50 ms", "p99 ms", "measured"), rows, note)
+
+
+def _deliver(found: dict[str, Any]) -> Table:
+    one = found["deliver"]
+    bare = one["stacks"]["aiohttp"]
+    rows = [
+        (f"{name}, {flight} in flight", f"{rate:,.0f}", f"{rate / bare[flight]:.2f}")
+        for name, rates in one["stacks"].items()
+        for flight, rate in rates.items()
+    ]
+    for count, part in one["durable"].items():
+        share = part["per_core"] / bare[16]
+        rows.append((f"durable, {count} receivers", f"{part['per_core']:,.0f}", f"{share:.2f}"))
+    calm, hanging = one["calm"], one["hanging"]
+    note = (
+        "1 kB over loopback. Durable: claimed, signed, posted, outcome and attempt committed"
+        " (SQLite, synchronous=FULL). An event to 50 receivers that answer, beside 200 that do"
+        f" too: p99 {calm['p99']:.0f} ms; beside 200 that hang: p99 {hanging['p99']:.0f} ms, and"
+        f" {hanging['grown_mib']:.1f} MiB more."
+    )
+    head = ("", "per processor second", "of bare aiohttp")
+    return Table("Sending webhooks", head, rows, note)
 
 
 def _engine(found: dict[str, Any]) -> Table:
@@ -154,7 +174,14 @@ def _reads(found: dict[str, Any]) -> Table:
 
 def tables(found: dict[str, Any]) -> list[Table]:
     """Give every table."""
-    return [_start(found), _intake(found), _webhooks(found), _engine(found), _reads(found)]
+    return [
+        _start(found),
+        _intake(found),
+        _webhooks(found),
+        _deliver(found),
+        _engine(found),
+        _reads(found),
+    ]
 
 
 def show(found: dict[str, Any]) -> None:

@@ -57,7 +57,7 @@ async def _measure(count: int) -> dict[str, float]:
     loop = asyncio.get_running_loop()
     sent: asyncio.Future[float] = loop.create_future()
 
-    def took(at: float, event: dict[str, Any]) -> None:
+    def took(at: float, _: dict[str, Any]) -> None:
         if not sent.done():
             sent.set_result(at)
 

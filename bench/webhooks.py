@@ -1,12 +1,11 @@
-"""From a report, or a person's note, to the webhook at a receiver; and how fast a backlog drains.
+"""From a report, or a person's note, to the webhook at a receiver.
 
 Method. The real server with all its loops and its file database; this process is both the one that
 posts and the receiver, so one clock times from before the request is sent until the webhook's last
 byte is here. *Notes*: one at a time on one incident, the next when the webhook of the last one has
 come; each is one durable command, one fold step, one event, one signed delivery. *Reports*: a burst
 of 100 reports in one request opens an incident of a tenant that was calm; one tenant for each
-measurement, with random pauses between, so that no rhythm of the loops is favoured. *Backlog*:
-several subscriptions of one receiver replay all notes at once.
+measurement, with random pauses between, so that no rhythm of the loops is favoured.
 """
 
 import asyncio
@@ -16,7 +15,6 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +22,6 @@ from bench.intake import requests
 from bench.rig import TENANT, create_key, running, spread, start_sextant, write_settings
 from bench.wire import Line, Receiver, request
 
-INCIDENTS = 40
-NOTES = 3
-RECEIVERS = 8
 BURST = 100
 PATIENCE_SECONDS = 60.0
 
@@ -36,8 +31,6 @@ class Post:
 
     def __init__(self) -> None:
         self.waiting: dict[str, asyncio.Future[float]] = {}
-        self.backlog = 0
-        self.drained = asyncio.Event()
 
     def took(self, at: float, event: dict[str, Any]) -> None:
         """Take one webhook."""
@@ -46,10 +39,6 @@ class Post:
             self._settle(event["data"]["note"]["text"], at)
         elif kind == "incident.opened":
             self._settle(event["tenant"], at)
-        if self.backlog:
-            self.backlog -= 1
-            if not self.backlog:
-                self.drained.set()
 
     def _settle(self, name: str, at: float) -> None:
         future = self.waiting.pop(name, None)
@@ -95,7 +84,7 @@ async def receiving(port: int) -> AsyncIterator[tuple[Post, Line, str]]:
 
 async def _notes(port: int, key: str, count: int) -> dict[str, Any]:
     async with receiving(port) as (post, line, url):
-        first = await subscribe(line, key, url, None, ["incident.*"])
+        await subscribe(line, key, url, None, ["incident.*"])
         body = {"title": "Bench", "services": ["viva"], "severity": "minor"}
         opened = json.loads(await line.send(request("POST", "/v1/incidents", key=key, body=body)))
         path = f"/v1/incidents/{opened['id']}/notes"
@@ -108,37 +97,7 @@ async def _notes(port: int, key: str, count: int) -> dict[str, Any]:
         return {
             "answer": spread([answer for answer, _ in pairs]),
             "webhook": spread([webhook for _, webhook in pairs]),
-            "backlog": await _backlog(port, key, post, url, first),
         }
-
-
-async def _backlog(port: int, key: str, post: Post, url: str, first: str) -> dict[str, float]:
-    """Put notes on many incidents, and have them sent again to many subscriptions at once."""
-    line = Line(port)
-    begun = datetime.now(UTC) - timedelta(seconds=1)
-    body = {"title": "Bench", "services": ["intune"], "severity": "minor"}
-    for number in range(INCIDENTS):
-        sent = request("POST", "/v1/incidents", key=key, body=body)
-        opened = json.loads(await line.send(sent))
-        for _ in range(NOTES):
-            text = f"more {number}"
-            path = f"/v1/incidents/{opened['id']}/notes"
-            await line.send(request("POST", path, key=key, body={"text": text}))
-    names = [first]
-    while len(names) < RECEIVERS:
-        names.append(await subscribe(line, key, url, None, ["incident.*"]))
-    window = {"since": begun.isoformat(), "until": datetime.now(UTC).isoformat(), "select": "all"}
-    await asyncio.sleep(1)
-    post.backlog = INCIDENTS * (1 + NOTES) * RECEIVERS
-    total = post.backlog
-    at = time.perf_counter()
-    for name in names:
-        sent = request("POST", f"/v1/subscriptions/{name}/replays", key=key, body=window)
-        await line.send(sent)
-    await asyncio.wait_for(post.drained.wait(), 180)
-    took = time.perf_counter() - at
-    line.close()
-    return {"deliveries": total, "seconds": took, "rate": total / took}
 
 
 async def _bursts(port: int, key: str, tenants: list[str]) -> dict[str, Any]:

@@ -45,7 +45,8 @@ class Postgres:
             os.chown(self.root, OUTSIDER, OUTSIDER)
         self._log = (self.root / "log").open("wb")
         self._initialize()
-        self._server = self._start({**SETTINGS, **settings})
+        self._settings = {**SETTINGS, **settings}
+        self._server = self._start(self._settings)
         self._admin = self._connect()
 
     def _initialize(self) -> None:
@@ -104,6 +105,22 @@ class Postgres:
     def drop(self, name: str) -> None:
         """Remove a database, with whoever is still connected."""
         self._admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def terminate(self, name: str) -> None:
+        """Cut every connection to a database, whatever it is in the middle of."""
+        self._admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = %s AND pid <> pg_backend_pid()",
+            [name],
+        )
+
+    def crash(self) -> None:
+        """Stop at once, as by a crash of the server, and start again; it recovers from its log."""
+        self._admin.close()
+        self._server.send_signal(signal.SIGQUIT)  # immediate shutdown
+        self._server.wait(60)
+        self._server = self._start(self._settings)
+        self._admin = self._connect()
 
     def url(self, name: str) -> str:
         """The address of a database."""

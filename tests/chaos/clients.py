@@ -29,7 +29,7 @@ class Stage:
     port, so that clients need not try all the time: that would cost the process its start.
     """
 
-    base_url: str
+    base_urls: tuple[str, ...]
     history: History
     keys: dict[str, str]
     acked: Callable[[], None]
@@ -48,8 +48,8 @@ class Client:
         self.tenant = tenant
         self.chance = random.Random(seed)
         self.sent = 0
+        self.base = self.chance.randrange(len(stage.base_urls))
         self.http = httpx.AsyncClient(
-            base_url=stage.base_url,
             headers={"authorization": f"Bearer {stage.keys[tenant]}"},
             timeout=TIMEOUT_SECONDS,
             trust_env=False,
@@ -108,8 +108,10 @@ class Client:
         await self.stage.listening.wait()
         self.stage.in_flight += 1
         try:
-            return await self.http.post(path, json=body, headers=headers)
+            base = self.stage.base_urls[self.base]
+            return await self.http.post(base + path, json=body, headers=headers)
         except httpx.TransportError:
+            self.base = (self.base + 1) % len(self.stage.base_urls)  # another replica may live
             return None
         finally:
             self.stage.in_flight -= 1

@@ -88,10 +88,14 @@ class Run:
         self.chance = random.Random(f"{plan.seed}:lives")
         self.history = History()
         self.receiver = Receiver(self.history, random.Random(f"{plan.seed}:receiver"))
-        self.server = Server(plan.url, folder, port=free_port(), sabotage=plan.sabotage)
+        self.server = self.make_server(folder)
         self.first = asyncio.Event()
         self.restarts: list[float] = []
         self.struck = 0
+
+    def make_server(self, folder: Path) -> Server:
+        """Make the process under test, not yet started."""
+        return Server(self.plan.url, folder, port=free_port(), sabotage=self.plan.sabotage)
 
     def acked(self) -> None:
         """Take note of an acknowledgement; the first of a life sets its clock."""
@@ -104,7 +108,7 @@ class Run:
         begun = time.monotonic()
         keys = await prepare(self.plan.url)
         stage = Stage(
-            base_url=f"http://127.0.0.1:{self.server.port}", history=self.history, keys=keys,
+            base_urls=self.server.base_urls, history=self.history, keys=keys,
             acked=self.acked, listening=self.server.listening,
         )  # fmt: skip
         port = await self.receiver.start()
@@ -114,7 +118,7 @@ class Run:
             await self._subscribe(stage, port)
             self.receiver.calm = False
             tasks = [asyncio.create_task(client.run()) for client in self._clients(stage)]
-            await self._lives(stage)
+            await self.lives(stage)
             left = await self._drain(stage, tasks)
             await self.server.end(signal.SIGTERM)
         finally:
@@ -150,7 +154,7 @@ class Run:
         for tenant in TENANTS:
             headers = {"authorization": f"Bearer {stage.keys[tenant]}"}
             async with httpx.AsyncClient(
-                base_url=stage.base_url, headers=headers, trust_env=False, timeout=5
+                base_url=stage.base_urls[0], headers=headers, trust_env=False, timeout=5
             ) as http:
                 await self._answering(http)
                 for form in ("native", "cloudevents"):
@@ -166,7 +170,7 @@ class Run:
                         return
                 except httpx.TransportError:
                     pass
-                self._must_live()
+                self.must_live()
                 await asyncio.sleep(0.05)
 
     async def _subscription(self, http: httpx.AsyncClient, path: str, form: str, port: int) -> None:
@@ -180,14 +184,16 @@ class Run:
                     return
                 await asyncio.sleep(0.05)
 
-    def _must_live(self) -> None:
+    def must_live(self) -> None:
+        """Raise when it ended by itself."""
         if self.server.died:
             raise RuntimeError("Sextant ended by itself:\n" + "\n".join(self.server.errors()))
 
-    async def _lives(self, stage: Stage) -> None:
+    async def lives(self, stage: Stage) -> None:
+        """Let it live and end, as often as planned."""
         how = signal.SIGTERM if self.plan.gentle else signal.SIGKILL
         for number in range(1, self.plan.kills + 1):
-            await self._begin()
+            await self.begin()
             since = time.monotonic()
             lived = self.chance.uniform(SHORTEST, LONGEST)
             await asyncio.sleep(lived)
@@ -209,18 +215,19 @@ class Run:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.receiver.working.wait(), PATIENCE_SECONDS)
 
-    async def _begin(self) -> None:
+    async def begin(self) -> None:
+        """Begin a life and wait for its first acknowledgement."""
         self.history.life += 1
         self.first.clear()
         self.server.start()
         async with asyncio.timeout(START_SECONDS):
             while not self.first.is_set():
-                self._must_live()
+                self.must_live()
                 await asyncio.sleep(0.005)
 
     async def _drain(self, stage: Stage, tasks: Sequence[asyncio.Task[None]]) -> Backlog:
         """Live on, and let clients and receiver calm down until nothing is left to do."""
-        await self._begin()
+        await self.begin()
         await asyncio.sleep(LONGEST)
         stage.stopping = True
         await asyncio.wait_for(asyncio.gather(*tasks), DRAIN_SECONDS)
@@ -232,7 +239,7 @@ class Run:
             left = await database.read(backlog)
             while (left.unfolded or left.undelivered) and time.monotonic() < deadline:
                 await asyncio.sleep(LOOK_SECONDS)
-                self._must_live()
+                self.must_live()
                 left = await database.read(backlog)
         finally:
             database.close()

@@ -87,23 +87,37 @@ async def prepare(url: str) -> dict[str, str]:
 class Server:
     """The process, over all its lives; one log file for them all."""
 
-    def __init__(self, url: str, folder: Path, *, port: int, sabotage: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        *,
+        port: int,
+        sabotage: str | None = None,
+        mark: float | None = None,
+    ) -> None:
         self.port = port
+        self.base_urls: tuple[str, ...] = (f"http://127.0.0.1:{port}",)
         self._module = ["app.cli"] if sabotage is None else ["tests.chaos.sabotage", sabotage]
         self.lives = 0
         self.began = 0.0
         self.listening = asyncio.Event()
-        self._config = folder / "sextant.toml"
-        self._log = folder / "serve.log"
+        self._config = folder / f"sextant-{port}.toml"
+        self._log = folder / f"serve-{port}.log"
         self._process: subprocess.Popen[bytes] | None = None
         schedule = [0, *[15] * 4, *[30] * 30]  # seconds of the story: nothing parks by itself
         tenants = "\n".join(f'[[tenants]]\nid = "{name}"\nusers = 500' for name in TENANTS)
         self._config.write_text(
             SETTINGS.format(
-                url=json.dumps(url), port=port, schedule=schedule, speed=SPEED, mark=time.time(),
-                tenants=tenants,
+                url=json.dumps(url), port=port, schedule=schedule, speed=SPEED,
+                mark=mark or time.time(), tenants=tenants,
             )
         )  # fmt: skip
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
         """Start the next life."""
