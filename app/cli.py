@@ -219,6 +219,22 @@ async def _graph_check(arguments: argparse.Namespace) -> int:
 
 
 def _probe(arguments: argparse.Namespace) -> int:
+    return _agent(arguments) if arguments.action == "agent" else _probe_run(arguments)
+
+
+def _agent(arguments: argparse.Namespace) -> int:
+    from app.agent import run_agent  # noqa: PLC0415 - slow to import
+    from app.main import read_agent_settings  # noqa: PLC0415 - the same
+
+    if not arguments.config:
+        raise WrongUsage("Name the agent's own settings file with --config.")
+    settings = read_agent_settings(arguments.config)
+    logs.configure()
+    asyncio.run(run_agent(settings))
+    return 0
+
+
+def _probe_run(arguments: argparse.Namespace) -> int:
     from app.main import read_settings  # noqa: PLC0415 - slow to import
     from app.sources.probe import run_once  # noqa: PLC0415 - the same
 
@@ -332,9 +348,13 @@ def _parser() -> argparse.ArgumentParser:
         add_help=False)  # fmt: skip
     graph = add("graph", _graph, "Look at the Graph source of every tenant.")
     graph.add_argument("action", choices=["check"])
-    probe = add("probe", _probe, "Run a probe once from here.")
-    probe.add_argument("action", choices=["run"])
-    probe.add_argument("name")
+    probe = add("probe", _probe, "Run a probe once from here, or run an agent.")
+    actions = probe.add_subparsers(dest="action", required=True, metavar="ACTION")
+    also = argparse.ArgumentParser(add_help=False)
+    also.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS)
+    run = actions.add_parser("run", parents=[also], help="run a probe once, store nothing")
+    run.add_argument("name")
+    actions.add_parser("agent", parents=[also], help="run checks here, post results elsewhere")
     mapper = add("mapper", _mapper, "Try one of your [[mappers]] on a saved body.")
     mapper.add_argument("action", choices=["test"])
     mapper.add_argument("name")

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from app.bootstrap import create_app
 from app.kit import logs
-from app.settings import Settings, load
+from app.settings import AgentSettings, Settings, load, load_agent
 
 
 def read_settings(config: str | None = None) -> Settings:
@@ -20,6 +20,15 @@ def read_settings(config: str | None = None) -> Settings:
     default = Path("sextant.toml")
     path = Path(named) if named else (default if default.exists() else None)
     return load(path, os.environ)
+
+
+def read_agent_settings(config: str) -> AgentSettings:
+    """Read the settings of an agent from its own file.
+
+    Raises:
+        SettingsError: they cannot be used.
+    """
+    return load_agent(Path(config), os.environ)
 
 
 def app() -> FastAPI:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Protocol
 
 from app.core.events import Event
@@ -156,4 +157,31 @@ class ProbeCheck(Protocol):
 
     async def run(self, *, now: datetime, location_sound: bool | None) -> ProbeResult:
         """Run the check once; a failure is a result, never an exception."""
+        ...
+
+
+class PostVerdict(StrEnum):
+    """What became of a batch that was handed to another Sextant."""
+
+    TAKEN = "taken"  # durable there, but for those that were rejected
+    TOO_LARGE = "too_large"
+    UNREADABLE = "unreadable"  # refused as a whole, and would be again
+    LATER = "later"  # unreachable, overloaded, or the key is not accepted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """The verdict on a batch; ``rejected`` holds (index, why) of records that were refused."""
+
+    verdict: PostVerdict
+    detail: str = ""
+    rejected: tuple[tuple[int, str], ...] = ()
+    retry_after: timedelta | None = None
+
+
+class Upstream(Protocol):
+    """Where an agent hands its results over."""
+
+    async def post(self, lines: Sequence[bytes]) -> Posted:
+        """Hand over lines of probe results; returns when they are durable there, or why not."""
         ...

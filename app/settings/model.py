@@ -79,6 +79,21 @@ class EgressSettings(_Table):
     allow: tuple[EgressRule, ...] = ()
 
 
+def each_probe_once(probes: tuple[ProbeSettings, ...]) -> tuple[ProbeSettings, ...]:
+    """Refuse two checks of one name at one location.
+
+    Raises:
+        ValueError: there are two; the text names them.
+    """
+    twice = _repeated((probe.name, probe.location) for probe in probes)
+    if twice:
+        name, location = twice
+        raise ValueError(
+            f'two probes are named "{name}" at location "{location}"; rename one of them'
+        )
+    return probes
+
+
 class TenantSettings(_Table):
     """``[[tenants]]``: one whose services are watched."""
 
@@ -105,12 +120,7 @@ class TenantSettings(_Table):
     @field_validator("probes")
     @classmethod
     def _each_name_once(cls, value: tuple[ProbeSettings, ...]) -> tuple[ProbeSettings, ...]:
-        twice = _repeated((probe.name, probe.location) for probe in value)
-        if twice:
-            name, location = twice
-            msg = f'two probes are named "{name}" at location "{location}"; rename one of them'
-            raise ValueError(msg)
-        return value
+        return each_probe_once(value)
 
     @model_validator(mode="after")
     def _probes_can_sign_in(self) -> Self:

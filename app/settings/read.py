@@ -8,13 +8,16 @@ import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from app.core.errors import SettingsError
+from app.settings.agent import AgentSettings
 from app.settings.model import Settings
+
+_Made = TypeVar("_Made", bound=BaseModel)
 
 PREFIX = "SEXTANT_"
 DEFAULT_FILE = Path("sextant.toml")
@@ -44,13 +47,28 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     for name, value in sorted(environ.items()):
         if name.startswith(PREFIX) and name not in NOT_SETTINGS:
             _override(tree, name, value)
+    return _made(Settings, tree, path, environ)
+
+
+def load_agent(path: Path, environ: Mapping[str, str]) -> AgentSettings:
+    """Read the settings of an agent; the environment is asked only for what the file refers to.
+
+    Raises:
+        SettingsError: something is missing, unknown or contradictory; its text says what to do.
+    """
+    return _made(AgentSettings, _parse(path), path, environ)
+
+
+def _made(
+    kind: type[_Made], tree: dict[str, Any], path: Path | None, environ: Mapping[str, str]
+) -> _Made:
     inline = str(tree.get("allow_inline_secrets", "")).lower() in {"true", "1"}
     folder = Path() if path is None else path.parent
     reading = _Reading(folder=folder, environ=environ, inline=inline)
-    tree = reading.visit(tree, Settings, "")
+    tree = reading.visit(tree, kind, "")
     if not reading.problems:
         try:
-            return Settings.model_validate(tree)
+            return kind.model_validate(tree)
         except ValidationError as error:
             reading.problems.extend(_sentence(item) for item in error.errors())
     where = "settings" if path is None else path.name

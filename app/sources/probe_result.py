@@ -39,6 +39,9 @@ class PhasesWire(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True,
     first_byte_ms: Milliseconds | None = None
 
 
+PHASES = PhasesWire.__struct_fields__
+
+
 class ProbeResultWire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """One probe result on the wire, with every constraint of the documented schema."""
 
@@ -134,3 +137,29 @@ def _judge(result: ProbeResultWire) -> tuple[str, str] | None:
         if word is not None and not word.isprintable():
             return "Control characters are not taken here.", f"/{name}"
     return None
+
+
+def wire_line(result: ProbeResult) -> bytes:
+    """Write a result as the line that this reader reads; one id, so that it counts once."""
+    timed = result.phases or {}
+    phases = {name: timed[name] for name in PHASES if name in timed}
+    return msgspec.json.encode(
+        ProbeResultWire(
+            probe=result.probe,
+            outcome=result.outcome,
+            id=result.id,
+            occurred_at=result.occurred_at,
+            location=result.location,
+            service=result.service,
+            feature=result.feature,
+            client=result.client,
+            symptom=result.symptom,
+            http_status=result.http_status,
+            error=result.error,
+            latency_ms=result.latency_ms,
+            phases=msgspec.convert(phases, PhasesWire) if phases else None,
+            self_check=result.self_check,
+            answer=result.answer,
+            diagnostics=result.diagnostics,
+        )
+    )

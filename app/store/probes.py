@@ -5,8 +5,9 @@ A check that fell silent is unknown.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from statistics import median
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ T = ProbeRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it
 
 DEFAULT_INTERVAL_SECONDS = 60.0  # of a check that somebody else runs and that did not say
 SILENT_AFTER = 3  # intervals without a result
+GAPS_KEPT = 5
 KEYS_AT_ONCE = 200  # checks that one query asks for; SQLite bounds its parameters
 _CONDITIONS = {
     Outcome.OK: Condition.HEALTHY,
@@ -88,10 +90,18 @@ class _Past:
     reached: bool = False
     course: Course = Course()  # noqa: RUF009 - frozen
     signature: Signature = Signature()  # noqa: RUF009 - frozen
-    interval_seconds: float | None = None
+    gaps: list[float] = field(default_factory=list)  # seconds between the newest results
+
+    @property
+    def usual_gap(self) -> float | None:
+        """How often it runs, seen from its results, for checks that somebody else schedules."""
+        return max(DEFAULT_INTERVAL_SECONDS, median(self.gaps)) if self.gaps else None
 
     def take(self, result: ProbeResult) -> None:
         """Go on with a result that is newer than all before."""
+        if self.occurred_at is not None:
+            gap = (result.occurred_at - self.occurred_at).total_seconds()
+            self.gaps = [*self.gaps[1 - GAPS_KEPT :], gap]
         self.occurred_at = result.occurred_at
         if result.self_check is SelfCheck.FAILED:
             return
@@ -224,7 +234,7 @@ def _past_of(row: RowMapping) -> _Past:
         reached=body.get("reached", False),
         course=_course(body),
         signature=_signature(body),
-        interval_seconds=body["interval_seconds"],
+        gaps=body.get("gaps", []),
     )
 
 
@@ -254,9 +264,8 @@ def _body(result: ProbeResult, past: _Past, interval_seconds: float | None) -> s
             "feature": result.feature,
             "client": result.client,
             "region": result.region,
-            "interval_seconds": interval_seconds
-            or past.interval_seconds
-            or DEFAULT_INTERVAL_SECONDS,
+            "interval_seconds": interval_seconds or past.usual_gap or DEFAULT_INTERVAL_SECONDS,
+            "gaps": [round(gap, 3) for gap in past.gaps],
             "diagnostics": result.diagnostics or {},
             "reached": past.reached,
             "course": _plain(past.course),

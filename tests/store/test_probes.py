@@ -118,6 +118,17 @@ async def test_a_check_is_told_whether_it_was_ever_well_and_what_was_learned(
     assert (gone, known) == (1, {key: Remembered(reached=True)})
 
 
+async def test_how_often_a_foreign_check_runs_is_seen_from_its_results(
+    database: Database,
+) -> None:
+    first = NOW - minutes(60)
+    await kept(database, *(a_probe_result(at=first + minutes(5 * n)) for n in range(13)))
+    (result,) = await kept(database, now=NOW + minutes(14))
+    assert (result.interval_seconds, result.silent) == (300.0, False)
+    (result,) = await kept(database, now=NOW + minutes(16))
+    assert result.silent is True
+
+
 async def test_many_checks_are_recorded_at_once(database: Database) -> None:
     results = [a_probe_result(probe=f"check-{n}") for n in range(450)]
     listed = await kept(database, *results)

@@ -1,0 +1,100 @@
+"""Wiring of ``sextant probe agent``: the schedule of checks, its spool, and the courier."""
+
+import asyncio
+import contextlib
+import logging
+import random
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime
+
+from app.core.errors import SettingsError, StorageUnavailable
+from app.core.signal import ProbeResult
+from app.core.types import TenantId
+from app.flow.agent import Courier, Spool
+from app.flow.probe import Known, ProbeSchedule
+from app.kit.clock import SystemClock
+from app.kit.wake import Bell
+from app.settings.agent import AgentSettings
+from app.sinks.sextant import SextantUpstream
+from app.sources.probe import Probe, Toolbox, intervals_of
+from app.sources.probe_result import wire_line
+from app.store import probes, spool
+from app.store.engine import Database
+from app.workers import running
+
+log = logging.getLogger(__name__)
+
+Loop = Callable[[asyncio.Event], Awaitable[None]]
+
+TENANT = TenantId("agent")  # Sextant knows the tenant by the key; here it only derives ids
+
+
+async def run_agent(settings: AgentSettings) -> None:
+    """Run the checks and deliver their results until SIGINT or SIGTERM.
+
+    Raises:
+        SettingsError: the spool cannot be opened, or a ``ca_file`` cannot be read.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # not on Windows
+            loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        db = _open(settings)
+        stack.callback(db.close)
+        tools = Toolbox()
+        stack.callback(tools.close)
+        upstream = SextantUpstream(
+            settings.url.rstrip("/"),
+            settings.key.get_secret_value(),
+            ca_file=None if settings.ca_file is None else str(settings.ca_file),
+        )
+        stack.push_async_callback(upstream.aclose)
+        bell = Bell()
+        courier = Courier(db, upstream, bell=bell, jitter=random.SystemRandom().random)
+        loops: dict[str, Loop] = {
+            "courier": courier.run,
+            "probes": _schedule(settings, db, tools, bell).run,
+        }
+        await stack.enter_async_context(running(loops))
+        log.info("agent_started", extra={"checks": len(settings.probes), "url": settings.url})
+        await stop.wait()
+    log.info("agent_stopped")
+
+
+def _open(settings: AgentSettings) -> Database:
+    db = Database(f"sqlite:///{settings.spool_file}")
+    try:
+        db.write_now(spool.prepare)
+    except StorageUnavailable as error:
+        db.close()
+        raise SettingsError(f"The spool {settings.spool_file} cannot be opened.") from error
+    return db
+
+
+def _schedule(settings: AgentSettings, db: Database, tools: Toolbox, bell: Bell) -> ProbeSchedule:
+    intervals = intervals_of(settings.probes)
+
+    async def record(results: Sequence[ProbeResult]) -> Known:
+        if not results:
+            return await db.read(lambda c: probes.remembered(c, TENANT))
+        return await db.write(lambda c: probes.record(c, TENANT, results, intervals=intervals))
+
+    async def heartbeat(at: datetime) -> None:
+        """Nobody asks an agent how fresh it is; Sextant sees it by the results."""
+
+    return ProbeSchedule(
+        TENANT,
+        [
+            Probe(probe, tenant=TENANT, tools=tools, account=settings.probe_account)
+            for probe in settings.probes
+        ],
+        intake=Spool(db, encode=wire_line, bell=bell, most=settings.spool_results),
+        record=record,
+        heartbeat=heartbeat,
+        clock=SystemClock(),
+        jitter=random.SystemRandom().random,
+    )
