@@ -5,7 +5,7 @@ import contextlib
 import logging
 import random
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 
@@ -22,11 +22,9 @@ from app.sources.probe import Probe, Toolbox, intervals_of
 from app.sources.probe_result import wire_line
 from app.store import probes, spool
 from app.store.engine import Database
-from app.workers import running
+from app.workers import Crew
 
 log = logging.getLogger(__name__)
-
-Loop = Callable[[asyncio.Event], Awaitable[None]]
 
 TENANT = TenantId("agent")  # Sextant knows the tenant by the key; here it only derives ids
 
@@ -55,11 +53,10 @@ async def run_agent(settings: AgentSettings) -> None:
         stack.push_async_callback(upstream.aclose)
         bell = Bell()
         courier = Courier(db, upstream, bell=bell, jitter=random.SystemRandom().random)
-        loops: dict[str, Loop] = {
-            "courier": courier.run,
-            "probes": _schedule(settings, db, tools, bell).run,
-        }
-        await stack.enter_async_context(running(loops))
+        crew = Crew()
+        stack.push_async_callback(crew.end)
+        crew.start("courier", courier.run)
+        crew.start("probes", _schedule(settings, db, tools, bell).run)
         log.info("agent_started", extra={"checks": len(settings.probes), "url": settings.url})
         await stop.wait()
     log.info("agent_stopped")
