@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from app import cli_probe
 from app.core.errors import AppError, SettingsError
 from app.kit import logs
 from app.kit.lean import leave_out
@@ -218,46 +219,6 @@ async def _graph_check(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _probe(arguments: argparse.Namespace) -> int:
-    return _agent(arguments) if arguments.action == "agent" else _probe_run(arguments)
-
-
-def _agent(arguments: argparse.Namespace) -> int:
-    from app.agent import run_agent  # noqa: PLC0415 - slow to import
-    from app.main import read_agent_settings  # noqa: PLC0415 - the same
-
-    if not arguments.config:
-        raise WrongUsage("Name the agent's own settings file with --config.")
-    settings = read_agent_settings(arguments.config)
-    logs.configure()
-    asyncio.run(run_agent(settings))
-    return 0
-
-
-def _probe_run(arguments: argparse.Namespace) -> int:
-    from app.main import read_settings  # noqa: PLC0415 - slow to import
-    from app.sources.probe import run_once  # noqa: PLC0415 - the same
-
-    settings = read_settings(arguments.config)
-    found = [
-        (probe, tenant.probe_account)
-        for tenant in settings.tenants
-        for probe in tenant.probes
-        if probe.name == arguments.name
-    ]
-    if not found:
-        names = sorted({p.name for t in settings.tenants for p in t.probes}) or ["none"]
-        raise SettingsError(f"There is no probe {arguments.name}; known: {', '.join(names)}.")
-    bad = 0
-    for probe, account in found:
-        result = asyncio.run(run_once(probe, account=account))
-        bad += result.outcome != "ok"
-        took = f"{result.latency_ms:.0f} ms" if result.latency_ms is not None else "no answer"
-        print(f"{result.probe} from {result.location}: {result.outcome} ({took}) "
-              f"{result.error or ''}".rstrip())  # fmt: skip
-    return 1 if bad else 0
-
-
 def _fold(arguments: argparse.Namespace) -> int:
     from app.recordings import fold_file  # noqa: PLC0415 - slow to import
 
@@ -348,13 +309,7 @@ def _parser() -> argparse.ArgumentParser:
         add_help=False)  # fmt: skip
     graph = add("graph", _graph, "Look at the Graph source of every tenant.")
     graph.add_argument("action", choices=["check"])
-    probe = add("probe", _probe, "Run a probe once from here, or run an agent.")
-    actions = probe.add_subparsers(dest="action", required=True, metavar="ACTION")
-    also = argparse.ArgumentParser(add_help=False)
-    also.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS)
-    run = actions.add_parser("run", parents=[also], help="run a probe once, store nothing")
-    run.add_argument("name")
-    actions.add_parser("agent", parents=[also], help="run checks here, post results elsewhere")
+    cli_probe.register(add)
     mapper = add("mapper", _mapper, "Try one of your [[mappers]] on a saved body.")
     mapper.add_argument("action", choices=["test"])
     mapper.add_argument("name")
