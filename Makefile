@@ -11,7 +11,7 @@ help:
 	@echo "make run      serve with ./sextant.toml"
 	@echo "make test     all tests"
 	@echo "make check    every gate: tests, format, lint, types, imports, API document, demo"
-	@echo "make chaos    long runs of kill -9 during intake and delivery"
+	@echo "make chaos    long runs: kill -9 during intake and delivery, 10,000 polls of a faulty Graph, 10,000 mutated pages"
 	@echo "make bench    benchmarks"
 	@echo "make evaluation  docs/evaluation.md from unseen seeds"
 	@echo "make openapi  write openapi/v1.json"
@@ -55,7 +55,8 @@ kills: setup
 	$(PY) -m tests.chaos.kill --kills 25
 
 chaos: setup
-	CHAOS_KILLS=200 $(BIN)/pytest tests/chaos -s
+	CHAOS_KILLS=200 CHAOS_POLLS=10000 $(BIN)/pytest tests/chaos -s
+	FUZZ_PAGES=10000 $(BIN)/pytest tests/sources/test_graph_fuzz.py
 
 bench: setup
 	$(PY) -m bench

@@ -194,28 +194,27 @@ def _graph(arguments: argparse.Namespace) -> int:
 
 async def _graph_check(arguments: argparse.Namespace) -> int:
     from app.bootstrap import make_clock  # noqa: PLC0415 - slow to import
-    from app.core.ports import SourceUnreadable  # noqa: PLC0415 - the same
     from app.main import read_settings  # noqa: PLC0415 - the same
-    from app.sources.graph import Shared, open_graph  # noqa: PLC0415 - the same
+    from app.sources.graph import Shared  # noqa: PLC0415 - the same
+    from app.sources.graph.check import check  # noqa: PLC0415 - the same
 
     settings = read_settings(arguments.config)
-    watched = [tenant for tenant in settings.tenants if tenant.graph is not None]
+    watched = {tenant.id: tenant.graph for tenant in settings.tenants if tenant.graph is not None}
     if not watched:
         raise SettingsError("No tenant has a [tenants.graph] table.")
-    failed, shared = 0, Shared()
-    for tenant in watched:
-        if tenant.graph is None:
-            continue
-        source = open_graph(tenant.graph, shared)
-        try:
-            read = await source.read(known_open=(), full=True, now=make_clock(settings.clock).now())
-            active = sum(1 for a in read.advisories if not a.is_resolved)
-            print(f"{tenant.id}: permission is there; {len(read.advisories)} advisories, "
-                  f"{active} open, {read.unreadable} unreadable.")  # fmt: skip
-        except SourceUnreadable as error:
-            failed += 1
-            print(f"{tenant.id}: {error.text} {error.remedy}".strip(), file=sys.stderr)
-    await shared.aclose()
+    clock = make_clock(settings.clock)
+    failed, shared = 0, Shared(clock)
+    try:
+        for tenant, graph in watched.items():
+            told = await check(graph, shared, now=clock.now())
+            failed += told.failed
+            print(f"{tenant}: {'FAILED' if told.failed else 'well'}")
+            for sentence in told.found:
+                print(f"  {sentence}")
+            for sentence in told.fix:
+                print(f"  To fix: {sentence}", file=sys.stderr)
+    finally:
+        await shared.aclose()
     return 1 if failed else 0
 
 

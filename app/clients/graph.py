@@ -119,7 +119,8 @@ class GraphClient:
             values = page.get("value")
             if not isinstance(values, list):
                 raise VendorError("odd_body", "A page of the list has no value array.", status=200)
-            records += [value for value in values if isinstance(value, dict)]
+            # What is no object is handed on as an empty one, so that it is counted and not lost.
+            records += [value if isinstance(value, dict) else {} for value in values]
         return records
 
     def _address(self, path: str, query: Mapping[str, str] | None) -> str:

@@ -60,6 +60,8 @@ class Graph:
     graph_fault: Fault = field(default_factory=Fault)
     entra_fault: Fault = field(default_factory=Fault)
     refuses_filters: bool = False
+    largest_page: int = LARGEST_PAGE
+    between_pages: Callable[[], None] = lambda: None
     asked: list[str] = field(default_factory=list)
 
     def app(self) -> ASGIApp:
@@ -142,7 +144,9 @@ class Graph:
             found = kept
         if query.get("$orderby", "").startswith("startDateTime"):
             found = sorted(found, key=lambda item: str(item["startDateTime"]))
-        return JSONResponse(_page(request, found, "issues"))
+        answer = JSONResponse(_page(request, found, "issues", largest=self.largest_page))
+        self.between_pages()
+        return answer
 
     async def _issue(self, request: Request) -> Response:
         found = self._find(request.path_params["id"])
@@ -226,12 +230,14 @@ async def _nothing(request: Request) -> Response:
     return JSONResponse(error_body("UnknownError", "", _inner()), status_code=404)
 
 
-def _page(request: Request, found: list[dict[str, Any]], noun: str) -> dict[str, Any]:
+def _page(
+    request: Request, found: list[dict[str, Any]], noun: str, *, largest: int = LARGEST_PAGE
+) -> dict[str, Any]:
     query = dict(request.query_params)
     skip = int(query.get("$skip", "0"))
     top = query.get("$top")
     asked = re.search(r"odata\.maxpagesize=(\d+)", request.headers.get("prefer", ""))
-    size = min(int(asked[1]) if asked else DEFAULT_PAGE, LARGEST_PAGE)
+    size = min(int(asked[1]) if asked else DEFAULT_PAGE, largest)
     shown = found[skip : skip + (int(top) if top else size)]
     page: dict[str, Any] = {"@odata.context": _context(request, noun)}
     if query.get("$count") == "true":

@@ -1,6 +1,6 @@
 """Microsoft Graph as a source of advisories: lanes, budget, complete reads."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -122,7 +122,7 @@ class GraphSource:
         *,
         budget: Budget,
         translator: Translator | None = None,
-        token: Callable[[], Any] | None = None,
+        token: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         """Prepare.
 
@@ -135,10 +135,20 @@ class GraphSource:
         """
         self.client = client
         self.settings = settings
-        self.token = token
+        self._token = token
         self._budget = budget
         self._translator = translator or Translator()
         self._names: dict[str, str] = {}
+
+    async def token(self) -> str:
+        """Give the bearer token that the reads carry.
+
+        Raises:
+            VendorError: there is none.
+        """
+        if self._token is None:
+            raise VendorError("token_unavailable", "This source has no sign-in of its own.")
+        return await self._token()
 
     def budget(self, now: datetime) -> dict[str, int]:
         """Say how many requests of this hour's share are used."""
