@@ -138,6 +138,19 @@ def test_the_year_one_is_no_time() -> None:
     assert made.started_at == made.published_at
 
 
+@pytest.mark.parametrize(
+    "far",
+    ["9999-12-31T23:59:59.9999999Z", "9999-12-31T23:59:59-05:00", "1601-01-01T00:00:00Z"],
+)
+def test_a_time_out_of_all_bounds_is_no_time(far: str) -> None:
+    made = read_as(changed("FM298724", startDateTime=far, endDateTime=far))
+    assert (made.started_at, made.ended_at) == (made.published_at, None)
+    posts = copy.deepcopy(BY_ID["FM298724"]["posts"])
+    posts[0]["createdDateTime"] = far
+    with pytest.raises(UnreadablePayload):
+        read_as(changed("FM298724", posts=posts))
+
+
 def test_names_of_the_tenant_come_before_the_catalogue() -> None:
     issue = changed("FM298724", service="Brand New Name")
     assert read_as(issue).service == "other"

@@ -21,6 +21,7 @@ from app.core.types import SignalId
 from app.kit.html import escaped, plain_text, safe_html, tidy
 
 REMEMBERED = 2000  # issues; Graph serves about 250 at a time, and tenants differ little
+YEARS = range(2000, 2200)  # in which the vendor's times can lie
 UNREADABLE_SHOWN = 20  # records that could not be read and are named with their reason
 _ENCODER = msgspec.json.Encoder(order="sorted")
 
@@ -175,14 +176,17 @@ def _text(value: object) -> str | None:
 
 
 def _instant(value: object) -> datetime | None:
-    """Read a time with any number of fractions; the year 1 is how the vendor writes none."""
+    """Read a time with any number of fractions; the year 1 is how the vendor writes none.
+
+    Whatever lies outside of ``YEARS`` is a mark or a slip as well, and nothing can be added to it.
+    """
     if value is None:
         return None
     if not isinstance(value, str):
         raise TypeError("a time that is no text")
     at = datetime.fromisoformat(value)
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-    return None if at.year == 1 else at.astimezone(UTC)
+    return at.astimezone(UTC) if at.year in YEARS else None
 
 
 def _posts(vendor_id: str, raw: Sequence[Mapping[str, Any]]) -> tuple[Post, ...]:
