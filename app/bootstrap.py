@@ -19,6 +19,7 @@ from app.flow.deliver import Deliver, Pace
 from app.flow.fold import Fold
 from app.flow.ingest import Intake
 from app.flow.maintenance import Maintenance
+from app.flow.refolds import Refolds
 from app.flow.retention import Retention
 from app.flow.subscriptions import Subscriptions
 from app.flow.upkeep import Rhythm, Upkeep
@@ -73,6 +74,7 @@ class Context:
     doors: Doors
     deliver: Deliver
     upkeep: Upkeep
+    refolds: Refolds
     poster: LatePoster
     public_url: str
     secret: bytes
@@ -144,10 +146,11 @@ def build(settings: Settings, db: Database) -> Context:
         bells.feed.ring()
         bells.deliver.ring()
 
+    render = Renderer(public_url=public_url)
     fold = Fold(
         db,
         clock,
-        render=Renderer(public_url=public_url),
+        render=render,
         plan=deliveries.plan,
         policy=policy,
         profiles=profiles_of(settings),
@@ -192,6 +195,7 @@ def build(settings: Settings, db: Database) -> Context:
         doors=doors,
         deliver=deliver,
         upkeep=upkeep,
+        refolds=Refolds(db, clock, render=render, policy=policy, profile=fold.profile),
         poster=poster,
         public_url=public_url,
         secret=secret.encode(),
@@ -237,6 +241,7 @@ async def working(
             watch.crew.start("deliver", context.deliver.run)
             paced: dict[str, Paced] = {
                 "upkeep": context.upkeep,
+                "refolds": context.refolds,
                 "retention": retention_of(context),
                 "standing": context.doors.standing,
             }

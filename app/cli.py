@@ -230,6 +230,13 @@ def _fold(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _replay(arguments: argparse.Namespace) -> int:
+    from app.recordings import replay  # noqa: PLC0415 - slow to import
+
+    print("\n".join(replay(arguments.config, arguments.rest)))
+    return 0
+
+
 def _checkout(module: str) -> Any:
     """A module of the checkout that this program runs from; ``app`` knows of it only here.
 
@@ -302,6 +309,8 @@ def _parser() -> argparse.ArgumentParser:
     fold.add_argument("--signals", required=True, metavar="FILE", help="NDJSON, in arrival order")
     fold.add_argument("--policy", metavar="FILE", help="TOML with keys of [policy]")
     fold.add_argument("--out", required=True, metavar="DIR")
+    add("replay", _replay, "Fold stored intake again, perhaps otherwise; --help says more.",
+        add_help=False)  # fmt: skip
     add("evaluate", _evaluate, "Score the engine over scenarios; --help lists what it takes.",
         add_help=False)  # fmt: skip
     add("simulate", _simulate, "Print a scenario's labelled signals; --help lists what it takes.",
@@ -343,7 +352,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
     arguments.rest = rest
-    if rest and arguments.run not in {_evaluate, _simulate}:  # which read their own
+    if rest and arguments.run not in {_evaluate, _replay, _simulate}:  # which read their own
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     run: Command = arguments.run
     try:

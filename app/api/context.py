@@ -115,6 +115,10 @@ class App(Protocol):
         """The use cases of ``app.flow.subscriptions``."""
 
     @property
+    def refolds(self) -> Any:
+        """The use cases of ``app.flow.refolds``: replays of the stored intake."""
+
+    @property
     def public_url(self) -> str:
         """Where this installation is reached, without a trailing slash."""
 

@@ -22,7 +22,7 @@ from app.core.types import ActorKind, SignalId, SignalKind, TenantId
 from app.flow.curation import Knows, unmapped
 from app.kit.clock import Clock
 from app.kit.ids import new_id
-from app.store import advisories, events, evidence, incidents, intake, probes, states
+from app.store import advisories, events, evidence, incidents, intake, journal, probes, states
 from app.store import unmapped as codes
 from app.store.engine import Database
 from app.store.intake import IntakeRecord
@@ -78,6 +78,7 @@ class Fold:
         self._cache: dict[TenantId, tuple[int, EngineState, object]] = {}  # with the memo
         self._stored_at: dict[TenantId, datetime] = {}
         self._evidence: dict[TenantId, dict[str, int]] = {}  # hashes of what was stored last
+        self._marked: dict[TenantId, datetime | None] = {}  # when a place to begin was kept
         self._locks: dict[TenantId, asyncio.Lock] = {}
 
     @property
@@ -89,7 +90,8 @@ class Fold:
         """Take other tenants from the next step on; what is stored of those that left stays."""
         self._profiles = profiles
 
-    def _profile(self, tenant: TenantId) -> TenantProfile:
+    def profile(self, tenant: TenantId) -> TenantProfile:
+        """What is known of a tenant beforehand; one that is not configured has the defaults."""
         known = self._profiles.get(tenant)
         return known or TenantProfile(id=tenant, users=self._policy.default_users)
 
@@ -102,11 +104,12 @@ class Fold:
             checkpoint, state = states.load(c, tenant)
             memo = None
             self._evidence.pop(tenant, None)  # another replica may have written it since
+            self._marked[tenant] = journal.marked_at(c, tenant)
         records = intake.after(c, tenant, checkpoint.tx, checkpoint.seq, BATCH)
         return _Loaded(
             checkpoint=checkpoint,
             snapshot=Snapshot(
-                profile=self._profile(tenant),
+                profile=self.profile(tenant),
                 state=state,
                 incidents=incidents.living(c, tenant),
                 sequence=checkpoint.sequence,
@@ -154,7 +157,7 @@ class Fold:
             try:
                 await self._store(
                     tenant,
-                    loaded.checkpoint,
+                    loaded,
                     after,
                     decision,
                     now,
@@ -180,10 +183,15 @@ class Fold:
         stored = self._stored_at.get(tenant)
         return stored is None or now - stored >= QUIET_WRITE
 
+    def _wants_mark(self, tenant: TenantId, now: datetime) -> bool:
+        """Whether it is time to keep a place from which a replay can begin."""
+        marked = self._marked.get(tenant)
+        return marked is None or now - marked >= journal.MARK_EVERY
+
     async def _store(
         self,
         tenant: TenantId,
-        before: Checkpoint,
+        loaded: _Loaded,
         after: Checkpoint,
         decision: Decision,
         now: datetime,
@@ -191,19 +199,25 @@ class Fold:
         raw: Mapping[str, bytes],
         pushed: Sequence[ProbeResult] = (),
         also: Callable[[Connection], Any] | None = None,
+        record: Callable[[Connection], int] | None = None,
     ) -> None:
+        before, policy = loaded.checkpoint, self._policy.digest
         body, rendered, shown = await asyncio.to_thread(self._pack, decision)
+        mark = None
+        if self._wants_mark(tenant, now):
+            mark = await asyncio.to_thread(journal.pack, loaded.snapshot)
         known = self._evidence.setdefault(tenant, {})
         fresh = {i: text for i, text in shown.items() if known.get(i) != hash(text)}
 
         def unit(c: Connection) -> None:
-            swapped = states.swap(
-                c, tenant, before, after, body=body, policy=self._policy.digest, now=now
-            )
-            if not swapped:
+            if not states.swap(c, tenant, before, after, body=body, policy=policy, now=now):
                 raise Overtaken
             if also is not None:
                 also(c)
+            command = record(c) if record is not None else None
+            journal.append(c, tenant, after, now=now, policy=policy, command=command)
+            if mark is not None:
+                journal.mark(c, tenant, before, now=now, body=mark)
             incidents.put(c, decision.incidents)
             evidence.put(c, tenant, fresh)
             for revised in decision.advisories:
@@ -219,6 +233,8 @@ class Fold:
         await self._db.write(unit)
         self._cache[tenant] = (after.revision, decision.state, decision.memo)
         self._stored_at[tenant] = now
+        if mark is not None:
+            self._marked[tenant] = now
         living = {i.id for i, _ in decision.shown} | decision.held.keys()
         kept = {i: known[i] for i in known.keys() & living}
         self._evidence[tenant] = kept | {i: hash(text) for i, text in shown.items()}
@@ -297,8 +313,8 @@ class Fold:
                     number=decision.number,
                 )
 
-                def append(c: Connection, now: datetime = now) -> None:
-                    intake.append_signals(
+                def record(c: Connection, now: datetime = now) -> int:
+                    return intake.append_signals(
                         c,
                         tenant,
                         [command],
@@ -307,12 +323,10 @@ class Fold:
                         received_at=now,
                         folded=True,
                     )
-                    if also is not None:
-                        also(c)
 
                 try:
                     await self._store(
-                        tenant, loaded.checkpoint, after, decision, now, raw={}, also=append
+                        tenant, loaded, after, decision, now, raw={}, also=also, record=record
                     )
                 except Overtaken:
                     continue

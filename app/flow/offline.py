@@ -8,7 +8,7 @@ from typing import Protocol
 
 from app.core.decide import Decision, decide
 from app.core.disturbance import Disturbance
-from app.core.errors import NotFound
+from app.core.errors import IllegalTransition, NotFound
 from app.core.events import Event
 from app.core.incident import Incident
 from app.core.policy import Policy
@@ -60,7 +60,7 @@ def _next(at: datetime, seconds: int) -> datetime:
 
 @dataclass(slots=True)
 class Offline:
-    """Folds the recorded signals of one tenant.
+    """Folds the recorded signals of one tenant; ``passed`` counts commands that could not be.
 
     Looks stand on a grid of ``tick`` seconds; while nothing bad arrives they are further apart.
     What comes one at a time (an advisory, a command) is folded as it arrives, as the loops do.
@@ -79,6 +79,7 @@ class Offline:
     number: int = 0
     steps: int = 0
     memo: object = None
+    passed: int = 0
 
     def run(self, lines: Sequence[RecordedLine]) -> Told:
         """Fold every line at its arrival, then let the clock run on until nothing is open."""
@@ -143,10 +144,11 @@ class Offline:
             self._remember(incident, disturbance)
 
     def _decided(self, snapshot: Snapshot, signals: Sequence[Signal], now: datetime) -> Decision:
-        """Decide; a command about an incident that is not there is passed over."""
+        """Decide; a command about an incident that is not there, or not so, is passed over."""
         try:
             return decide(snapshot, signals, now=now, policy=self.policy)
-        except NotFound:
+        except (NotFound, IllegalTransition):
+            self.passed += sum(isinstance(s, Command) for s in signals)
             others = [s for s in signals if not isinstance(s, Command)]
             return decide(snapshot, others, now=now, policy=self.policy)
 

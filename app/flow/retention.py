@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from app.core.types import TenantId
 from app.kit.clock import Clock
-from app.store import idempotency, probes, retention, unmapped
+from app.store import idempotency, journal, probes, refolds, retention, unmapped
 from app.store.engine import Database
 
 log = logging.getLogger(__name__)
@@ -46,9 +46,12 @@ class Retention:
         for tenant in self._tenants():
             unit = partial(retention.forget_intake, tenant=tenant, before=now - self._intake)
             await self._all("intake", unit)
+            steps = partial(journal.forget, tenant=tenant, before=now - self._intake)
+            await self._db.write(steps)
         events = now - self._events
         await self._all("deliveries", partial(retention.forget_deliveries, before=events))
         await self._all("events", partial(retention.forget_events, before=events))
+        await self._all("replays", partial(refolds.forget, before=now - self._intake))
         kept = now - IDEMPOTENCY
         await self._all("idempotency", partial(idempotency.forget, before=kept))
         await self._all("unmapped_codes", partial(unmapped.forget, before=now - self._intake))

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, Text
 from sqlmodel import Field, SQLModel
 
+from app.store import journal_tables  # noqa: F401 - its tables register themselves with these
 from app.store.columns import BIG, instant, partial_index
 
 

@@ -40,6 +40,7 @@ class Context:
     intake: Any = None
     maintenance: Any = None
     subscriptions: Any = None
+    refolds: Any = None
     report_reader: Any = None
     result_reader: Any = None
     doors: Any = None
