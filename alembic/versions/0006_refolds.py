@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("tx", sa.BigInteger(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("command", sa.BigInteger(), nullable=True),
+        sa.Column("waiting_since", INSTANT, nullable=True),
         sa.Column("policy", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "revision"),
     )

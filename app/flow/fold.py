@@ -215,7 +215,10 @@ class Fold:
             if also is not None:
                 also(c)
             command = record(c) if record is not None else None
-            journal.append(c, tenant, after, now=now, policy=policy, command=command)
+            journal.append(
+                c, tenant, after, now=now, policy=policy, command=command,
+                waiting_since=loaded.snapshot.waiting_since,
+            )  # fmt: skip
             if mark is not None:
                 journal.mark(c, tenant, before, now=now, body=mark)
             incidents.put(c, decision.incidents)

@@ -1,7 +1,7 @@
 """Offline: the engine alone in virtual time over recorded signals; for evaluation and reports."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Protocol
@@ -122,7 +122,9 @@ class Offline:
             now = self._after(now, lively)
             self.fold(now, [])
 
-    def fold(self, now: datetime, signals: Sequence[Signal]) -> None:
+    def fold(
+        self, now: datetime, signals: Sequence[Signal], waiting_since: datetime | None = None
+    ) -> None:
         """Fold new signals, or time alone, at one instant."""
         living = [i for i in self.incidents.values()
                   if i.status not in (Status.CLOSED, Status.MERGED)]  # fmt: skip
@@ -132,6 +134,7 @@ class Offline:
             incidents=tuple(sorted(living, key=lambda i: (i.opened_at, i.id))),
             sequence=self.sequence,
             number=self.number,
+            waiting_since=waiting_since,
             memo=self.memo,
         )
         decision = self._decided(snapshot, signals, now)
@@ -150,7 +153,8 @@ class Offline:
         except (NotFound, IllegalTransition):
             self.passed += sum(isinstance(s, Command) for s in signals)
             others = [s for s in signals if not isinstance(s, Command)]
-            return decide(snapshot, others, now=now, policy=self.policy)
+            fresh = replace(snapshot, memo=None)  # the one that failed has used it up
+            return decide(fresh, others, now=now, policy=self.policy)
 
     def _remember(self, incident: str, disturbance: Disturbance) -> None:
         spans = self.spans.setdefault(incident, {})

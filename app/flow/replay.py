@@ -110,7 +110,7 @@ class _Run:
             self.other = self.other or not same
             if not same:
                 self._look(step.folded_at)
-            self.world.fold(step.folded_at, step.signals)
+            self.world.fold(step.folded_at, step.signals, waiting_since=step.waiting_since)
             self.steps += 1
             self.signals += len(step.signals)
             self.last = step.folded_at
@@ -199,8 +199,8 @@ def _start(c: Connection, tenant: TenantId, since: datetime, until: datetime) ->
     start = journal.start(c, tenant, since)
     if start is None:
         raise NotFound("Nothing was folded yet, or its intake is no longer kept.")
-    total, first = journal.count(c, tenant, start.revision, until)
-    if not total or first is None:
+    total = journal.count(c, tenant, start.revision, until)
+    if not total:
         raise NotFound(
             "No step of the fold lies in that window: it is older than the intake that is kept "
             "([retention] intake_days), or nothing ran then."

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import zstandard
-from sqlalchemy import Connection, delete, func, insert, select, tuple_
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, tuple_
 
 from app.core.incident import Incident
 from app.core.signal import Signal
@@ -40,6 +40,7 @@ class Step:
     folded_at: datetime
     policy: str
     signals: tuple[Signal, ...]
+    waiting_since: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,7 @@ def append(
     *,
     now: datetime,
     policy: str,
+    waiting_since: datetime | None,
     command: int | None = None,
 ) -> None:
     """Note a step in the transaction that stores it; ``command`` is the ``seq`` of its row."""
@@ -94,6 +96,7 @@ def append(
             tx=after.tx,
             seq=after.seq,
             command=command,
+            waiting_since=waiting_since,
             policy=policy,
         )
     )
@@ -167,13 +170,8 @@ def steps(
     Returns:
         The steps in their order, and the place of the last one.
     """
-    query = (
-        select(S)
-        .where(S.c.tenant == tenant, S.c.revision > after[0], S.c.folded_at <= until)
-        .order_by(S.c.revision)
-        .limit(limit)
-    )
-    rows = c.execute(query).mappings().all()
+    query = select(S).where(*_within(c, tenant, after[0], until))
+    rows = c.execute(query.order_by(S.c.revision).limit(limit)).mappings().all()
     if not rows:
         return [], after
     last = (rows[-1]["revision"], rows[-1]["tx"], rows[-1]["seq"])
@@ -187,7 +185,8 @@ def steps(
         if row["command"] is not None:
             signals.extend(commands.get(row["command"], ()))
         found.append(Step(revision=row["revision"], folded_at=row["folded_at"],
-                          policy=row["policy"], signals=tuple(signals)))  # fmt: skip
+                          policy=row["policy"], signals=tuple(signals),
+                          waiting_since=row["waiting_since"]))  # fmt: skip
     return found, last
 
 
@@ -212,18 +211,32 @@ def _commands(c: Connection, rows: Sequence[int]) -> dict[int, tuple[Signal, ...
     return {row.seq: intake.decode(row.kind, row.codec, row.body) for row in c.execute(query)}
 
 
-def count(
+def count(c: Connection, tenant: TenantId, revision: int, until: datetime) -> int:
+    """How many steps follow a revision up to an instant."""
+    query = select(func.count()).where(*_within(c, tenant, revision, until))
+    found: int = c.execute(query).scalar_one()
+    return found
+
+
+def _within(
     c: Connection, tenant: TenantId, revision: int, until: datetime
-) -> tuple[int, datetime | None]:
-    """How many steps follow a revision up to an instant, and when the first of them ran."""
-    query = select(func.count(), func.min(S.c.folded_at)).where(
-        S.c.tenant == tenant, S.c.revision > revision, S.c.folded_at <= until
+) -> list[ColumnElement[bool]]:
+    """The steps after a revision and before the first that ran later than an instant.
+
+    A backlog is folded at the time of its records, so instants may go back between two steps.
+    """
+    later = select(func.min(S.c.revision)).where(
+        S.c.tenant == tenant, S.c.revision > revision, S.c.folded_at > until
     )
-    found, first = c.execute(query).one()
-    return found, first
+    ceiling = c.execute(later).scalar_one()
+    found = [S.c.tenant == tenant, S.c.revision > revision]
+    return found if ceiling is None else [*found, S.c.revision < ceiling]
 
 
 def forget(c: Connection, tenant: TenantId, *, before: datetime) -> None:
     """Drop the steps whose intake is no longer kept, and marks that nothing leads on from."""
-    c.execute(delete(M).where(M.c.tenant == tenant, M.c.taken_at < before + SLACK))
-    c.execute(delete(S).where(S.c.tenant == tenant, S.c.folded_at < before + SLACK))
+    old = select(func.max(S.c.revision)).where(S.c.tenant == tenant, S.c.folded_at < before + SLACK)
+    edge = c.execute(old).scalar_one()
+    if edge is not None:
+        c.execute(delete(M).where(M.c.tenant == tenant, M.c.revision < edge))
+        c.execute(delete(S).where(S.c.tenant == tenant, S.c.revision <= edge))

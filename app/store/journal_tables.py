@@ -11,7 +11,8 @@ from app.store.columns import instant
 class FoldStepRow(SQLModel, table=True):
     """One stored step of the fold: when it ran and how far in the intake log it went.
 
-    ``command`` is the ``seq`` of the intake row of a command that was folded by itself.
+    ``command`` is the ``seq`` of the intake row of a command that was folded by itself,
+    ``waiting_since`` when the oldest record arrived that the step met.
     """
 
     __tablename__ = "fold_steps"
@@ -22,6 +23,7 @@ class FoldStepRow(SQLModel, table=True):
     tx: int = Field(sa_column=Column(BigInteger(), nullable=False))
     seq: int = Field(sa_column=Column(BigInteger(), nullable=False))
     command: int | None = Field(default=None, sa_column=Column(BigInteger(), nullable=True))
+    waiting_since: datetime | None = Field(default=None, sa_column=instant(nullable=True))
     policy: str
 
 

@@ -98,7 +98,7 @@ async def test_a_step_that_was_overtaken_stores_nothing_and_comes_again(tale: Ta
     await tale.take([s for s in STORY if at("06:05") < s.received_at <= at("06:07")])
     tale.clock.at = at("06:07")
     loaded = tale.db.read_now(lambda c: late._load(c, TENANT))
-    decision = late._decide_records(loaded, tale.clock.at)
+    decision, _ = late._decide_records(loaded, tale.clock.at)
     await tale.settle()  # the other one was faster
     before = (tale.incidents(), [e.id for e in tale.events()])
     revision = tale.db.read_now(lambda c: states.checkpoint(c, TENANT).revision)
