@@ -2,6 +2,9 @@ PY := .venv/bin/python
 BIN := .venv/bin
 SPEED ?= 60
 STORY_SPEED ?= 120
+CHAOS_KILLS ?= 1000
+CHAOS_FAULTS ?= 400
+CHAOS_DELIVERIES ?= 1000000
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -11,7 +14,7 @@ help:
 	@echo "make run      serve with ./sextant.toml"
 	@echo "make test     all tests"
 	@echo "make check    every gate: tests, format, lint, types, imports, API document, demo"
-	@echo "make chaos    long runs: kill -9 during intake and delivery, 10,000 polls of a faulty Graph, 10,000 mutated pages"
+	@echo "make chaos    hours of kill -9, cut connections, crashing databases and a faulty Graph; CHAOS_KILLS=50 makes it shorter"
 	@echo "make bench    benchmarks"
 	@echo "make evaluation  docs/evaluation.md from unseen seeds"
 	@echo "make openapi  write openapi/v1.json"
@@ -55,7 +58,11 @@ kills: setup
 	$(PY) -m tests.chaos.kill --kills 25
 
 chaos: setup
-	CHAOS_KILLS=200 CHAOS_POLLS=10000 $(BIN)/pytest tests/chaos -s
+	$(PY) -m tests.chaos.kill --database sqlite --kills $(CHAOS_KILLS)
+	$(PY) -m tests.chaos.kill --database postgresql --kills 200
+	$(PY) -m tests.chaos.faults --faults $(CHAOS_FAULTS)
+	$(PY) -m bench.disorder $(CHAOS_DELIVERIES)
+	CHAOS_KILLS=25 CHAOS_POLLS=10000 $(BIN)/pytest tests/chaos -s
 	FUZZ_PAGES=10000 $(BIN)/pytest tests/sources/test_graph_fuzz.py
 
 bench: setup

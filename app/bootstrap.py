@@ -39,6 +39,7 @@ from app.sources.client_report import ClientReportReader
 from app.sources.probe_result import ProbeResultReader
 from app.store import deliveries, instance, migrate
 from app.store.engine import Database
+from app.store.notices import Notices
 from app.watch import Watch, profiles_of
 from app.web.routes import create_router
 from app.workers import Paced, fold_loop, paced_loop
@@ -234,6 +235,10 @@ async def working(
             "maintenance",
             partial(paced_loop, "maintenance", context.maintenance, speed=speed),
         )
+        if context.db.dialect == "postgresql":
+            names = ("intake", "feed", "deliver")
+            bells = {name: getattr(context.bells, name) for name in names}
+            watch.crew.start("notices", Notices(context.db.url, bells).run)
         if "work" in roles:
             watch.crew.start(
                 "fold", partial(fold_loop, context.fold, context.bells.intake, speed=speed)

@@ -107,7 +107,8 @@ async def _stacks(url: str, seconds: float) -> dict[str, dict[int, float]]:
     return found
 
 
-def _prepare(database: Database, urls: Sequence[str], events: int, vault: Vault) -> None:
+def prepare(database: Database, urls: Sequence[str], vault: Vault) -> None:
+    """Make the tables and an active subscription for each address."""
     migrate.upgrade(database)
     now = datetime.now(UTC)
     secret = vault.seal(signing.new_secret())
@@ -121,12 +122,13 @@ def _prepare(database: Database, urls: Sequence[str], events: int, vault: Vault)
         for number, url in enumerate(urls)
     ]  # fmt: skip
     database.write_now(lambda c: [subscriptions.add(c, one) for one in made])
-    emit(database, 1, events)
 
 
-def emit(database: Database, first: int, count: int, *, lanes: int = 0) -> None:
+def emit(
+    database: Database, first: int, count: int, *, lanes: int = 0, now: datetime | None = None
+) -> None:
     """Plan so many events, each of an incident of its own unless there are fewer ``lanes``."""
-    now = datetime.now(UTC)
+    now = now or datetime.now(UTC)
     planned = [
         PlannedEvent(
             id=f"evt_{number:08d}", type=EventType.NOTED, sequence=number,
@@ -177,7 +179,8 @@ async def _durable(url: str, receivers: int, events: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         database = Database(f"sqlite:///{folder}/bench.db")
         vault, bell, stop = Vault("bench"), Bell(), asyncio.Event()
-        _prepare(database, [f"{url}/{n}" for n in range(receivers)], events, vault)
+        prepare(database, [f"{url}/{n}" for n in range(receivers)], vault)
+        emit(database, 1, events)
         poster = GuardedPoster(Egress.of([{"cidr": "127.0.0.0/8"}]))
         sender = Timed(WebhookSender(poster), time.perf_counter())
         deliver = _loop(database, sender, vault, bell)
@@ -212,7 +215,8 @@ async def _beside(url: str, other: str, rounds: int) -> dict[str, float]:
         vault, bell, stop = Vault("bench"), Bell(), asyncio.Event()
         urls = [f"{url}/{other}/{n}" for n in range(OTHERS)]
         urls += [f"{url}/well/{n}" for n in range(WELL)]
-        _prepare(database, urls, 1, vault)
+        prepare(database, urls, vault)
+        emit(database, 1, 1)
         poster = GuardedPoster(Egress.of([{"cidr": "127.0.0.0/8"}]))
         sender = Timed(WebhookSender(poster, deadline_seconds=3), time.perf_counter())
         deliver = _loop(database, sender, vault, bell)

@@ -12,17 +12,13 @@ import json
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.core.retry import Standing
-from app.core.route import Filter, Subscription
-from app.kit import signing
 from app.kit.vault import Vault
-from app.store import instance, migrate, subscriptions
+from app.store import instance, migrate
 from app.store.engine import Database
-from bench.deliver import TENANT, emit
+from bench.deliver import TENANT, emit, prepare
 from bench.rig import Wire, create_key, start_sextant, write_settings
 from bench.wire import Receiver
 
@@ -35,19 +31,7 @@ def fill(folder: Path, url: str, count: int) -> None:
     """Make the database with so many deliveries waiting."""
     database = Database(f"sqlite:///{folder}/bench.db")
     migrate.upgrade(database)
-    vault = Vault(instance.secret(database, "instance"))
-    now = datetime.now(UTC)
-    secret = vault.seal(signing.new_secret())
-    made = [
-        Subscription(
-            id=f"sub_{number:04d}", tenant=TENANT, revision=1, url=url, event_types=("*",),
-            filter=Filter(), format="native", detail="full", signing="v1", description="",
-            state=Standing.ACTIVE, secret=secret, created_by="bench", created_at=now,
-            updated_at=now,
-        )
-        for number in range(RECEIVERS)
-    ]  # fmt: skip
-    database.write_now(lambda c: [subscriptions.add(c, one) for one in made])
+    prepare(database, [url] * RECEIVERS, Vault(instance.secret(database, "instance")))
     for first in range(1, count // RECEIVERS + 1, STEP):
         emit(database, first, min(STEP, count // RECEIVERS + 1 - first))
     database.close()

@@ -1,6 +1,7 @@
 """Bells: coalesced wake-ups between loops of one process; polling is the backstop."""
 
 import asyncio
+from collections.abc import Callable
 
 
 class Bell:
@@ -8,10 +9,21 @@ class Bell:
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
+        self._followers: list[Callable[[], None]] = []
 
-    def ring(self) -> None:
-        """Wake the waiter; must be called on the event loop's thread."""
+    def follow(self, called: Callable[[], None]) -> None:
+        """Have something called at each ring that was made here."""
+        self._followers.append(called)
+
+    def ring(self, *, here: bool = True) -> None:
+        """Wake the waiter; must be called on the event loop's thread.
+
+        ``here`` is False for a ring that another process made, which nobody is told of again.
+        """
         self._event.set()
+        if here:
+            for called in self._followers:
+                called()
 
     @property
     def is_rung(self) -> bool:

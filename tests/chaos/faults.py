@@ -12,6 +12,7 @@ import random
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -40,6 +41,7 @@ class Replicas(Server):
         self.gave_up = 0
         self.chance = random.Random(seed)
         self._wanted = False
+        self._starting = threading.Lock()
 
     @property
     def each(self) -> list[Server]:
@@ -60,21 +62,23 @@ class Replicas(Server):
 
     def kill_one(self) -> None:
         """Kill one and start it again at once."""
-        one = self.chance.choice([one for one in self.each if one.alive] or self.each)
-        if one.alive and one._process is not None:
-            one._process.kill()
-            one._process.wait()
-        Server.start(one)
+        with self._starting:  # whoever watches must not start it as well
+            one = self.chance.choice([one for one in self.each if one.alive] or self.each)
+            if one.alive and one._process is not None:
+                one._process.kill()
+                one._process.wait()
+            Server.start(one)
 
     async def watch(self) -> None:
         """Watch all of them, and start again who ended by itself."""
         looking = [asyncio.create_task(Server.watch(one)) for one in self.each]
         try:
             while True:
-                for one in self.each:
-                    if self._wanted and one._process is not None and not one.alive:
-                        self.gave_up += 1
-                        Server.start(one)
+                with self._starting:
+                    for one in self.each:
+                        if self._wanted and one._process is not None and not one.alive:
+                            self.gave_up += 1
+                            Server.start(one)
                 if any(one.listening.is_set() for one in self.others):
                     self.listening.set()
                 await asyncio.sleep(LOOK_SECONDS)
