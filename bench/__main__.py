@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import deliver, door, engine, page, picture, reads, start, webhooks
+from bench import deliver, door, engine, page, picture, probes, reads, start, webhooks
 from bench.rig import ROOT, machine
 
 PAGE = ROOT / "docs" / "performance.md"
@@ -32,6 +32,7 @@ def _plan(*, quick: bool) -> dict[str, Callable[[], Any]]:
         ),
         "engine": lambda: engine.measure(rounds=1 if quick else 3, batches=20),
         "reads": lambda: reads.measure(rounds=rounds, seconds=seconds),
+        "probes": lambda: probes.measure(30.0 if quick else 60.0),
     }
 
 
