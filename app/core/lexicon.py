@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from app.core.types import Client, Symptom
 
-LEXICON_VERSION = 1
+LEXICON_VERSION = 2
 
 
 def _compile(table: Mapping[str, str]) -> Mapping[str, re.Pattern[str]]:
@@ -45,6 +45,7 @@ FEATURES = _compile(
         "mail-flow": (
             r"\bmail ?flow\b|\be-?mail (?:message )?delivery\b|\bdelivery of e-?mail\b"
             r"|\b(?:send|sending|receive|receiving)\b[^.]{0,30}\b(?:e-?mail|messages?)\b"
+            r"|\bquarantin\w+\b|\bspam\b|\bdelivery results\b"
         ),
         "calendar": r"\bcalendars?\b|\bfree/busy\b|\bmeeting rooms?\b",
         "search": r"\bsearch(?:es|ing)?\b",
@@ -52,7 +53,10 @@ FEATURES = _compile(
         "administration": r"\badmin (?:cent(?:er|re)|portal)\b|\bPowerShell\b|\badmins\b",
         "voice-mail": r"\bvoice ?mail\b",
         "chat": r"\bchats?\b|\bchat messages\b",
-        "meetings": r"\bmeetings\b|\bjoin(?:ing)? (?:a |the )?meeting",
+        "meetings": (
+            r"\bmeetings\b|\bjoin(?:ing)? (?:a |the )?meeting|\bbroadcasts?\b|\bwebinars?\b"
+            r"|\btown halls?\b"
+        ),
         "calling": r"\bcalling\b|\bphone calls?\b|\bPSTN\b",
         "presence": r"\bpresence\b",
         "sync": r"\bsync(?:ing|hroniz\w+)?\b",
@@ -72,6 +76,7 @@ SYMPTOMS = _compile(
         Symptom.CONNECTION_FAILED: (
             r"\bconnection (?:errors?|failures?|issues?|problems?)\b"
             r"|\b(?:unable to|can.?t|cannot|fail(?:s|ed)? to) connect\b|\bdisconnect"
+            r"|\bnetwork (?:errors?|issues?|failures?)\b"
         ),
         Symptom.DNS_FAILURE: r"\bDNS\b|\bname resolution\b",
         Symptom.TLS_FAILURE: r"\b(?:TLS|SSL)\b|\b(?:expired|invalid) certificate\b",
@@ -86,7 +91,10 @@ SYMPTOMS = _compile(
             r"|\b(?:sign-?in|log-?in|authentication) (?:failures?|errors?|issues?|problems?)\b"
         ),
         Symptom.THROTTLED: r"\bthrottl\w+\b|\b429\b|\btoo many requests\b",
-        Symptom.SLOW: r"\bslow(?:ness|ly|er)?\b|\blatency\b|\bdegraded performance\b",
+        Symptom.SLOW: (
+            r"\bslow(?:ness|ly|er)?\b|\blatency\b|\bdegraded performance\b"
+            r"|\bdelays? (?:when|while)\b|\btak(?:e|es|ing) longer\b"
+        ),
         Symptom.MAIL_DELAYED: (
             r"\bdelay\w*\b[^.]{0,40}\b(?:e-?mails?|mail|messages?)\b"
             r"|\b(?:e-?mails?|mail|messages?)\b[^.]{0,60}\bdelay"
@@ -98,12 +106,16 @@ SYMPTOMS = _compile(
         Symptom.SYNC_FAILED: (
             r"\b(?:not|unable to|fail\w*(?: to)?|can.?t|cannot|stop\w*) sync"
             r"|\bsync(?:hronization)? (?:fail\w*|errors?|issues?|problems?)\b"
+            r"|\bnot propagat\w+\b"
         ),
         Symptom.NOT_FOUND: r"\b404\b|\bnot found\b|\bgo(?:es|ne)? missing\b",
         Symptom.DATA_STALE: (
             r"\b(?:outdated|stale|out of date|not up to date)\b|\breports?\b[^.]{0,30}\bdelay"
         ),
-        Symptom.CONTENT_ERROR: r"\bcorrupt\w*\b|\bgarbled\b|\bdisplay\w* incorrectly\b",
+        Symptom.CONTENT_ERROR: (
+            r"\bcorrupt\w*\b|\bgarbled\b|\bdisplay\w* incorrectly\b"
+            r"|\b(?:don|doesn|didn).t contain (?:data|content)\b|\bmissing data\b"
+        ),
     }
 )
 
@@ -147,41 +159,83 @@ CAUSES = _compile(
     {
         "third_party": (
             r"\bthird[- ]party\b|\bpartner.s\b|\binternet service provider\b|\bISP\b"
-            r"|\bexternal provider\b|\btransit provider\b"
+            r"|\bexternal (?:provider|partner)s?\b|\btransit provider\b|\bbrowser version\b"
         ),
+        "certificate": r"\bcertificates?\b|\bTLS handshake\b|\bexpired (?:key|credential)s?\b",
         "configuration_change": (
             r"\b(?:re|mis)?configur(?:ation|ed)? (?:changes?|updates?|issues?|errors?)\b"
             r"|\bmisconfigur\w+\b|\bincorrect(?:ly)? configur\w+\b|\bpolicy change\b"
         ),
         "deployment": (
             r"\bdeploy(?:ment|ed|ing|s)?\b|\b(?:service|code|software|feature|build) (?:updates?|"
-            r"changes?|regressions?|issues?|defects?)\b|\bregression\b|\brollout\b|\bbug\b"
+            r"changes?|regressions?|defects?)\b|\bcode issues?\b|\bregression\b|\brollout\b|\bbug\b"
         ),
         "capacity": (
             r"\bcapacity\b|\bincrease (?:of|in) (?:user |client )?(?:requests?|traffic|load)\b"
             r"|\b(?:high|increased|elevated) (?:CPU|memory|resource|load|traffic|utili[sz]ation)"
             r"|\btraffic (?:spike|surge)\b|\boverload\w*\b|\bauto-?scal\w+\b|\bresource content"
         ),
+        "dependency": (
+            r"\bdependen(?:t|cy|cies)\b|\b(?:upstream|downstream|backend|back-end) (?:service|"
+            r"component|system)s?\b|\brel(?:ies|y|ied) on\b"
+        ),
+        "networking": (
+            r"\bnetwork\w*\b|\bDNS\b|\brout(?:ing|ers?)\b|\bpeering\b|\bfib(?:er|re) cut\b"
+            r"|\bload balanc\w+\b|\bpacket loss\b"
+        ),
         "change": r"\brecent changes?\b|\bchanges? to (?:our|the|a)\b|\bchange (?:that|which)\b",
         "infrastructure": (
-            r"\binfrastructure\b|\bnetwork\w*\b|\bhardware\b|\bpower (?:loss|outage|event)\b"
-            r"|\bdata ?cent(?:er|re)s?\b|\bstorage\b|\bdatabases?\b|\bservers?\b|\bcertificate\b"
-            r"|\bDNS\b|\brouting\b|\bcomponents?\b"
+            r"\binfrastructure\b|\bhardware\b|\bpower (?:loss|outage|event)\b|\bcomponents?\b"
+            r"|\bdata ?cent(?:er|re)s?\b|\bstorage\b|\bdatabases?\b|\bservers?\b"
         ),
     }
 )
 # A change that is not called a deployment is one of configuration, as far as the closed list goes.
 CAUSE_CATEGORIES = MappingProxyType({"change": "configuration_change"})
 
-MITIGATION = re.compile(
-    r"\brevert\w*\b|\broll(?:ed|ing)?[- ]?back\b|\brerout\w+\b|\brestart\w*\b|\bdisabl\w+\b"
-    r"|\bfail(?:ed|ing)?[- ]?over\b|\bscal(?:ed|ing|e)[- ]?up\b|\bremediat\w+\b"
-    r"|\bmitigat(?:ed|es|ing)\b|\b(?:deploy|appl|implement)\w*\b[^.]{0,30}\bfix\b|\brebalanc\w+\b|\boptimi[sz]\w+\b",
+# What was done about it; first match wins within a sentence.
+MITIGATIONS = _compile(
+    {
+        "rollback": (
+            r"\brevert\w*\b|\broll(?:ed|ing)?[- ]?back\b|\bdisabl(?:ed|ing)\b[^.]{0,40}\bchange\b"
+            r"|\bundo(?:ne|ing)?\b[^.]{0,30}\bchange\b|\brestor\w+\b[^.]{0,30}\bprevious\b"
+        ),
+        "failover": r"\bfail(?:ed|ing)?[- ]?over\b",
+        "traffic_shift": (
+            r"\bre-?rout\w+\b|\bredirect\w*\b[^.]{0,20}\btraffic\b|\brebalanc\w+\b"
+            r"|\b(?:shift|mov|divert)\w*\b[^.]{0,20}\btraffic\b"
+        ),
+        "restart": r"\brestart\w*\b|\breboot\w*\b|\brecycl\w+\b",
+        "capacity_added": (
+            r"\bscal(?:e|ed|ing)[- ]?(?:up|out)\b|\b(?:add|increas|provision)\w*\b[^.]{0,20}"
+            r"\bcapacity\b"
+        ),
+        "self_restored": (
+            r"\bself[- ](?:restored|recovered|healed|corrected)\b"
+            r"|\brecovered (?:on its own|auto\w+)\b"
+        ),
+        "fix_deployed": (
+            r"\b(?:deploy|appl|implement|releas|complet)\w*\b[^.]{0,40}\b(?:fix|solution|patch|"
+            r"code change|code update)\b"
+            r"|\b(?:fix|solution|code (?:change|update)|patch)\b[^.]{0,30}\b(?:deployed|applied|"
+            r"has started|completed|saturation)\b"
+        ),
+        "other": (
+            r"\bremediated\b|\bmitigat(?:ed|es)\b|\bdisabl(?:ed|ing)\b|\boptimi[sz](?:ed|ing)\b"
+        ),
+    }
+)
+# What is only planned or looked for has not been done.
+NOT_DONE = re.compile(
+    r"\b(?:to (?:identify|develop|determine|validate)|develop(?:ing|ed)?|discussing|considering|"
+    r"options?|potential|may take|will (?:be )?deploy\w*|preparing)\b[^.]{0,80}\b(?:fix|mitigat|"
+    r"solution|plan)\w*",
     re.IGNORECASE,
 )
 BLAME = re.compile(
     r"\b(?:identified|determined|confirmed|found|isolated|believe)\b[^.]{0,160}"
     r"\b(?:caus\w+|result\w+ in|led to|responsible|root cause|not processing)\b"
+    r"|\bidentified an? [^.]{0,60}\b(?:issue|problem|fault|defect)\b"
     r"|\bcaused by\b|\bdue to\b|\bresulted in (?:the )?impact\b",
     re.IGNORECASE,
 )

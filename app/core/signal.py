@@ -89,6 +89,7 @@ class Understood:
     mitigation: str | None = None
     next_update_at: datetime | None = None
     words: dict[str, str] | None = None
+    mitigation_category: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,6 +144,7 @@ def understand(
         features = _find("features", lexicon.FEATURES, fields, words)
     limits = [part for part in _sentences(scope) if not lexicon.NOT_LIMITING.search(part)]
     cause, category = _cause(cut, words)
+    mitigation, deed = _mitigation(cut, words)
     return Understood(
         features=features,
         clients=tuple(Client(key) for key in _find("clients", lexicon.CLIENTS, told, words)),
@@ -151,7 +152,8 @@ def understand(
         regions=_find("regions", lexicon.REGIONS, limits, words),
         cause=cause,
         cause_category=category,
-        mitigation=_mitigation(cut, words),
+        mitigation=mitigation,
+        mitigation_category=deed,
         next_update_at=_next_update(ordered, cut, words),
         words=words,
     )
@@ -210,14 +212,20 @@ def _cause(
     return _short(text), "unknown"
 
 
-def _mitigation(cut: Sequence[Mapping[str, str]], words: dict[str, str]) -> str | None:
+def _mitigation(
+    cut: Sequence[Mapping[str, str]], words: dict[str, str]
+) -> tuple[str | None, str | None]:
+    """The newest sentence that says what was done, and which kind of deed that is."""
     for parts in reversed(cut):
         for sentence in _sentences(parts.get("status", "") or parts[""]):
-            found = lexicon.MITIGATION.search(sentence)
-            if found is not None:
-                words["mitigation"] = found.group()
-                return _short(sentence)
-    return None
+            if lexicon.NOT_DONE.search(sentence):
+                continue
+            for key, pattern in lexicon.MITIGATIONS.items():
+                found = pattern.search(sentence)
+                if found is not None:
+                    words["mitigation"] = found.group()
+                    return _short(sentence), key
+    return None, None
 
 
 def _next_update(

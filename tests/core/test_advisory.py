@@ -254,13 +254,40 @@ def test_the_story_is_understood_with_its_words() -> None:
         ("An order of magnitude increase of requests exceeded the auto-scaling.", "capacity"),
         (
             "A section of supporting network infrastructure was not processing traffic.",
-            "infrastructure",
+            "networking",
         ),
+        ("A service component wasn't processing requests.", "infrastructure"),
+        ("An expired certificate on the front door.", "certificate"),
+        ("An upstream component that sign-in relies on was slow.", "dependency"),
         ("Something odd.", "unknown"),
     ],
 )
 def test_causes_fall_into_the_closed_categories(cause: str, category: str) -> None:
     assert _read(f"Preliminary root cause: {cause}").cause_category == category
+
+
+@pytest.mark.parametrize(
+    ("status", "deed"),
+    [
+        ("We've reverted the change.", "rollback"),
+        ("We've disabled the change and confirmed it.", "rollback"),
+        ("We failed over to a healthy region.", "failover"),
+        ("We've rerouted traffic to healthy infrastructure.", "traffic_shift"),
+        ("We restarted the affected servers.", "restart"),
+        ("We manually triggered scale-up activities.", "capacity_added"),
+        ("The impacted infrastructure self-restored.", "self_restored"),
+        ("The fix has been deployed to all users.", "fix_deployed"),
+        ("The deployment of the code change has completed saturation.", "fix_deployed"),
+        ("We've mitigated the impact.", "other"),
+        ("We're developing a code fix.", None),
+        ("We're discussing next steps to identify a mitigation plan.", None),
+        ("We're investigating.", None),
+    ],
+)
+def test_what_was_done_falls_into_the_closed_deeds(status: str, deed: str | None) -> None:
+    read = _read(f"Current status: {status}")
+    assert read.mitigation_category == deed
+    assert (read.mitigation is None) == (deed is None)
 
 
 def test_silence_is_not_filled_in() -> None:

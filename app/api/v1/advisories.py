@@ -33,6 +33,7 @@ class UnderstoodOut(Out):
     cause: str | None
     cause_category: str | None
     mitigation: str | None
+    mitigation_category: str | None
     next_update_at: datetime | None
     words: dict[str, str]
 
@@ -276,6 +277,7 @@ def understood_of(understood: Understood) -> dict[str, Any]:
         "cause": understood.cause,
         "cause_category": understood.cause_category,
         "mitigation": understood.mitigation,
+        "mitigation_category": understood.mitigation_category,
         "next_update_at": rfc3339(understood.next_update_at),
         "words": dict(understood.words or {}),
     }
