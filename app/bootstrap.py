@@ -235,6 +235,7 @@ async def working(
             "maintenance",
             partial(paced_loop, "maintenance", context.maintenance, speed=speed),
         )
+        watch.crew.start("people", partial(paced_loop, "people", context.doors.people, speed=speed))
         if context.db.dialect == "postgresql":
             names = ("intake", "feed", "deliver")
             bells = {name: getattr(context.bells, name) for name in names}

@@ -13,6 +13,7 @@ from app.core.policy import Policy
 from app.core.types import TenantId
 from app.flow.foreign import LINES, ForeignIntake
 from app.flow.ingest import Intake, Windows
+from app.flow.pseudonyms import Pseudonyms
 from app.flow.standing import Standing
 from app.flow.vouch import PublicQuota
 from app.kit.clock import Clock, SystemClock
@@ -50,6 +51,7 @@ class Doors:
     quota: PublicQuota
     partial_success: Callable[[str, int, str, str], bytes]
     standing: Standing
+    people: Pseudonyms
     symptoms: SymptomTable
     policy: Policy
 
@@ -84,7 +86,10 @@ def open_doors(
     policy = settings.policy
     table = load_symptom_table()
     classify = table.classify
-    reports = ClientReportReader(classify, key=identity, policy=policy)
+    outside = settings.privacy.identity_key
+    people = Pseudonyms(db, clock, outside=outside.get_secret_value() if outside else None)
+    people.load(clock.now())
+    reports = ClientReportReader(classify, key=identity, policy=policy, people=people.of)
     results = ProbeResultReader(classify, key=identity, policy=policy)
     intake = Intake(
         db, bell=bell, window=timedelta(hours=policy.dedup_hours), maintenance=maintenance
@@ -111,6 +116,7 @@ def open_doors(
         mappers={entry.name: Mapper(entry) for entry in settings.mappers},
         partial_success=partial_success,
         standing=standing,
+        people=people,
         symptoms=table,
         policy=policy,
     )

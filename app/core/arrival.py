@@ -1,9 +1,10 @@
 """What is settled about a signal at the door: its time, its service, its ids, what it means."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
+from ipaddress import ip_address
 from typing import Protocol
 
 from app.core.batch import KEY_BYTES
@@ -13,8 +14,12 @@ from app.core.types import Client, SignalKind, Symptom, TenantId
 
 ACTOR_BYTES = 16  # of the keyed hash that stands for a reporter
 KEY_LIMIT = 64  # longest key of BLAKE2b
+PERIOD_HOURS = 30 * 24  # how long a person is hashed under one key
 NOBODY = "0" * ACTOR_BYTES * 2  # the one actor of all reports that name nobody
 HOW_TO_LIST = "GET /v1/services lists the known ones; `other` fits any"
+
+
+KeyOf = Callable[[int], bytes]  # the key of an epoch of PERIOD_HOURS, counted from 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +111,42 @@ def known_service(word: str) -> str | None:
     return slug if slug != OTHER or word.strip().casefold() == OTHER else None
 
 
+def hour_of(now: datetime) -> int:
+    """The hour of an instant, counted from 1970."""
+    return int(now.timestamp()) // 3600
+
+
+def place_of(network: str | None, digests: "Digests") -> str | None:
+    """The network of a report as it is kept: a site by its name, an address only as a hash."""
+    if not network:
+        return None
+    try:
+        ip_address(network.strip().strip("[]"))
+    except ValueError:
+        return network
+    return f"net-{digests.actor_of(b'a', network)[:12]}"
+
+
 class Digests:
     """Keyed digests of one tenant: derived ids of its signals, and what stands for its people."""
 
-    def __init__(self, key: bytes, tenant: TenantId, kind: SignalKind) -> None:
+    def __init__(
+        self,
+        key: bytes,
+        tenant: TenantId,
+        kind: SignalKind,
+        *,
+        people: KeyOf | None = None,
+        hour: int = 0,
+    ) -> None:
         key = key if len(key) <= KEY_LIMIT else blake2b(key).digest()
         prefix = tenant.encode() + b"\0"
         person = kind.value.encode()[:16]
         self._id = blake2b(prefix, key=key, digest_size=KEY_BYTES, person=person)
         self._actor = blake2b(prefix, key=key, digest_size=ACTOR_BYTES, person=b"actor")
+        self._prefix = prefix
+        self._people = people
+        self._hour = hour
 
     def ids_of(self, contents: Iterable[bytes]) -> list[bytes]:
         """The derived ids of signals, eight bytes each."""
@@ -128,8 +160,18 @@ class Digests:
         return ids
 
     def actor_of(self, role: bytes, name: str) -> str:
-        """What stands for a person, device or network; letter case does not matter."""
+        """What stands for a person, device or network; letter case does not matter.
+
+        Each changes its key in an hour of its own, so that at no moment many change at once.
+        """
         digest = self._actor.copy()
         digest.update(role)
         digest.update(name.strip().lower().encode())
-        return digest.hexdigest()
+        if self._people is None:
+            return digest.hexdigest()
+        lasting = digest.digest()
+        own = int.from_bytes(lasting[:4], "big") % PERIOD_HOURS
+        key = self._people((self._hour + own) // PERIOD_HOURS)
+        return blake2b(
+            self._prefix + lasting, key=key, digest_size=ACTOR_BYTES, person=b"epoch"
+        ).hexdigest()

@@ -154,6 +154,12 @@ class RetentionSettings(_Table):
     events_days: PositiveInt = 400
 
 
+class PrivacySettings(_Table):
+    """``[privacy]``: how people are kept out of what is stored."""
+
+    identity_key: SecretStr | None = None
+
+
 class LimitsSettings(_Table):
     """``[limits]``: what one caller may ask of us; 0 is no limit."""
 
@@ -192,6 +198,7 @@ class Settings(_Table):
     delivery: DeliverySettings = DeliverySettings()
     policy: Policy = Policy()
     retention: RetentionSettings = RetentionSettings()
+    privacy: PrivacySettings = PrivacySettings()
     limits: LimitsSettings = LimitsSettings()
     clock: ClockSettings = ClockSettings()
     allow_inline_secrets: bool = False

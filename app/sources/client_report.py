@@ -6,7 +6,17 @@ from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
-from app.core.arrival import HOW_TO_LIST, NOBODY, Arrival, Classify, Digests, known_service
+from app.core.arrival import (
+    HOW_TO_LIST,
+    NOBODY,
+    Arrival,
+    Classify,
+    Digests,
+    KeyOf,
+    hour_of,
+    known_service,
+    place_of,
+)
 from app.core.policy import DEFAULT_POLICY, Policy
 from app.core.signal import ClientReport
 from app.core.types import Client, SignalKind, Symptom, TenantId
@@ -39,6 +49,8 @@ class ClientReportWire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     count: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
 
 
+EVERYONE = TenantId("*")  # whose key addresses are hashed under: a meaning is of no one tenant
+
 # What of a row is the same in many reports, or why they are refused (detail, pointer): fault,
 # service, client, symptom, code, fine, region, network, weight. A plain tuple unpacks fastest.
 _Meaning: TypeAlias = tuple[
@@ -52,6 +64,7 @@ class _Desk:
     """What is remembered for one tenant; keys are hashes, so that no identity or text is held."""
 
     digests: Digests
+    hour: int
     reporters: dict[int, str] = field(default_factory=dict)
     devices: dict[int, str] = field(default_factory=dict)
     networks: dict[int, str] = field(default_factory=dict)
@@ -79,8 +92,26 @@ class _Desk:
 class ClientReportReader(BodyReader[ClientReportWire, ClientReport]):
     """Reads bodies of client reports; ``key`` is the secret under which identities are hashed."""
 
-    def __init__(self, classify: Classify, *, key: bytes, policy: Policy = DEFAULT_POLICY) -> None:
+    def __init__(
+        self,
+        classify: Classify,
+        *,
+        key: bytes,
+        policy: Policy = DEFAULT_POLICY,
+        people: KeyOf | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            classify: reads an error as a symptom.
+            key: the secret of derived ids, and of people where they have no keys of their own.
+            policy: for the rules of time.
+            people: the keys under which people are hashed, by epoch.
+        """
         super().__init__(ClientReportWire, classify, key=key, policy=policy)
+        self._people = people
+        self._places = Digests(key, EVERYONE, SignalKind.CLIENT_REPORT)
+        self._hour = 0
         self._desks: dict[TenantId, _Desk] = {}
         self._meanings: dict[tuple[object, ...], _Meaning] = {}
         self._texts: dict[int, str] = {}
@@ -88,7 +119,7 @@ class ClientReportReader(BodyReader[ClientReportWire, ClientReport]):
     def _translate(
         self, tenant: TenantId, records: Records[ClientReportWire], arrival: Arrival
     ) -> Parsed[ClientReport]:
-        desk = self._desk(tenant)
+        desk = self._desk(tenant, hour_of(arrival.now))
         contents: list[bytes] = []
         rows: list[tuple[Any, ...]] = []
         rejected = records.faults
@@ -147,11 +178,19 @@ class ClientReportReader(BodyReader[ClientReportWire, ClientReport]):
         ids = desk.digests.ids_of(contents)
         return parsed(ClientReport, SignalKind.CLIENT_REPORT, ids, rows, rejected)
 
-    def _desk(self, tenant: TenantId) -> _Desk:
+    def _desk(self, tenant: TenantId, hour: int) -> _Desk:
+        if self._people is not None and hour != self._hour:
+            self._places = Digests(
+                self._key, EVERYONE, SignalKind.CLIENT_REPORT, people=self._people, hour=hour
+            )
+            self._meanings.clear()  # they hold networks
+            self._hour = hour
         desk = self._desks.get(tenant)
-        if desk is None:
-            digests = Digests(self._key, tenant, SignalKind.CLIENT_REPORT)
-            desk = self._desks[tenant] = _Desk(digests)
+        if desk is None or (desk.hour != hour and self._people is not None):
+            digests = Digests(
+                self._key, tenant, SignalKind.CLIENT_REPORT, people=self._people, hour=hour
+            )
+            desk = self._desks[tenant] = _Desk(digests, hour)
         return desk
 
     def _learn(self, key: tuple[object, ...], report: ClientReportWire) -> _Meaning:
@@ -187,15 +226,15 @@ class ClientReportReader(BodyReader[ClientReportWire, ClientReport]):
         code = (scrub(found.code, CODE_KEPT) or None) if found.code else None
         client, region = report.client or Client.OTHER, report.region or None
         meaning = (
-            None, service, client, found.symptom, code, found.fine, region, report.network or None,
-            found.weight,
+            None, service, client, found.symptom, code, found.fine, region,
+            place_of(report.network, self._places), found.weight,
         )  # fmt: skip
         return meaning, found.sure
 
     def _scrub(self, message: str) -> str:
         if len(self._texts) >= CACHE_ENTRIES:
             self._texts.clear()
-        kept = self._texts[hash(message)] = scrub(message, MESSAGE_KEPT)
+        kept = self._texts[hash(message)] = scrub(message, MESSAGE_KEPT, of_people=True)
         return kept
 
 

@@ -3,7 +3,7 @@
 import secrets
 from contextlib import suppress
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from app.store.engine import Database
@@ -17,6 +17,18 @@ SECRET_BYTES = 32
 def _read(c: Connection, key: str) -> str | None:
     value: str | None = c.execute(select(T.c.value).where(T.c.key == key)).scalar_one_or_none()
     return value
+
+
+def names(c: Connection, prefix: str) -> list[str]:
+    """The names of secrets that begin so, sorted."""
+    query = select(T.c.key).where(T.c.key.startswith(prefix, autoescape=True)).order_by(T.c.key)
+    return list(c.execute(query).scalars())
+
+
+def forget(c: Connection, prefix: str, *, before: str) -> int:
+    """Destroy the secrets whose names begin so and sort before ``before``; returns how many."""
+    here = (T.c.key.startswith(prefix, autoescape=True), T.c.key < before)
+    return c.execute(delete(T).where(*here)).rowcount
 
 
 def secret(db: Database, key: str) -> str:

@@ -61,11 +61,13 @@ def _raise(c: Connection, tenant: TenantId, one: Unmapped, code: str) -> bool:
     return c.execute(statement).rowcount > 0
 
 
-def top(c: Connection, tenants: Sequence[TenantId], limit: int) -> list[tuple[TenantId, Unmapped]]:
-    """The codes that were met most often, with their tenants."""
+def top(
+    c: Connection, tenants: Sequence[TenantId], limit: int, *, least: int = 1
+) -> list[tuple[TenantId, Unmapped]]:
+    """The codes that were met most often, at least ``least`` times, with their tenants."""
     query = (
         select(T)
-        .where(T.c.tenant.in_(tenants))
+        .where(T.c.tenant.in_(tenants), T.c.count >= least)
         .order_by(T.c.count.desc(), T.c.tenant, T.c.code, T.c.client)
         .limit(limit)
     )

@@ -93,6 +93,9 @@ async def test_unknown_codes_are_kept_counted_and_listed(world, client, reader):
     items = (await client.get("/v1/symptoms/unmapped", headers=reader)).json()["items"]
     assert [(item["code"], item["count"]) for item in items] == [("0xDEAD0001", 4), ("ZZ-9", 1)]
     assert items[0]["sample"] == "from <mail>"
+    operator = await make_key(world, "admin", tenant="*", name="operator")
+    seen = await client.get("/v1/symptoms/unmapped", headers=operator)
+    assert seen.json()["items"] == []  # fewer than five stay within the tenant
     one = await client.get("/v1/symptoms/unmapped?limit=1", headers=reader)
     assert len(one.json()["items"]) == 1
 

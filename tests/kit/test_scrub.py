@@ -28,6 +28,27 @@ def test_personal_data_is_taken_out(text, kept):
     assert scrub(text, 200) == kept
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("from 203.0.113.222 refused", "from <address> refused"),
+        ("at 2001:db8:cafe:1::222, port 443", "at <address>, port 443"),
+        ("CONTOSO\\anna may not", "<user> may not"),
+        ("C:\\Users\\anna\\x.ost", "C:\\Users\\<user>\\x.ost"),
+        ("/home/anna/x", "/home/<user>/x"),
+        ("Outlook 16.0.17328.20162 at 06:52:10", "Outlook 16.0.17328.20162 at 06:52:10"),
+        (
+            "4.7.0 and 0x8004011D: C:\\Windows\\System32",
+            "4.7.0 and 0x8004011D: C:\\Windows\\System32",
+        ),
+        ("EX1253275 15.20.7228.33 st: 503", "EX1253275 15.20.7228.33 st: 503"),
+    ],
+)
+def test_addresses_and_accounts_are_taken_out_of_what_people_say(text, kept):
+    assert scrub(text, 200, of_people=True) == kept
+    assert scrub(kept, 200, of_people=True) == kept
+
+
 def test_a_long_text_is_cut():
     assert scrub("x" * 30, 10) == "x" * 9 + "…"
 
