@@ -37,6 +37,7 @@ class World:
     out: Path
     to: str | None = None
     key: str = ""
+    address: dict[str, str] = field(default_factory=dict)
     status: str = "200 OK"
     calls: list[str] = field(default_factory=list)
 
@@ -76,7 +77,7 @@ class World:
         if self.to is not None:
             async with httpx.AsyncClient(trust_env=False) as client:
                 answer = await client.post(
-                    f"{self.to}/v1/intake/{kind}",
+                    f"{self.to}/v1/intake/{kind}{self.address.get(kind, '')}",
                     content=body,
                     headers={
                         "authorization": f"Bearer {self.key}",
@@ -222,12 +223,12 @@ def _has_table(file: Path, table: str) -> bool:
         return db.execute(query, (table,)).fetchone() is not None
 
 
-async def play(world: World, *, wait: int) -> None:
+async def play(world: World, *, wait: int, failing: int) -> None:
     """Be well, fail, and be well again."""
     await asyncio.sleep(wait + WELL_SECONDS)
     world.status = "503 Service Unavailable"
     print("the front door fails", flush=True)
-    await asyncio.sleep(FAILING_SECONDS)
+    await asyncio.sleep(failing)
     world.status = "200 OK"
     print("the front door is well again", flush=True)
     await asyncio.sleep(AFTER_SECONDS)
@@ -242,10 +243,13 @@ async def main() -> None:
     parser.add_argument("--kuma", type=Path, help="node_modules/uptime-kuma")
     parser.add_argument("--to", help="a running Sextant, such as http://127.0.0.1:8000")
     parser.add_argument("--key", default="", help="its API key with the scope intake:write")
+    parser.add_argument("--failing", type=int, default=FAILING_SECONDS, help="seconds")
     asked = parser.parse_args()
     for folder in (asked.out, asked.work):
         folder.mkdir(parents=True, exist_ok=True)
-    world = World(asked.out, asked.to, asked.key)
+    # What Uptime Kuma does not say of its monitor stands in the address.
+    address = {"uptime-kuma": "?location=vienna&service=exchange-online"}
+    world = World(asked.out, asked.to, asked.key, address)
     server = await asyncio.start_server(world.serve, HOST, 0)
     door = server.sockets[0].getsockname()[1]
     async with contextlib.AsyncExitStack() as stack:
@@ -257,7 +261,7 @@ async def main() -> None:
             await stack.enter_async_context(
                 uptime_kuma(asked.kuma.resolve(), asked.work.resolve(), door=door)
             )
-        await play(world, wait=5)
+        await play(world, wait=5, failing=asked.failing)
     server.close()
 
 
