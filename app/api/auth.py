@@ -1,5 +1,6 @@
 """Authentication: a bearer API key becomes the stored key, remembered for a few seconds."""
 
+import base64
 import time
 from datetime import timedelta
 
@@ -7,7 +8,7 @@ from fastapi import Request
 
 from app.api.context import App
 from app.core.errors import StorageUnavailable, Unauthenticated
-from app.flow.keys import KIND
+from app.flow.keys import KIND, PUBLIC_KIND
 from app.kit.keys import digest, is_wellformed
 from app.store import keys
 from app.store.keys import ApiKey
@@ -24,7 +25,7 @@ class KeyRing:
         self._app = app
         self._known: dict[str, tuple[float, ApiKey | None]] = {}
 
-    async def find(self, secret: str, *, kind: str = KIND) -> ApiKey:
+    async def find(self, secret: str) -> ApiKey:
         """The valid key with this secret.
 
         Raises:
@@ -32,7 +33,7 @@ class KeyRing:
         """
         hashed = digest(secret)
         # What is known here was well-formed when it was looked up.
-        if hashed not in self._known and not is_wellformed(secret, kind):
+        if hashed not in self._known and not _is_key(secret):
             raise Unauthenticated("The API key is malformed.")
         found = await self._look_up(hashed)
         if found is None or not found.is_valid(self._app.clock.now()):
@@ -76,9 +77,25 @@ async def authenticate(request: Request) -> ApiKey:
     if known is not None:
         return known
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not secret:
+    if scheme.lower() == "basic":
+        secret = _password(secret)
+    elif scheme.lower() != "bearer":
+        secret = ""
+    if not secret:
         raise Unauthenticated("Send the API key as: Authorization: Bearer <key>.")
     ring: KeyRing = request.app.state.key_ring
     key = await ring.find(secret.strip())
     request.state.api_key = key
     return key
+
+
+def _is_key(secret: str) -> bool:
+    return any(is_wellformed(secret, kind) for kind in (KIND, PUBLIC_KIND))
+
+
+def _password(encoded: str) -> str:
+    """The password of Basic authentication, by which a tool with only an address sends a key."""
+    try:
+        return base64.b64decode(encoded, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""

@@ -128,6 +128,11 @@ def _fit_problems(operation: Document) -> None:
             response["content"] = {MEDIA_TYPE: {"schema": PROBLEM}}
 
 
+def _is_public(operation: Document) -> bool:
+    """Whether browsers send to it, by a public key: such a call names no tenant and is no retry."""
+    return len(operation.get("security", ())) > 1
+
+
 def _fit_parameters(operation: Document, method: str) -> None:
     """A tenant is named in the query of reads and in the header of writes, never in both."""
     reading = method in {"get", "head"}
@@ -137,7 +142,7 @@ def _fit_parameters(operation: Document, method: str) -> None:
         for parameter in operation.get("parameters", [])
         if (parameter["in"], parameter["name"].lower()) != foreign
     ]
-    if method == "post":
+    if method == "post" and not _is_public(operation):
         parameters.append(KEYED)
     if parameters:
         operation["parameters"] = parameters

@@ -23,7 +23,7 @@ from app.core.types import Condition, Severity, SourceState, Status, TenantId
 from app.flow.foreign import ForeignIntake
 from app.flow.vouch import PublicQuota
 from app.kit.clock import Clock
-from app.store import advisories, events, evidence, incidents, states
+from app.store import advisories, events, evidence, incidents, states, unmapped
 from app.store.advisories import StoredAdvisory
 from app.store.engine import Database
 from app.store.sources import SourceRecord
@@ -32,6 +32,7 @@ from app.web.pages.incidents import PAGE, Filters
 Document = dict[str, Any]
 
 RECENT = 5  # ended incidents on the board
+UNKNOWN = 10  # codes that nobody knows, on the page of the sources
 EVENTS = 500  # most events of one incident on its page
 ENDED = (Status.RESOLVED, Status.CLOSED, Status.DISMISSED, Status.MERGED)
 
@@ -344,6 +345,21 @@ def _source(source: SourceLike) -> Document:
         "unreadable": record.unreadable if record else 0,
         "budget": dict(record.budget) if record and record.budget else None,
     }
+
+
+def unmapped_codes(c: Connection, tenant: str) -> list[Document]:
+    """The codes of reports that nobody knows, those met most often first."""
+    return [
+        {
+            "code": one.code,
+            "service": one.service,
+            "client": one.client,
+            "count": one.count,
+            "last_at": rfc3339(one.last_at),
+            "sample": one.sample,
+        }
+        for _, one in unmapped.top(c, [TenantId(tenant)], UNKNOWN)
+    ]
 
 
 def probe_documents(picture: PictureLike) -> list[Document]:

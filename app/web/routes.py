@@ -90,6 +90,7 @@ async def show_sources(request: Request, viewer: Looking) -> Response:
         frame_of(request, viewer),
         sources=reading.source_documents(picture),
         probes=reading.probe_documents(picture),
+        codes=await context_of(request).db.read(lambda c: reading.unmapped_codes(c, viewer.tenant)),
     )
     return html(request, page)
 

@@ -123,3 +123,32 @@ async def test_advisories_of_another_collector_are_stored_once(world, client, se
     await world.fold.step(TENANT)
     again = (await post(client, sender, "graph", {"value": issues})).json()
     assert (again["accepted"], again["duplicates"]) == (0, len(issues))
+
+
+async def test_a_tool_with_only_an_address_sends_its_key_as_password(world, client, sender):
+    secret = sender["authorization"].removeprefix("Bearer ")
+    body = (FOLDER / "pingdom_http_down.json").read_bytes()
+    for password, status in ((secret, 202), ("wrong", 401), ("", 401)):
+        answer = await client.post(
+            "/v1/intake/pingdom",
+            content=body,
+            headers={"content-type": "application/json"},
+            auth=("sextant", password),
+        )
+        assert answer.status_code == status
+    odd = await post(client, {"authorization": "Basic %%%"}, "pingdom", body)
+    assert odd.status_code == 401
+
+
+async def test_what_pushes_to_gatus_can_push_here(world, client, sender):
+    path = "/v1/intake/gatus/api/v1/endpoints/m365_owa/external"
+    query = "?success=false&error=503&duration=1.5s&location=berlin&service=exchange-online"
+    answer = await client.post(path + query, headers=sender)
+    assert answer.json()["accepted"] == 1, answer.text
+    (_, result), *_ = stored(world)
+    assert (result.probe, result.location, result.latency_ms) == ("m365_owa", "berlin", 1500.0)
+    assert (result.outcome, result.service) == ("failed", "exchange-online")
+    assert (await client.post(path + "?success=maybe", headers=sender)).status_code == 422
+    assert (
+        await client.post(f"{path}?success=true&duration=1h", headers=sender)
+    ).status_code == 422

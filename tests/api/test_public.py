@@ -100,7 +100,7 @@ async def test_a_public_key_opens_nothing_else(world, client, public):
         ("POST", "/v1/intake/alertmanager"), ("POST", "/v1/otlp/v1/logs"), ("GET", "/v1/keys"),
     ):  # fmt: skip
         answer = await client.request(method, path, headers=bearer, content=b"{}")
-        assert answer.status_code == 401, path
+        assert answer.status_code == 403, path
     assert (await post(client, BROWSER, report(), bearer)).status_code == 202
 
 

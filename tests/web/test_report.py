@@ -147,3 +147,11 @@ async def test_the_page_is_accessible(browser, address):
     for radio in re.findall(r"(<label[^>]*>)<input type=\"radio\"", page):
         assert "choice" in radio
     assert "<script" not in page.replace('<script src="/static/live.js', "")
+
+
+async def test_codes_that_nobody_knows_are_on_the_page_of_the_sources(context, browser, address):
+    assert "nobody knows" not in (await browser.get("/sources")).text
+    await fill(browser, address, product="outlook", trouble="message", code="<0xDEAD0001>")
+    await context.fold.step(TENANT)
+    page = (await browser.get("/sources")).text
+    assert "<code>&lt;0xDEAD0001&gt;</code>" in page

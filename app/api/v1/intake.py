@@ -1,5 +1,6 @@
 """Intake of foreign formats: what other people's monitors, collectors and programs send."""
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, Protocol, cast
 
@@ -15,6 +16,9 @@ from app.flow.foreign import ForeignIntake, Taken
 from app.flow.vouch import PublicQuota
 
 router = resource("Intake", responses=problems(404, 413, 415, 422, 429))
+
+DURATION = re.compile(r"^(\d{1,9}(?:\.\d{1,9})?)(ns|us|ms|s|m)$")  # as Go writes one
+UNITS = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9}  # nanoseconds
 
 _encode = msgspec.json.Encoder().encode
 
@@ -120,6 +124,38 @@ class WithDoors(App, Protocol):
     @property
     def doors(self) -> Doors:
         """What takes in foreign bodies."""
+
+
+@router.post(
+    "/intake/gatus/api/v1/endpoints/{key}/external",
+    status_code=202,
+    response_model=IntakeReceipt,
+    summary="Take in what is pushed the way Gatus is pushed to",
+)
+async def post_gatus_external(  # noqa: PLR0917 - called by name
+    request: Request,
+    key: Annotated[str, Path(max_length=200)],
+    caller: Sender,
+    success: bool,  # noqa: FBT001 - a word in the address
+    error: Annotated[str, Query(max_length=2000)] = "",
+    duration: Annotated[str, Query(max_length=20, pattern=DURATION.pattern)] = "0s",
+    location: Location = None,
+    service: ServiceName = None,
+) -> Response:
+    """Take in one result by the push API of Gatus, so that what pushes there can push here."""
+    doors = doors_of(request)
+    at = context_of(request).clock.now().isoformat()
+    taken = DURATION.fullmatch(duration)
+    result = {
+        "success": success,
+        "errors": [error] if error else [],
+        "duration": float(taken[1]) * UNITS[taken[2]] if taken else 0,
+        "timestamp": at,
+    }
+    body = _encode([{"name": key, "key": key, "results": [result]}])
+    hints = Hints(location=location, service=service)
+    kind = doors.foreign.formats["gatus"]
+    return receipt(await doors.foreign.take(caller.tenant, kind, body, hints=hints))
 
 
 def doors_of(request: Request) -> Doors:

@@ -16,7 +16,7 @@ from app.api.v1.intake_schemas import IntakeReceipt
 from app.core.errors import AppError, Forbidden, PayloadTooLarge, Unauthenticated
 from app.core.foreign import ForeignFormat, Hints
 from app.core.types import TenantId
-from app.flow.keys import KIND, PUBLIC_KIND, PUBLIC_SCOPE
+from app.flow.keys import PUBLIC_KIND, PUBLIC_SCOPE
 from app.flow.vouch import voucher
 from app.store.keys import OPERATOR, ApiKey
 
@@ -30,6 +30,10 @@ PREFLIGHT = {
     "access-control-allow-methods": "POST",
     "access-control-allow-headers": "authorization, content-type, content-encoding, x-sentry-auth",
     "access-control-max-age": "86400",
+}
+BY_EITHER_KEY = {
+    **ANY_BODY,
+    "security": [{"apiKey": [PUBLIC_SCOPE]}, {"apiKey": ["intake:write"]}],
 }
 Serve = Callable[[Request], Coroutine[Any, Any, Response]]
 PublicKey = Annotated[
@@ -89,7 +93,7 @@ async def allow() -> Response:
     "/intake/browser",
     status_code=202,
     response_model=IntakeReceipt,
-    openapi_extra=ANY_BODY,
+    openapi_extra=BY_EITHER_KEY,
     summary="Take in reports of a web page",
 )
 async def post_browser(
@@ -107,7 +111,7 @@ async def post_browser(
     "/intake/reporting",
     status_code=202,
     response_model=IntakeReceipt,
-    openapi_extra=ANY_BODY,
+    openapi_extra=BY_EITHER_KEY,
     summary="Take in reports of the Reporting API",
 )
 async def post_reporting(request: Request, key: PublicKey = None) -> Response:
@@ -119,7 +123,7 @@ async def post_reporting(request: Request, key: PublicKey = None) -> Response:
     "/intake/sentry/api/{project}/envelope/",
     status_code=202,
     response_model=IntakeReceipt,
-    openapi_extra=ANY_BODY,
+    openapi_extra=BY_EITHER_KEY,
     summary="Take in a Sentry envelope",
 )
 async def post_envelope(
@@ -135,13 +139,15 @@ async def post_envelope(
 async def _take(
     request: Request, name: str, key: str | None, *, service: str | None = None
 ) -> Response:
-    doors = doors_of(request)
     found = await _authenticate(request, key)
+    public = found.scopes == {PUBLIC_SCOPE}
+    trusted = found.scopes & {"intake:write", "admin"} and found.tenant != OPERATOR
+    if not public and not trusted:
+        raise Forbidden("This operation needs a public key, or one with intake:write.")
+    doors = doors_of(request)
     kind = doors.foreign.formats[name]
     hints = Hints(service=service, received_as=media_of(request, kind))
-    if found.scopes != {PUBLIC_SCOPE}:
-        if not found.scopes & {"intake:write", "admin"} or found.tenant == OPERATOR:
-            raise Forbidden("This operation needs a public key, or one with intake:write.")
+    if not public:
         tenant = TenantId(found.tenant)
         return receipt(await doors.foreign.take(tenant, kind, await request.body(), hints=hints))
     return await _take_public(request, doors, kind, found, hints)
@@ -176,10 +182,9 @@ async def _authenticate(request: Request, given: str | None) -> ApiKey:
     if not secret:
         raise Unauthenticated("Send the key as bearer, or in the query.")
     ring: KeyRing = request.app.state.key_ring
-    kind = PUBLIC_KIND if secret.startswith(f"sxt_{PUBLIC_KIND}_") else KIND
-    if kind == KIND and given and secret == given:
+    if given and secret == given and not secret.startswith(f"sxt_{PUBLIC_KIND}_"):
         raise Unauthenticated("Only a public key may stand in an address.")
-    return await ring.find(secret.strip(), kind=kind)
+    return await ring.find(secret.strip())
 
 
 def _sentry_auth(request: Request) -> str | None:

@@ -11,7 +11,13 @@ from app.web.words import CONDITION, SYMPTOM, service_name, word
 OUTCOMES = {"healthy": "Clean", "degraded": "Degraded", "failing": "Failing"}
 
 
-def sources_page(frame: Frame, *, sources: Sequence[Document], probes: Sequence[Document]) -> str:
+def sources_page(
+    frame: Frame,
+    *,
+    sources: Sequence[Document],
+    probes: Sequence[Document],
+    codes: Sequence[Document] = (),
+) -> str:
     """Render the sources and how each check stands at each location.
 
     Args:
@@ -19,12 +25,15 @@ def sources_page(frame: Frame, *, sources: Sequence[Document], probes: Sequence[
         sources: the sources documents.
         probes: ``{"probe", "location", "service", "condition", "last_at", "stale", "symptom",
             "failing_since"}``.
+        codes: codes that the catalogue does not know, ``{"code", "service", "client", "count",
+            "last_at", "sample"}``.
     """
     return frame.render(
         "sources.html",
         here="sources",
         sources=[source_view(document, frame.now) for document in sources],
         probes=[_probe(frame, document) for document in probes],
+        codes=[_code(frame, document) for document in codes],
     )
 
 
@@ -44,4 +53,12 @@ def _probe(frame: Frame, document: Document) -> dict[str, Any]:
         "outcome": OUTCOMES.get(condition) or word(CONDITION, condition),
         "at": when(document.get("last_at"), frame.now),
         "detail": " · ".join(part for part in said if part),
+    }
+
+
+def _code(frame: Frame, document: Document) -> dict[str, Any]:
+    return {
+        **document,
+        "service": service_name(document["service"]),
+        "at": when(document["last_at"], frame.now),
     }
