@@ -5,7 +5,8 @@ from datetime import datetime
 
 import msgspec
 import zstandard
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.state import EngineState
 from app.core.types import TenantId
@@ -74,9 +75,9 @@ def swap(
         "body": body,
     }
     if before.revision == 0:
-        if checkpoint(c, tenant).revision != 0:
-            return False
-        c.execute(insert(T).values(tenant=tenant, **values))
-        return True
+        # Two replicas may make a tenant's first step at once: the second finds the row there.
+        insert = sqlite.insert if c.dialect.name == "sqlite" else postgresql.insert
+        first = insert(T).values(tenant=tenant, **values).on_conflict_do_nothing()
+        return c.execute(first).rowcount == 1
     same = (T.c.tenant == tenant) & (T.c.revision == before.revision)
     return c.execute(update(T).where(same).values(**values)).rowcount == 1
