@@ -78,6 +78,6 @@ def swap(
         # Two replicas may make a tenant's first step at once: the second finds the row there.
         insert = sqlite.insert if c.dialect.name == "sqlite" else postgresql.insert
         first = insert(T).values(tenant=tenant, **values).on_conflict_do_nothing()
-        return c.execute(first).rowcount == 1
+        return c.execute(first.returning(T.c.tenant)).first() is not None
     same = (T.c.tenant == tenant) & (T.c.revision == before.revision)
     return c.execute(update(T).where(same).values(**values)).rowcount == 1
