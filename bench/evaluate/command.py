@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 import time
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -33,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--users", type=int, help="size of the tenant instead of the scenario's")
     parser.add_argument("--weeks", type=float, help="length of random and noise")
     parser.add_argument("--history-days", type=float, help="quiet days before the first")
+    parser.add_argument("--set", action="append", metavar="TABLE.KEY=VALUE", default=[],
+                        help="a parameter of bench/scenarios/defaults.toml")  # fmt: skip
     parser.add_argument("--policy", metavar="FILE", help="TOML with keys of [policy]")
     parser.add_argument("--tick", type=int, default=10, help="seconds between looks")
     parser.add_argument("--baselines", action="store_true", help="usual rules beside the engine")
@@ -106,7 +109,14 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
         "weeks": arguments.weeks,
         "history_days": arguments.history_days,
     }
-    return {name: value for name, value in given.items() if value is not None}
+    made: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if arguments.set:
+        try:
+            pairs = (one.split("=", 1) for one in arguments.set)
+            made["settings"] = {k.strip(): tomllib.loads(f"x = {v}")["x"] for k, v in pairs}
+        except ValueError as error:
+            raise SettingsError(f"--set takes TABLE.KEY=VALUE, a value of TOML: {error}") from error
+    return made
 
 
 def _tables(found: Sequence[dict[str, Any]], *, losses: bool) -> Iterator[str]:

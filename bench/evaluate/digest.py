@@ -30,7 +30,7 @@ def of_scenarios(scenario: str, options: Mapping[str, Any]) -> str:
     """What the signals of a scenario depend on, besides the seed."""
     file = Path(scenario)
     own = file.read_text("utf-8") if file.suffix == ".toml" else ""
-    generator = _of(("bench/scenarios", "app/core/signal.py", "app/core/state.py",
+    generator = _of(("bench/scenarios", "bench/evaluate/run.py", "bench/evaluate/truth.py", "app/core/signal.py", "app/core/state.py",
                      "app/core/types.py", "app/sources", "app/recordings.py"))  # fmt: skip
     return _short(generator, scenario, own, sorted(options.items()))
 
@@ -39,3 +39,8 @@ def of_run(*wishes: object) -> str:
     """What a result depends on, besides scenario and seed."""
     return _short(_of(("bench/scenarios", "bench/evaluate", "app/core", "app/flow/offline.py",
                        "app/sources", "app/recordings.py")), *wishes)  # fmt: skip
+
+
+def of_run_options(options: Mapping[str, Any]) -> str:
+    """A short word for the options of the generator."""
+    return _short(sorted(options.items()))[:6]

@@ -32,7 +32,7 @@ def quantile(values: Sequence[float], part: float) -> float | None:
     place = part * (len(ordered) - 1)
     low = int(place)
     high = min(low + 1, len(ordered) - 1)
-    if ordered[low] == ordered[high]:
+    if ordered[low] == ordered[high] or place == low:
         return ordered[low]
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 

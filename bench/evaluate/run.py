@@ -19,12 +19,13 @@ from app.sources.recorded import Line
 from app.store import states
 from bench.evaluate import order, story, truth
 from bench.evaluate.baselines import BASELINES
-from bench.evaluate.digest import of_scenarios
+from bench.evaluate.digest import of_run_options, of_scenarios
 from bench.evaluate.score import score
 from bench.evaluate.story import Story
 from bench.evaluate.truth import Truth
 from bench.scenarios import generate
 
+PROCESSES = ("random", "noise", "users_")
 WEEK = 7 * 86400.0
 STORE = Path(tempfile.gettempdir()) / "sextant-evaluate"  # signals as made, to make them once
 
@@ -69,8 +70,15 @@ class Wish:
 
 
 def make(scenario: str, seed: int, options: Mapping[str, Any]) -> Case:
-    """Make a case, or take the one made before by the same generator."""
-    name = f"{Path(scenario).stem}-{seed}-{of_scenarios(scenario, options)}.pickle"
+    """Make a case, or take the one made before by the same generator.
+
+    ``weeks`` is of the processes alone; the other scenarios have a length of their own.
+    """
+    stem = Path(scenario).stem
+    if not stem.startswith(PROCESSES):
+        options = {key: value for key, value in options.items() if key != "weeks"}
+    asked = of_run_options(options)
+    name = f"{stem}-{seed}-{asked}-{of_scenarios(scenario, options)}.pickle"
     kept = STORE / name
     if kept.exists():
         with kept.open("rb") as file:
@@ -81,6 +89,9 @@ def make(scenario: str, seed: int, options: Mapping[str, Any]) -> Case:
     part = kept.with_suffix(f".{time.perf_counter_ns()}")
     part.write_bytes(pickle.dumps(made, pickle.HIGHEST_PROTOCOL))
     part.rename(kept)
+    for old in STORE.glob(f"{stem}-{seed}-{asked}-*.pickle"):
+        if old != kept:
+            old.unlink(missing_ok=True)  # of a former generator
     return made
 
 

@@ -22,7 +22,7 @@ MAJORITY = 0.5
 
 @dataclass(slots=True, kw_only=True)
 class FaultScore:
-    """One fault; times in seconds, infinite where it was missed.
+    """One fault; times in seconds, infinite where it was missed. ``probed``: a probe failed too.
 
     ``delay`` runs from the first failing event of a user or a probe to the claim, ``shown_delay``
     to the first suspicion; ``told_delay`` from the arrival of the first signal to the claim.
@@ -33,6 +33,7 @@ class FaultScore:
     seen: bool
     posted: bool
     required: bool = True
+    probed: bool = False
     claim: str | None = None
     said: str | None = None
     said_early: str | None = None
@@ -52,7 +53,10 @@ class FaultScore:
 
 @dataclass(slots=True, kw_only=True)
 class ClaimScore:
-    """One claim; ``verdict`` is right, fragment or false. ``covers``: faults it swallowed."""
+    """One claim; ``verdict`` is right, fragment, allowed (a broken probe host, say) or false.
+
+    ``covers`` are the faults of which it holds the most.
+    """
 
     id: str
     origin: str
@@ -176,6 +180,7 @@ def _fault_score(fault: Fault, one: Shown, claim: Claim | None, fragments: int) 
         seen=bool(one.refs),
         posted=bool(one.advisories),
         required=fault.required,
+        probed=one.probed,
         fragments=fragments,
     )
     claimed = claim.claimed_at if claim is not None else None
@@ -225,7 +230,7 @@ def score(story: Story, truth: Truth, lines: list[RecordedLine]) -> RunScore:
     visible = [fault for fault in truth.faults if seen[fault.id].refs]
     matched = _match(visible, claims, held)
     home = {claim.id: fault for fault, claim in matched.items()}
-    verdicts = [_claim_score(claim, home, held, seen, visible) for claim in claims]
+    verdicts = [_claim_score(claim, home, held, seen, (truth, visible)) for claim in claims]
     pieces = Counter(row.fault for row in verdicts if row.verdict == "fragment")
     holders = _advisory_holders(lines, story)
     rows = []
@@ -239,6 +244,7 @@ def score(story: Story, truth: Truth, lines: list[RecordedLine]) -> RunScore:
     strays = {v for key in ("", *unseen) for v in seen[key].advisories}
     shown_too = [claim for claim in story.living if claim.shown_at is not None]
     true = set(home) | {row.id for row in verdicts if row.verdict == "fragment"}
+    true |= {row.id for row in verdicts if row.verdict == "allowed"}
     true |= {claim.id for claim in shown_too if held.main(claim)}
     return RunScore(
         faults=rows,
@@ -257,13 +263,18 @@ def _claim_score(
     home: Mapping[str, str],
     held: _Held,
     seen: Mapping[str, Shown],
-    visible: Sequence[Fault],
+    known: tuple[Truth, Sequence[Fault]],
 ) -> ClaimScore:
+    truth, visible = known
     fault = home.get(claim.id)
     verdict = "right"
     if fault is None:
         fault = held.main(claim) or next((f.id for f in visible if _fits(claim, f)), None)
-        verdict = "false" if fault is None else "fragment"
+        if any(claim.origin in one.origins and claim.was_open(one.start, one.end + LATE)
+               for one in truth.allowed):  # fmt: skip
+            verdict, fault = "allowed", None
+        else:
+            verdict = "false" if fault is None else "fragment"
     return ClaimScore(
         id=claim.id,
         origin=claim.origin,

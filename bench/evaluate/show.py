@@ -67,7 +67,9 @@ def _told(played: Played, judged: RunScore) -> Iterator[str]:
     verdicts = {row.id: row for row in judged.claims}
     for claim in played.story.claims:
         row = verdicts.get(claim.id)
-        word = f"{row.verdict} of {row.fault}" if row else "not firm"
+        word = "not firm"
+        if row is not None:
+            word = f"{row.verdict} of {row.fault}" if row.fault else row.verdict
         if claim.merged_into:
             word = f"merged into {claim.merged_into}"
         yield (

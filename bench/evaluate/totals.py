@@ -69,9 +69,13 @@ class View:
 
         return figures.share(self.runs, parts)
 
-    def delay(self, part: float, name: str = "delay") -> Figure:
-        """Seconds to the claim; of faults that were missed infinite."""
-        return figures.spread(self.runs, lambda run: [row[name] for row in self.faults(run)], part)
+    def delay(self, part: float, name: str = "delay", keep: Callable[[Row], bool] = bool) -> Figure:
+        """Seconds to the claim, of the faults that are kept; infinite where one was missed."""
+
+        def delays(run: Run) -> list[float]:
+            return [row[name] for row in self.faults(run) if keep(row)]
+
+        return figures.spread(self.runs, delays, part)
 
     def earlier(self) -> Figure:
         """Posted faults that were claimed before the vendor posted."""

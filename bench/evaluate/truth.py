@@ -37,11 +37,21 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Allowed:
+    """Something that is no fault of these, but of which an incident of some origin is right."""
+
+    start: datetime
+    end: datetime
+    origins: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
     """All faults of a run, and the label of each signal: ref → fault id, or None."""
 
     faults: tuple[Fault, ...]
     labels: Mapping[str, str | None]
+    allowed: tuple[Allowed, ...] = ()
     document: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -52,6 +62,14 @@ def read(document: Mapping[str, Any], labels: Mapping[str, str]) -> Truth:
     return Truth(
         faults=faults,
         labels={ref: label if label in known else None for ref, label in labels.items()},
+        allowed=tuple(
+            Allowed(
+                start=instant(one["from"]),
+                end=instant(one["until"]),
+                origins=frozenset(one.get("allowed_origins") or ()),
+            )
+            for one in document.get("adversaries", ())
+        ),
         document=document,
     )
 
@@ -80,6 +98,7 @@ class Shown:
 
     first_at: datetime | None = None
     refs: set[str] = field(default_factory=set)
+    probed: bool = False
     advisories: dict[str, datetime] = field(default_factory=dict)
     published_at: datetime | None = None
 
@@ -105,5 +124,6 @@ def shown(truth: Truth, lines: list[RecordedLine]) -> dict[str, Shown]:
             one.published_at = min(one.published_at or published, published)
         elif is_failing(line):
             one.refs.add(line.ref)
+            one.probed = one.probed or isinstance(signal, ProbeResult)
             one.first_at = min(one.first_at or line.received_at, line.received_at)
     return seen

@@ -11,6 +11,8 @@ from bench.evaluate.partition import agreement, groups
 def test_a_quantile_lies_between_ranks_and_a_miss_is_last() -> None:
     assert figures.quantile([4, 1, 3, 2], 0.5) == 2.5
     assert figures.quantile([1, 2, inf], 1.0) == inf
+    assert figures.quantile([1, 2, inf], 0.5) == 2
+    assert figures.quantile([1, 2, inf], 0.6) == inf
     assert figures.quantile([], 0.5) is None
 
 

@@ -16,7 +16,7 @@ from bench.evaluate.score import RunScore, score
 from bench.evaluate.story import Claim, Story, simple_claim
 from bench.evaluate.table import by_scenario, rows
 from bench.evaluate.targets import targets
-from bench.evaluate.truth import Fault, Truth
+from bench.evaluate.truth import Allowed, Fault, Truth
 from bench.evaluate.verdict import losses
 from tests.core.play import PROFILE, advisory, at, outage, reports
 
@@ -142,6 +142,21 @@ def test_a_decoy_on_a_fault_is_wrong() -> None:
                    {"f": "c", "noise": "c"}, f=some(1, "06:00", "07:00"),
                    noise=[advisory(1, "06:43", "investigating", vendor_id="EX9")])  # fmt: skip
     assert found.stray == {"EX9": "wrong"}
+
+
+def test_an_incident_of_a_broken_probe_host_is_allowed_where_the_truth_says_so() -> None:
+    lines, labels = lines_of(noise=some(1, "06:00", "06:30"))
+    claim = a_claim("c", "06:05", "06:40", origin="local")
+    allowed = Allowed(start=at("06:00"), end=at("06:30"), origins=frozenset({"local"}))
+
+    def verdict(*known: Allowed) -> str:
+        truth = Truth(faults=(), labels=labels, allowed=known)
+        return score(Story(claims=(claim,), holders={}), truth, lines).claims[0].verdict
+
+    assert verdict(allowed) == "allowed"
+    assert verdict() == "false"
+    claim.origins[-1] = (at("06:06"), "vendor")
+    assert verdict(allowed) == "false"
 
 
 @pytest.fixture(scope="module")
