@@ -9,6 +9,18 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 
 
+MADE_BY = (  # what signals and their truth depend on
+    "bench/scenarios",
+    "bench/evaluate/run.py",
+    "bench/evaluate/truth.py",
+    "app/core/signal.py",
+    "app/core/state.py",
+    "app/core/types.py",
+    "app/sources",
+    "app/recordings.py",
+)
+
+
 @cache
 def _of(parts: tuple[str, ...]) -> str:
     made = hashlib.sha256()
@@ -30,8 +42,7 @@ def of_scenarios(scenario: str, options: Mapping[str, Any]) -> str:
     """What the signals of a scenario depend on, besides the seed."""
     file = Path(scenario)
     own = file.read_text("utf-8") if file.suffix == ".toml" else ""
-    generator = _of(("bench/scenarios", "bench/evaluate/run.py", "bench/evaluate/truth.py", "app/core/signal.py", "app/core/state.py",
-                     "app/core/types.py", "app/sources", "app/recordings.py"))  # fmt: skip
+    generator = _of(MADE_BY)
     return _short(generator, scenario, own, sorted(options.items()))
 
 
