@@ -4,9 +4,10 @@
 starts a front door that is well, fails, and is well again, lets the programs watch it, and writes
 every webhook call as they sent it into DIR. With ``--to`` the calls go on to a running Sextant,
 whose answers are printed. Nothing is installed here: ROOT is where the Debian packages
-``prometheus``, ``prometheus-alertmanager`` and ``prometheus-blackbox-exporter`` were unpacked
-(``apt-get download`` and ``dpkg -x``), PACKAGE is ``node_modules/uptime-kuma``. CI does not run
-this; the calls recorded with it are in tests/fixtures/monitors.
+``prometheus``, ``prometheus-alertmanager`` and ``prometheus-blackbox-exporter`` were unpacked by
+``apt-get download`` and ``dpkg -x`` (Alertmanager looks for its templates where the package puts
+them, under /usr/share/prometheus), PACKAGE is ``node_modules/uptime-kuma``. CI does not run this;
+the calls recorded with it are in tests/fixtures/monitors.
 """
 
 import argparse
