@@ -12,7 +12,7 @@ from typing import Any
 
 from app.core.errors import InvalidInput, SettingsError
 from app.recordings import load_policy
-from bench.evaluate import page, show, table
+from bench.evaluate import cost, page, show, table
 from bench.evaluate.digest import of_run
 from bench.evaluate.run import STORE, Wish, case_of, judged, make, play, run
 from bench.evaluate.targets import targets
@@ -86,7 +86,7 @@ def _main(arguments: argparse.Namespace) -> int:
         print(json.dumps(_plain({"runs": found, "targets": _told(found)}), indent=1))
         return 0
     if arguments.write:
-        page.write(Path(arguments.write), found, tick=arguments.tick)
+        page.write(Path(arguments.write), found, tick=arguments.tick, cost=cost.measure())
     for text in _tables(found, losses=arguments.losses):
         print(text)
     return 0

@@ -8,7 +8,7 @@ from bench.evaluate import figures, plots
 from bench.evaluate.baselines import BASELINES
 from bench.evaluate.table import by_scenario, cell, values
 from bench.evaluate.targets import Target, number, targets, text_of
-from bench.evaluate.totals import Run, View
+from bench.evaluate.totals import Run, View, signals_per_second
 from bench.evaluate.verdict import losses
 
 TOP_LOSSES = 4  # kinds of loss named for a scenario
@@ -33,9 +33,11 @@ for counts, three over n where nothing was missed. **met** means that the interv
 """
 
 
-def write(file: Path, runs: Sequence[Run], *, tick: int) -> None:
+def write(
+    file: Path, runs: Sequence[Run], *, tick: int, cost: Mapping[str, float] | None = None
+) -> None:
     """Write the page, and its pictures under ``img`` beside it."""
-    found = targets(runs)
+    found = targets(runs, cost=cost)
     images = file.parent / "img"
     images.mkdir(parents=True, exist_ok=True)
     note = f"{len(runs)} runs, seeds {_seeds(runs)}"
@@ -251,6 +253,8 @@ def _more(runs: Sequence[Run]) -> Iterator[str]:
         "reopened per fault": text_of(view.told("reopened"), ""),
         "events per fault": text_of(view.told("told"), ""),
         "close error, p90 (min:s)": cell(view.close_error(0.9).value, "clock"),
+        "signals per second and core in these runs (most of it is time that passes)": number(
+            signals_per_second(runs), ""),
         "attached after arrival, p50 (s)": number(view.attach_delay(0.5).value, "s"),
     }  # fmt: skip
     yield "## For reference"
