@@ -85,7 +85,10 @@ def policy_with(base: Policy, changes: Mapping[str, Any]) -> Policy:
             detail = f"Give a {'whole ' if kind is int else ''}number, not negative."
             errors.append({"pointer": f"/policy/{name}", "detail": detail})
     if errors:
-        raise InvalidInput(errors=errors)
+        said = "; ".join(
+            f"{one['pointer'].removeprefix('/policy/')}: {one['detail']}" for one in errors
+        )
+        raise InvalidInput(said, errors=errors)
     return replace(base, **{name: kinds[name](value) for name, value in changes.items()})
 
 
