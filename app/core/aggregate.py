@@ -10,6 +10,7 @@ from app.core.state import (
     CELL_CAP,
     EPOCH,
     EXEMPLARS,
+    SIGN_IN_SERVICE,
     Cell,
     EngineState,
     Epoch,
@@ -20,6 +21,7 @@ from app.core.state import (
 )
 from app.core.types import Client, Outcome, SelfCheck, Symptom
 
+SIGN_IN = frozenset({Symptom.AUTH_LOOP, Symptom.AUTH_REJECTED})
 WEAK = 0.2  # reports of less outage weight (a wrong password, say) are counted, not believed
 FAILED = frozenset({Outcome.FAILED})
 TEXT_LIMIT = 200  # characters of an exemplar
@@ -137,11 +139,13 @@ class _Sorter:
             counts = pile.counts
             counts[minute] = counts.get(minute, 0) + report.count
             pile.exemplars.append(report)
-            service = report.service
+            service, weak = report.service, report.weight < WEAK
+            if weak and report.symptom in SIGN_IN:
+                service = SIGN_IN_SERVICE  # one user's own mistake; of many it is an attack
             scope = (service, report.network or "")
             if minute < first_minutes.get(scope, minute + 1):
                 first_minutes[scope] = minute
-            if report.weight < WEAK:
+            if weak and service is not SIGN_IN_SERVICE:
                 continue
             actor = report.actor
             mark = marks.get(actor)

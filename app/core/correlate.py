@@ -9,8 +9,8 @@ from app.core.disturbance import Disturbance, named
 from app.core.incident import Incident
 from app.core.policy import Policy
 from app.core.signal import Advisory
-from app.core.state import instant_of
-from app.core.types import OPEN_STATUSES, Origin, Status
+from app.core.state import Ruling, instant_of
+from app.core.types import OPEN_STATUSES, IncidentId, Origin, Status
 
 UMBRELLAS = frozenset({"microsoft-365-suite", "microsoft-365-admin"})
 SCALE = timedelta(hours=6)  # how fast distance in time costs fit (correlation notes, 4.5)
@@ -140,6 +140,8 @@ def _meets(incident: Incident, disturbance: Disturbance, policy: Policy) -> bool
 def _holds(
     incident: Incident, disturbance: Disturbance, fits: dict[str, float], policy: Policy
 ) -> bool:
+    if incident.split_from is not None or disturbance.part is not None:
+        return False  # a person said what belongs to it
     if not _meets(incident, disturbance, policy):
         return False
     if disturbance.networks:
@@ -158,11 +160,24 @@ def _by_advisory(incident: Incident, fits: dict[str, float], policy: Policy) -> 
     return any(fits.get(a.id, 0.0) >= policy.attach_threshold for a in incident.advisories)
 
 
+def _ruled(
+    disturbance: Disturbance, incidents: Sequence[Incident], rulings: Sequence[Ruling]
+) -> Incident | None:
+    """The incident that a person gave this disturbance to, if it still lives."""
+    wanted = [disturbance.part] if disturbance.part else []
+    wanted += [
+        r.incident for r in reversed(rulings) if r.kind == "domain" and r.item == disturbance.key
+    ]
+    living = {i.id: i for i in incidents if i.status in OPEN_STATUSES}
+    return next((living[IncidentId(w)] for w in wanted if w in living), None)
+
+
 def correlate(
     disturbance: Disturbance,
     incidents: Sequence[Incident],
     *,
     fits: dict[str, float],
+    rulings: Sequence[Ruling] = (),
     policy: Policy,
 ) -> Attach | Open | Ignore:
     """Say which incident a disturbance belongs to; candidates are tried oldest first.
@@ -171,8 +186,12 @@ def correlate(
         disturbance: the fault by our own evidence.
         incidents: every incident that is not closed.
         fits: vendor id → score of the advisory against this disturbance.
+        rulings: what persons said; it goes before everything else.
         policy: thresholds.
     """
+    ruled = _ruled(disturbance, incidents, rulings)
+    if ruled is not None:
+        return Attach(incident=ruled)
     held = [i for i in incidents if _holds(i, disturbance, fits, policy)]
     held.sort(key=lambda i: (i.opened_at, i.id))
     alive = [i for i in held if i.status in OPEN_STATUSES or i.status is Status.RESOLVED]

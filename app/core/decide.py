@@ -22,7 +22,7 @@ from app.core.state import (
     Snapshot,
     minute_of,
 )
-from app.core.survey import Memo, Surveyed, is_of, seal, sealed_target
+from app.core.survey import Memo, Surveyed, seal, sealed_target, still_valid
 from app.core.types import (
     OPEN_STATUSES,
 )
@@ -38,7 +38,7 @@ class Decision:
 
     ``incidents`` are those that changed; ``shown`` those whose evidence is to be laid out;
     ``advisories`` are revisions to store; ``links`` maps vendor id to the incident that holds it,
-    ``held`` incident id to the disturbance that it stands for. ``memo`` goes into the next
+    ``held`` incident id to the disturbances that it stands for. ``memo`` goes into the next
     snapshot.
     """
 
@@ -51,7 +51,7 @@ class Decision:
     surveyed: Surveyed | None = None
     advisories: tuple[KnownAdvisory, ...] = ()
     links: dict[str, str] = field(default_factory=dict)
-    held: dict[str, Disturbance] = field(default_factory=dict)
+    held: dict[str, list[Disturbance]] = field(default_factory=dict)
     memo: object = None
 
     def documents(self) -> dict[str, dict[str, Any]]:
@@ -87,8 +87,12 @@ def _forget(desk: Desk) -> None:
         recent = minute - desk.policy.lateness_minutes - RETAIN
         if ended is None or minute_of(ended) >= recent:  # late signals still add to its figures
             oldest = min(oldest, max(begun - RETAIN, horizon))
+    if desk.state.rulings:
+        kept = tuple(r for r in desk.state.rulings if r.incident in desk.incidents)
+        if kept != desk.state.rulings:
+            desk.state = replace(desk.state, rulings=kept)
     memo = desk.memo
-    excluded = memo.local.excluded if isinstance(memo, Memo) else {}
+    excluded = memo.local.excluded if memo is not None else {}
     desk.state = seal(
         desk.state,
         profile=desk.snapshot.profile,
@@ -105,7 +109,7 @@ def _forget(desk: Desk) -> None:
 def _keep_memo(desk: Desk, minute: int) -> None:
     """What was worked out stays valid: the minutes that were sealed did not change by that."""
     memo, before = desk.memo, desk.snapshot.state.rates
-    if not isinstance(memo, Memo):
+    if memo is None:
         return
     fresh = desk.state.rates.keys() - before.keys()
     if any(hour * 60 <= minute for hour in fresh):
@@ -141,7 +145,7 @@ def _decision(desk: Desk) -> Decision:
         number=desk.number,
         shown=_shown(desk),
         surveyed=desk.surveyed,
-        held=dict(desk.by_incident),
+        held=dict(desk.held),
         memo=desk.memo,
         advisories=tuple(desk.revised[key] for key in sorted(desk.revised)),
         links={
@@ -168,7 +172,7 @@ def decide(
         IllegalTransition: a command may not follow the present status.
     """
     desk = lay_out(snapshot, now=now, policy=policy)
-    desk.memo = snapshot.memo if is_of(snapshot.memo, snapshot.state) else None
+    desk.memo = still_valid(snapshot.memo, snapshot.state)
     if desk.state.sealed_to == 0:  # the first step of a tenant: nothing older counts
         desk.state = replace(desk.state, sealed_to=sealed_target(desk.minute, policy))
     take_in(desk, signals)

@@ -9,16 +9,17 @@ from app.core.disturbance import Disturbance
 from app.core.incident import Incident
 from app.core.policy import Policy
 from app.core.state import EngineState, KnownAdvisory, Snapshot, minute_of
-from app.core.survey import Surveyed
+from app.core.survey import Memo, Surveyed
 
 
 @dataclass(slots=True)
 class Desk:
     """What one step works on; lives for one call of ``decide``.
 
-    ``revised``: advisories of this step, with posts. ``by_incident``: the disturbance that an
-    incident holds. ``linked``: vendor ids that joined an incident in this step. ``opened``: ids of
-    incidents that are new. ``touched``: the minutes that this step's signals changed.
+    ``revised``: advisories of this step, with posts. ``by_incident``: the newest disturbance that
+    an incident holds; ``held``: all of them. ``linked``: vendor ids that joined an incident in this
+    step. ``opened``: ids of incidents that are new. ``touched``: the minutes that this step's
+    signals changed.
     """
 
     snapshot: Snapshot
@@ -31,11 +32,12 @@ class Desk:
     before: dict[str, Incident]
     revised: dict[str, KnownAdvisory] = field(default_factory=dict)
     by_incident: dict[str, Disturbance] = field(default_factory=dict)
+    held: dict[str, list[Disturbance]] = field(default_factory=dict)
     linked: dict[str, list[str]] = field(default_factory=dict)
     opened: set[str] = field(default_factory=set)
     touched: Touched = field(default_factory=Touched)
     surveyed: Surveyed | None = None
-    memo: object = None
+    memo: Memo | None = None
 
     @property
     def minute(self) -> int:

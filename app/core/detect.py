@@ -49,6 +49,7 @@ class Finding:
     services: tuple[str, ...]
     network: str | None
     wide: bool
+    part: str | None
     onset: int
     suspected: int
     confirmed: int | None
@@ -314,6 +315,7 @@ def _finding(
         services=domain.services,
         network=domain.network,
         wide=domain.wide,
+        part=domain.part,
         onset=episode.onset,
         suspected=episode.suspected,
         confirmed=episode.confirmed,

@@ -4,15 +4,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from app.core.aggregate import SIGN_IN
 from app.core.detect import Finding
 from app.core.episode import REPORTERS_CAP
 from app.core.lines import Lines, distinct
+from app.core.local import is_own, judged
 from app.core.policy import Policy
-from app.core.state import Cell, TenantProfile, Track
+from app.core.state import SIGN_IN_SERVICE, Cell, Track
 from app.core.survey import Surveyed
 from app.core.types import Client, Origin, Symptom
 
-SIGN_IN = frozenset({Symptom.AUTH_LOOP, Symptom.AUTH_REJECTED})
+SIGN_IN_OWNER = "entra-id"  # the service that refused sign-ins are told of
+SHARED = 0.3  # share of users with refused sign-ins who also met the outage: then it is the outage
 NOTABLE = 0.02  # share of reports from which a client, symptom or region is named
 
 
@@ -33,12 +36,13 @@ class Size:
 class Disturbance:
     """One fault by our own evidence: findings with one cause.
 
-    ``key`` names the domain that it began in. ``last_bad`` is the newest bad minute of all its
-    findings; ``networks`` are those whose own fault it is, none for one of a service; ``cells``
-    and ``tracks`` are what supports it.
+    ``key`` names the domain that it began in; ``part`` is the incident that a person split off for
+    it. ``last_bad`` is the newest bad minute of all its findings; ``networks`` are those whose own
+    fault it is, none for one of a service; ``cells`` and ``tracks`` are what supports it.
     """
 
     key: str
+    part: str | None
     findings: tuple[Finding, ...]
     services: tuple[str, ...]
     networks: tuple[str, ...]
@@ -82,6 +86,11 @@ def _cells_of(lines: Lines, findings: Sequence[Finding], *, wide: bool) -> list[
     if wide:
         networks = {f.network for f in findings}
         return [cells[key] for key in sorted(cells) if cells[key].location in networks]
+    if lines.parts:
+        part = findings[0].part
+        cells = {key: cell for key, cell in cells.items() if lines.parts.get(key) == part}
+    if all(f.services == (SIGN_IN_SERVICE,) for f in findings):
+        return [cells[key] for key in sorted(cells) if cells[key].symptom in SIGN_IN]
     whole = {s for f in findings if f.network is None for s in f.services}
     parts = {(s, f.network) for f in findings if f.network is not None for s in f.services}
     return [
@@ -96,7 +105,13 @@ def _tracks_of(lines: Lines, findings: Sequence[Finding], *, wide: bool) -> list
         places = sorted({f.network or "" for f in findings})
         return [track for place in places for _, track in lines.places.get(place, ())]
     services = sorted({s for f in findings for s in f.services})
-    return [track for service in services for _, track in lines.tracks.get(service, ())]
+    part = findings[0].part
+    return [
+        track
+        for service in services
+        for key, track in lines.tracks.get(service, ())
+        if lines.parts.get(key) == part
+    ]
 
 
 def _size(
@@ -152,10 +167,34 @@ def _notable(counts: Counter[str]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(kept, key=lambda pair: (-pair[1], pair[0])))
 
 
-def _origin(
-    findings: Sequence[Finding], size: Size, profile: TenantProfile, policy: Policy
-) -> tuple[Origin, str]:
+def _own_network(lines: Lines, findings: Sequence[Finding]) -> str | None:
+    """The one network from which several services fail, while the others see them well."""
+    services = {s for f in findings for s in f.services}
+    minutes = judged(findings)
+    heard: Counter[str] = Counter()
+    for service in services:
+        for cell in lines.cells.get(service, ()):
+            heard[cell.location or ""] += sum(n for m, n in cell.firsts.items() if m in minutes)
+    heard.update({lines.profile.network_of(n): 1 for f in findings for n in f.failed_ever})
+    for network, _ in heard.most_common(1):
+        if network and is_own(lines, services, {network}, minutes):
+            return network
+    return None
+
+
+def _origin(lines: Lines, findings: Sequence[Finding], size: Size) -> tuple[Origin, str]:
     """Say whose fault a service's trouble is, and why."""
+    if all(f.services == (SIGN_IN_SERVICE,) for f in findings):
+        return Origin.IDENTITY, "sign-ins are refused and nothing else fails for these users"
+    network = _own_network(lines, findings)
+    if network is not None:
+        return _own((network,))
+    return _by_places(lines, findings, size)
+
+
+def _by_places(lines: Lines, findings: Sequence[Finding], size: Size) -> tuple[Origin, str]:
+    """Say whose fault it is by where it fails and where it does not."""
+    profile, policy = lines.profile, lines.policy
     failed = {name for f in findings for name in f.failed_ever}
     watching = {name for f in findings for name in f.locations}
     outside = sorted(failed & profile.external)
@@ -195,10 +234,13 @@ def _make(
     tracks = _tracks_of(lines, findings, wide=wide)
     size = _size(lines, cells, tracks, findings, wide=wide)
     confirmed = [f.confirmed for f in findings if f.confirmed is not None]
-    whose, why = origin or _origin(findings, size, lines.profile, lines.policy)
+    whose, why = origin or _origin(lines, findings, size)
     services = {service for f in findings for service in f.services}
+    if SIGN_IN_SERVICE in services:
+        services = services - {SIGN_IN_SERVICE} or {SIGN_IN_OWNER}
     return Disturbance(
-        key=first.domain if networks else f"service:{first.services[0]}",
+        key=first.domain if networks or first.part else f"service:{first.services[0]}",
+        part=first.part,
         findings=tuple(sorted(findings, key=lambda f: (f.onset, f.domain))),
         services=tuple(sorted(services)),
         networks=networks,
@@ -253,11 +295,12 @@ def _components(lines: Lines, stretches: Sequence[list[Finding]]) -> Iterable[li
     Refused sign-ins alone are not joined with an outage: an attack may run beside it.
     """
     groups: list[tuple[int, bool, set[str], list[Finding]]] = []
-    ordered = sorted(stretches, key=lambda s: (min(f.onset for f in s), s[0].services))
-    for stretch in ordered:
+    outage = [s for s in stretches if s[0].services != (SIGN_IN_SERVICE,)]
+    door = any(f.failed_ever for s in outage for f in s if f.services == (SIGN_IN_OWNER,))
+    for stretch in sorted(outage, key=lambda s: (min(f.onset for f in s), s[0].services)):
         onset = min(f.onset for f in stretch)
         service = stretch[0].services[0]
-        nature = _is_sign_in(lines, stretch)
+        nature = not door and _is_sign_in(lines, stretch)
         for begun, kind, services, group in groups:
             near = onset - begun <= lines.policy.common_cause_minutes
             if near and kind is nature and service not in services:
@@ -266,7 +309,24 @@ def _components(lines: Lines, stretches: Sequence[list[Finding]]) -> Iterable[li
                 break
         else:
             groups.append((onset, nature, {service}, list(stretch)))
-    return [group for *_, group in groups]
+    found = [group for *_, group in groups]
+    refused = [s for s in stretches if s[0].services == (SIGN_IN_SERVICE,)]
+    for stretch in sorted(refused, key=lambda s: min(f.onset for f in s)):
+        joined = next((group for group in found if _is_shared(stretch, group)), None)
+        if joined is not None:
+            joined.extend(stretch)
+        else:
+            found.append(list(stretch))
+    return found
+
+
+def _is_shared(stretch: Sequence[Finding], group: Sequence[Finding]) -> bool:
+    """Whether users whose sign-in is refused also meet the outage: then it is no attack."""
+    marks = {mark for f in stretch for mark in f.marks}
+    others = {mark for f in group for mark in f.marks}
+    start, end = min(f.onset for f in stretch), max(f.last_bad for f in stretch)
+    meets = any(f.onset <= end and start <= f.last_bad for f in group)
+    return meets and len(marks & others) >= SHARED * max(1, len(marks))
 
 
 def _own(networks: Sequence[str]) -> tuple[Origin, str]:
@@ -287,7 +347,10 @@ def disturbances(surveyed: Surveyed) -> list[Disturbance]:
     for group in surveyed.local:
         names = tuple(sorted({f.network or "" for f in group}))
         result.append(_make(lines, group, origin=_own(names), networks=names))
-    stretches = _stretches(surveyed.services, lines.policy)
+    parts = sorted({f.part for f in surveyed.services if f.part is not None})
+    result += [_make(lines, [f for f in surveyed.services if f.part == p]) for p in parts]
+    whole = [f for f in surveyed.services if f.part is None]
+    stretches = _stretches(whole, lines.policy)
     result += [_make(lines, group) for group in _components(lines, stretches)]
     return sorted(result, key=lambda d: (d.onset, d.key))
 

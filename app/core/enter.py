@@ -7,6 +7,7 @@ from app.core.aggregate import add_probe_results, add_reports
 from app.core.commands import obey
 from app.core.desk import Desk
 from app.core.events import Actor, EventType
+from app.core.rulings import RULED, hold_merged, obey_ruling
 from app.core.signal import Advisory, ClientReport, Command, ProbeResult, Signal, SourceFreshness
 from app.core.state import KnownAdvisory, minute_of
 from app.core.types import (
@@ -74,10 +75,16 @@ def obey_all(desk: Desk, commands: Iterable[Command]) -> None:
         if command.name in NEWS:
             _news(desk, command)
             continue
+        if command.name in RULED:
+            obey_ruling(desk, command)
+            continue
         opening = command.name == "open"
         desk.number += int(opening)
         for incident in obey(desk.log, desk.incidents, command, count=desk.number):
             desk.incidents[incident.id] = incident
+        if command.name == "merge":
+            gone = desk.incidents[str(command.incident)]
+            hold_merged(desk, gone, desk.incidents[str(gone.merged_into)])
 
 
 def _news(desk: Desk, command: Command) -> None:

@@ -5,9 +5,8 @@ from typing import Any, TypeAlias
 
 from app.core.disturbance import Disturbance
 from app.core.document import rfc3339
-from app.core.ids import derived
 from app.core.incident import Incident
-from app.core.state import Cell, Exemplar, Track, instant_of
+from app.core.state import Cell, Exemplar, Track, cell_id, instant_of, track_id
 
 LEAD_IN = 30  # minutes shown before the onset, so that the rise can be seen
 RUN_OUT = 15  # minutes shown after the last bad one
@@ -26,17 +25,6 @@ def _exemplars(samples: Sequence[Exemplar]) -> list[dict[str, Any]]:
         }
         for s in samples
     ]
-
-
-def cell_id(cell: Cell) -> str:
-    """The id by which people name a cell of reports."""
-    parts = (cell.service, cell.client, cell.symptom, cell.region or "", cell.location or "")
-    return f"cell_{derived('report', *parts)}"
-
-
-def track_id(track: Track) -> str:
-    """The id by which people name a check at one location."""
-    return f"cell_{derived('probe', track.probe, track.location)}"
 
 
 def _cell(cell: Cell, start: int, end: int, expected: Expected) -> dict[str, Any] | None:

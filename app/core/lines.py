@@ -12,10 +12,23 @@ from typing import Any, NamedTuple
 
 from app.core.policy import Policy
 from app.core.rates import Rate, rate_of
-from app.core.state import ACTOR_CAP, EPOCH, Cell, EngineState, Epoch, Rates, TenantProfile, Track
+from app.core.state import (
+    ACTOR_CAP,
+    EPOCH,
+    SIGN_IN_SERVICE,
+    Cell,
+    EngineState,
+    Epoch,
+    Rates,
+    TenantProfile,
+    Track,
+    cell_id,
+    track_id,
+)
 
 LOOK_BACK = 6  # epochs in which an actor who spoke before is not counted as new
 MARK_SPAN = float(1 << 56)  # marks lie evenly in this span
+MANY_QUORUMS = 5  # so many times the quorum of users whose sign-in is refused are two groups
 SAMPLES = 4  # newest results looked at when a location's verdict is asked
 SAMPLES_BAD = 2  # of them bad: the location fails
 SAMPLE_MINUTES = 20  # older results do not count towards the verdict
@@ -33,6 +46,7 @@ class Said(NamedTuple):
     network: str
     fresh: bool
     scale: float
+    cell: str
 
 
 class Verdict(NamedTuple):
@@ -112,6 +126,7 @@ class Lines:
             place = profile.network_of(track.location)
             self.places.setdefault(place, []).append((key, track))
         self.networks: dict[str, set[str]] = {}  # network -> services
+        self.parts = _parts(state)
         self.cells: dict[str, list[Cell]] = {}
         for cell in state.cells.values():
             self.cells.setdefault(cell.service, []).append(cell)
@@ -141,7 +156,7 @@ class Lines:
         for mark, (ms, key) in own.items():
             cell = cells.get(key)
             network = (cell.location or "") if cell is not None else ""
-            said = Said(mark, network, mark not in before, scale)
+            said = Said(mark, network, mark not in before, scale, key)
             minute = ms // MS
             if minute in spoken:
                 spoken[minute].append(said)
@@ -215,6 +230,7 @@ class Lines:
 class Domain:
     """One fault domain over the lines. ``network`` None: all networks; ``wide``: all services.
 
+    ``part``: the incident that a person split off with its cells, None for all that was not.
     ``known`` keeps what was worked out.
     """
 
@@ -223,6 +239,7 @@ class Domain:
     services: tuple[str, ...]
     network: str | None = None
     wide: bool = False
+    part: str | None = None
     known: _Known = field(default_factory=_Known)
 
     @property
@@ -232,14 +249,22 @@ class Domain:
 
     def spoken(self, minute: int) -> Iterator[Said]:
         """Who spoke in a minute."""
-        lines = self.lines
-        hears_all = self.wide or not lines.excluded
         for service in self.services:
-            for said in lines.spoken(service, minute):
-                if self.network is not None and said.network != self.network:
-                    continue
-                if hears_all or not lines.is_excluded(said.network, minute):
-                    yield said
+            yield from self._heard(service, minute)
+
+    def _heard(self, service: str, minute: int) -> Iterable[Said]:
+        """What of a service's minute belongs to the domain."""
+        lines, network = self.lines, self.network
+        said: Iterable[Said] = lines.spoken(service, minute)
+        if not said:
+            return ()
+        if network is not None:
+            said = [s for s in said if s.network == network]
+        if lines.parts:
+            said = [s for s in said if lines.parts.get(s.cell) == self.part]
+        if lines.excluded and not self.wide:
+            said = [s for s in said if not lines.is_excluded(s.network, minute)]
+        return said
 
     def counts(self, minute: int) -> tuple[int, int]:
         """First-seen actors, and actors new to the epoch, of a minute (estimates when sampled)."""
@@ -260,12 +285,15 @@ class Domain:
         return tuple(sorted({track.location for _, track in self._tracks()}))
 
     def _tracks(self) -> list[tuple[str, Track]]:
+        lines = self.lines
         if self.wide:
-            return self.lines.places.get(self.network or "", [])
-        tracks = [pair for service in self.services for pair in self.lines.tracks.get(service, ())]
+            return lines.places.get(self.network or "", [])
+        tracks = [pair for service in self.services for pair in lines.tracks.get(service, ())]
+        if lines.parts:
+            tracks = [pair for pair in tracks if lines.parts.get(pair[0]) == self.part]
         if self.network is None:
             return tracks
-        network_of = self.lines.profile.network_of
+        network_of = lines.profile.network_of
         return [pair for pair in tracks if network_of(pair[1].location) == self.network]
 
     def verdicts(self, minute: int) -> tuple[Verdict, ...]:
@@ -330,24 +358,31 @@ class Domain:
     def _voiced_groups(self, minute: int) -> int:
         policy = self.lines.policy
         first = minute - policy.active_window_minutes + 1
-        hears_all = self.wide or not self.lines.excluded
         networks: dict[int, str] = {}
         heard = 0
         for service in self.services:
             marks = set()
             for earlier in range(first, minute + 1):
-                for said in self.lines.spoken(service, earlier):
-                    network = said.network
-                    if self.network is not None and network != self.network:
-                        continue
-                    if hears_all or not self.lines.is_excluded(network, earlier):
-                        networks[said.mark] = network
-                        marks.add(said.mark)
+                for said in self._heard(service, earlier):
+                    networks[said.mark] = said.network
+                    marks.add(said.mark)
             heard += int(len(marks) > 1)
         sites = Counter(networks.values())
         found = int(len(networks) >= policy.quorum_actors)
+        crowd = MANY_QUORUMS * policy.quorum_actors
+        found += int(self.services == (SIGN_IN_SERVICE,) and len(networks) >= crowd)
         found += int(sum(1 for n in sites.values() if n > 1) > 1)
         return found + int(self.wide and heard > 1)
+
+
+def _parts(state: EngineState) -> dict[str, str]:
+    """Cells and tracks that a person split off: key → the incident that has them."""
+    ruled = {r.item: r.incident for r in state.rulings if r.kind == "cell" and r.holds}
+    if not ruled:
+        return {}
+    keys = {key: cell_id(cell) for key, cell in state.cells.items()}
+    keys |= {key: track_id(track) for key, track in state.tracks.items()}
+    return {key: ruled[name] for key, name in keys.items() if name in ruled}
 
 
 def domains_of(lines: Lines) -> list[Domain]:
@@ -362,4 +397,12 @@ def domains_of(lines: Lines) -> list[Domain]:
     for network in sorted({*lines.networks, *lines.places}):
         heard = sorted(lines.networks.get(network, ()))
         found.append(Domain(f"network:{network}", lines, tuple(heard), network, wide=True))
+    by_part: dict[str, set[str]] = {}
+    for key, incident in lines.parts.items():
+        state = lines.state
+        owner = state.cells[key].service if key in state.cells else state.tracks[key].service
+        by_part.setdefault(incident, set()).add(owner)
+    for incident in sorted(by_part):
+        named = tuple(sorted(by_part[incident]))
+        found.append(Domain(f"split:{incident}", lines, named, part=incident))
     return found

@@ -63,14 +63,23 @@ def _together(lines: Lines, found: Sequence[Finding]) -> Iterable[Group]:
 
 def _is_own(lines: Lines, group: Group) -> bool:
     """Whether the trouble is these networks' own: several services, and calm everywhere else."""
-    start = min(f.onset for f in group)
-    end = min(max(f.last_bad for f in group), start + JUDGED_MINUTES)
     networks = {f.network or "" for f in group}
     services = {s for f in group for s in f.services}
     services |= {t.service for network in networks for _, t in lines.places.get(network, ())}
+    return is_own(lines, services, networks, judged(group))
+
+
+def judged(group: Sequence[Finding]) -> range:
+    """The minutes by which stretches are judged."""
+    start = min(f.onset for f in group)
+    return range(start, min(max(f.last_bad for f in group), start + JUDGED_MINUTES) + 1)
+
+
+def is_own(lines: Lines, services: Iterable[str], networks: set[str], minutes: range) -> bool:
+    """Whether several services fail from some networks alone, where others would show it too."""
     touched, missed, clear = 0, 0.0, False
     for service in sorted(services):
-        verdict = _judge(lines, service, networks, range(start, end + 1))
+        verdict = _judge(lines, service, networks, minutes)
         if verdict is not None:
             touched += 1
             missed += verdict.missed

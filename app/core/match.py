@@ -22,6 +22,7 @@ from app.core.events import ENGINE
 from app.core.ids import derived_id
 from app.core.incident import Incident
 from app.core.lifecycle import link
+from app.core.rulings import ruled_apart
 from app.core.state import (
     KnownAdvisory,
     instant_of,
@@ -38,6 +39,7 @@ from app.core.types import (
 
 def find(desk: Desk) -> None:
     """Match disturbances with incidents, open what is new, join what is one."""
+    former = desk.memo
     surveyed, desk.memo = survey(
         desk.state,
         profile=desk.snapshot.profile,
@@ -48,14 +50,21 @@ def find(desk: Desk) -> None:
         memo=desk.memo,
     )
     desk.surveyed = surveyed
+    found: Sequence[Disturbance]
+    if former is not None and surveyed.is_like(former.surveyed):
+        found = former.disturbances
+    else:
+        found = disturbances(surveyed)
+    desk.memo.disturbances = found
     fresh = []
-    for disturbance in disturbances(surveyed):
+    for disturbance in found:
         fits = {
             key: fits_disturbance(k.advisory, _start(k), disturbance)
             for key, k in desk.state.advisories.items()
         }
         everything = list(desk.incidents.values())
-        match correlate(disturbance, everything, fits=fits, policy=desk.policy):
+        rulings = desk.state.rulings
+        match correlate(disturbance, everything, fits=fits, rulings=rulings, policy=desk.policy):
             case Attach(incident=incident, absorbed=absorbed):
                 _attach(desk, incident, absorbed, disturbance)
             case Open():
@@ -98,6 +107,7 @@ def _attach(
         for key, holder in list(desk.state.links.items()):
             if holder == gone.id:
                 _link_state(desk, key, incident.id)
+    desk.held.setdefault(incident.id, []).append(disturbance)
     earlier = desk.by_incident.get(incident.id)
     if earlier is None or disturbance.last_bad >= earlier.last_bad:
         desk.by_incident[incident.id] = disturbance
@@ -138,6 +148,7 @@ def _open_own(desk: Desk, disturbance: Disturbance) -> None:
     fresh = replace(fresh, services=disturbance.services, onset_at=instant_of(disturbance.onset))
     desk.incidents[fresh.id] = fresh
     desk.by_incident[fresh.id] = disturbance
+    desk.held[fresh.id] = [disturbance]
     desk.opened.add(fresh.id)
 
 
@@ -168,8 +179,11 @@ def _best(desk: Desk, known: KnownAdvisory) -> tuple[Incident, float] | None:
     if known.advisory.primed and known.advisory.is_resolved:
         return None
     window = timedelta(minutes=desk.policy.reopen_minutes)
+    apart = ruled_apart(desk, known.advisory.vendor_id)
     scored = []
     for incident in desk.incidents.values():
+        if incident.id in apart:
+            continue
         alive = incident.status in OPEN_STATUSES or (
             incident.status is Status.RESOLVED
             and incident.resolved_at is not None

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 from app.core.episode import ScanPoint
+from app.core.ids import derived
 from app.core.incident import Incident
 from app.core.signal import Advisory, SourceFreshness
 from app.core.types import TenantId
@@ -14,6 +15,7 @@ ACTOR_CAP = 512  # smallest actor marks kept of a service and epoch; a bottom-k 
 CELL_CAP = 256  # cells of one service; further ones share a cell that names no client and network
 EXEMPLARS = 5  # sample signals kept of a cell
 MINUTE = 60  # seconds
+SIGN_IN_SERVICE = "~sign-in"  # refused sign-ins of all services that say little one by one
 
 Seen: TypeAlias = tuple[int, str]  # milliseconds since 1970, key of the cell
 Epoch: TypeAlias = dict[int, Seen]  # mark of the actor -> its first report of the epoch
@@ -167,15 +169,14 @@ class KnownAdvisory:
 class Ruling:
     """What a person ruled on what belongs together; it holds until it is taken back.
 
-    ``kind``: ``advisory`` or ``cell``; ``item``: the vendor id or the id of the cell. ``holds``:
-    it belongs to the incident, or it does not. ``since`` is the first minute it speaks of.
+    ``kind``: ``advisory``, ``cell`` or ``domain``; ``item``: the vendor id, the id of the cell, or
+    the key of what an incident stood for. ``holds``: it belongs to the incident, or it does not.
     """
 
     kind: str
     item: str
     incident: str
     holds: bool
-    since: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +240,17 @@ class Snapshot:
     number: int
     waiting_since: datetime | None = None
     memo: object = None
+
+
+def cell_id(cell: Cell) -> str:
+    """The id by which people name a cell of reports."""
+    parts = (cell.service, cell.client, cell.symptom, cell.region or "", cell.location or "")
+    return f"cell_{derived('report', *parts)}"
+
+
+def track_id(track: Track) -> str:
+    """The id by which people name a check at one location."""
+    return f"cell_{derived('probe', track.probe, track.location)}"
 
 
 def with_exemplar(kept: tuple[Exemplar, ...], new: tuple[Exemplar, ...]) -> tuple[Exemplar, ...]:

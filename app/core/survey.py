@@ -4,7 +4,7 @@ What is sealed never changes; what came later is scanned anew at each step, or f
 before stood when no older minute was touched. So the findings are a function of the counts alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from app.core.rates import HOUR, publish, pupil_of
 from app.core.state import EPOCH, EngineState, TenantProfile, without_minutes_before
 
 SEAL_STEP = 10  # minutes that are sealed at once
-SETTLE = 2  # newest minutes that are always scanned anew: reports still come for them
+SETTLE = 1  # newest minutes that are always scanned anew: reports still come for them
 NEAR, MIDDLE, FAR = 2, 8, 32  # minutes between the points kept of late, earlier, long ago
 PUBLISH_AHEAD = 140  # minutes before its hour that a rate is published: sealed by then, never later
 MARKS_KEPT = 60  # minutes of epochs kept before the sealed ones: look-back of onset and freshness
@@ -38,8 +38,10 @@ class Memo:
     points: dict[str, tuple[ScanPoint, ...]]
     findings: dict[str, tuple[Finding, ...]]
     local: Locals
+    wide: tuple[Finding, ...]
     minute: int
     surveyed: "Surveyed"
+    disturbances: Sequence[Any] = ()  # what was made of the findings
 
     def restamped(self, state: EngineState) -> "Memo":
         """The same for a state in which only sealed minutes were put away."""
@@ -54,13 +56,20 @@ class Surveyed:
     local: tuple[Group, ...]
     services: tuple[Finding, ...]
 
+    def is_like(self, other: "Surveyed") -> bool:
+        """Whether just the same findings stand in both."""
+        mine = [*self.services, *(f for group in self.local for f in group)]
+        theirs = [*other.services, *(f for group in other.local for f in group)]
+        same = len(mine) == len(theirs) and all(a is b for a, b in zip(mine, theirs, strict=True))
+        return same and self.lines.excluded == other.lines.excluded
+
 
 def _identity(state: EngineState) -> tuple[Any, ...]:
-    return (state.cells, state.epochs, state.tracks, state.scans, state.rates)
+    return (state.cells, state.epochs, state.tracks, state.scans, state.rates, state.rulings)
 
 
 def _is_same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
-    return all(a is b for a, b in zip(one, other, strict=True))
+    return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))
 
 
 @dataclass(slots=True)
@@ -88,8 +97,11 @@ class Survey:
         domains = domains_of(self.lines)
         places = [domain for domain in domains if domain.wide]
         found = self._scan_all(places, same=True)
-        local = find_locals(self.lines, found, self.minute)
         former = self.former
+        if former is not None and _is_same(tuple(found), former.wide):
+            local = former.local
+        else:
+            local = find_locals(self.lines, found, self.minute)
         same = former is not None and former.local.excluded == local.excluded
         self.lines.excluded = local.excluded
         services = self._scan_all([d for d in domains if not d.wide], same=same)
@@ -100,6 +112,7 @@ class Survey:
             points=self.points,
             findings=self.findings,
             local=local,
+            wide=tuple(found),
             minute=self.minute,
             surveyed=surveyed,
         )
@@ -118,7 +131,13 @@ class Survey:
             else:
                 known = self._valid(domain, former, dirty)
                 last = known[-1] if known else settled_point(self.state, name)
-                if bad or former is None or is_lively(last, self.minute, self.policy):
+                if (
+                    former is not None
+                    and self.minute == former.minute
+                    and is_sure(former.findings.get(name, ()), self.minute, self.policy)
+                ):
+                    self.findings[name] = former.findings[name]
+                elif bad or former is None or is_lively(last, self.minute, self.policy):
                     known = self._scan(domain, known)
                 elif last.episodes:
                     self.findings[name] = findings_of(domain, last, policy=self.policy, now=None)
@@ -175,6 +194,13 @@ class Survey:
         return dirty, bad
 
 
+def is_sure(findings: Sequence[Finding], minute: int, policy: Policy) -> bool:
+    """Whether a confirmed stretch goes on: within a minute nothing about it is urgent."""
+    if not findings or findings[-1].confirmed is None:
+        return False
+    return minute - findings[-1].last_bad <= policy.quiet_minutes
+
+
 def is_lively(point: ScanPoint, minute: int, policy: Policy) -> bool:
     """Whether a stretch goes on, or ended so lately that a relapse would belong to it."""
     return bool(point.episodes) and minute - point.episodes[-1].last_bad <= policy.reopen_minutes
@@ -210,7 +236,7 @@ def survey(
     minute: int,
     exposure: float,
     touched: Touched,
-    memo: object,
+    memo: Memo | None,
 ) -> tuple[Surveyed, Memo]:
     """Find every stretch of trouble.
 
@@ -221,19 +247,17 @@ def survey(
         minute: the present one.
         exposure: how much of the present minute has passed, 0 to 1.
         touched: what the signals of this step changed.
-        memo: of the step before, or None; used only where it is of the state before.
+        memo: of the step before, of the state before; or None.
     """
-    known = memo if isinstance(memo, Memo) else None
-    still = known is not None and touched.earliest is None and known.minute == minute
-    if known is not None and still and _is_same(known.of, _identity(state)):
-        return known.surveyed, known
-    work = Survey(state, profile, policy, minute, max(exposure, 0.05), known, touched)
+    if memo is not None and touched.earliest is None and memo.minute == minute:
+        return memo.surveyed, memo
+    work = Survey(state, profile, policy, minute, max(exposure, 0.05), memo, touched)
     return work.run()
 
 
-def is_of(memo: object, state: EngineState) -> bool:
-    """Whether a memo was worked out of just this state."""
-    return isinstance(memo, Memo) and _is_same(memo.of, _identity(state))
+def still_valid(memo: object, state: EngineState) -> Memo | None:
+    """The memo, if it was worked out of just this state."""
+    return memo if isinstance(memo, Memo) and _is_same(memo.of, _identity(state)) else None
 
 
 def sealed_target(minute: int, policy: Policy) -> int:
@@ -324,7 +348,7 @@ def _worth_keeping(point: ScanPoint, minute: int) -> ScanPoint | None:
 
 def _teach(lines: Lines, domains: list[Domain], pupil: Any, minute: int, busy: Busy) -> None:
     for domain in domains:
-        if domain.wide or domain.network is not None:
+        if domain.wide or domain.network is not None or domain.part is not None:
             continue
         (service,) = domain.services
         calm = not _is_busy(busy, service, minute)

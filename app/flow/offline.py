@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Protocol
 
+from app.core.aggregate import SIGN_IN, WEAK
 from app.core.decide import Decision, decide
 from app.core.disturbance import Disturbance
 from app.core.errors import IllegalTransition, NotFound
@@ -13,7 +14,7 @@ from app.core.events import Event
 from app.core.incident import Incident
 from app.core.policy import Policy
 from app.core.signal import Advisory, ClientReport, Command, ProbeResult, Signal
-from app.core.state import EngineState, Snapshot, TenantProfile, minute_of
+from app.core.state import SIGN_IN_SERVICE, EngineState, Snapshot, TenantProfile, minute_of
 from app.core.types import OPEN_STATUSES, Outcome, SelfCheck, Status, TenantId
 
 TICK = 10  # seconds between looks, as the loops tick
@@ -143,8 +144,9 @@ class Offline:
         self.events += decision.events
         self.sequence, self.number = decision.sequence, decision.number
         self.steps += 1
-        for incident, disturbance in decision.held.items():
-            self._remember(incident, disturbance)
+        for incident, disturbances in decision.held.items():
+            for disturbance in disturbances:
+                self._remember(incident, disturbance)
 
     def _decided(self, snapshot: Snapshot, signals: Sequence[Signal], now: datetime) -> Decision:
         """Decide; a command about an incident that is not there, or not so, is passed over."""
@@ -177,6 +179,8 @@ class Offline:
             case ClientReport():
                 whole = f"service:{signal.service}"
                 domains = (f"network:{signal.network}", f"{whole}@{signal.network}", whole)
+                if signal.weight < WEAK and signal.symptom in SIGN_IN:
+                    domains = (*domains, f"service:{SIGN_IN_SERVICE}")
             case ProbeResult():
                 bad = signal.outcome is Outcome.FAILED and signal.self_check is not SelfCheck.FAILED
                 place = self.profile.network_of(signal.location)

@@ -1,10 +1,10 @@
 """Commands: what a person may do to an incident; each is one event."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 from fastapi import Body
-from pydantic import Field
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from app.api.context import App
@@ -101,11 +101,6 @@ class MergeIn(In):
     into: str = Field(min_length=1, max_length=64)
 
 
-Bodies: TypeAlias = (
-    AcknowledgeIn | AssignIn | NoteIn | SeverityIn | ResolveIn | ReopenIn | DismissIn | MergeIn
-)
-
-
 @router.post(
     "/incidents",
     status_code=201,
@@ -138,7 +133,7 @@ async def acknowledge_incident(
     body: Annotated[AcknowledgeIn | None, Body()] = None,
 ) -> Response:
     """Say that someone took notice; changes no status."""
-    return await _obey("acknowledge", incident_id, body or AcknowledgeIn(), app, caller, if_match)
+    return await obey("acknowledge", incident_id, body or AcknowledgeIn(), app, caller, if_match)
 
 
 @router.post("/incidents/{incident_id}/assign", response_model=None, responses=dict(DONE))
@@ -146,7 +141,7 @@ async def assign_incident(
     incident_id: IncidentId, body: AssignIn, app: Context, caller: Writer, if_match: IfMatch
 ) -> Response:
     """Say who works on it, or with null that nobody does."""
-    return await _obey("assign", incident_id, body, app, caller, if_match)
+    return await obey("assign", incident_id, body, app, caller, if_match)
 
 
 @router.post("/incidents/{incident_id}/notes", response_model=None, responses=dict(DONE))
@@ -154,7 +149,7 @@ async def note_incident(
     incident_id: IncidentId, body: NoteIn, app: Context, caller: Writer, if_match: IfMatch
 ) -> Response:
     """Add a note to the timeline."""
-    return await _obey("notes", incident_id, body, app, caller, if_match)
+    return await obey("notes", incident_id, body, app, caller, if_match)
 
 
 @router.post("/incidents/{incident_id}/severity", response_model=None, responses=dict(DONE))
@@ -165,7 +160,7 @@ async def set_incident_severity(
     if body.severity is not None and body.reason is None:
         detail = "Say why the severity is set by hand."
         raise InvalidInput(detail, errors=[{"pointer": "/reason", "detail": detail}])
-    return await _obey("severity", incident_id, body, app, caller, if_match)
+    return await obey("severity", incident_id, body, app, caller, if_match)
 
 
 @router.post("/incidents/{incident_id}/resolve", response_model=None, responses=dict(DONE))
@@ -173,7 +168,7 @@ async def resolve_incident(
     incident_id: IncidentId, body: ResolveIn, app: Context, caller: Writer, if_match: IfMatch
 ) -> Response:
     """Resolve it by hand, against the evidence if need be."""
-    return await _obey("resolve", incident_id, body, app, caller, if_match)
+    return await obey("resolve", incident_id, body, app, caller, if_match)
 
 
 @router.post("/incidents/{incident_id}/reopen", response_model=None, responses=dict(DONE))
@@ -181,7 +176,7 @@ async def reopen_incident(
     incident_id: IncidentId, body: ReopenIn, app: Context, caller: Writer, if_match: IfMatch
 ) -> Response:
     """Take a resolved incident up again, until it is closed."""
-    return await _obey("reopen", incident_id, body, app, caller, if_match)
+    return await obey("reopen", incident_id, body, app, caller, if_match)
 
 
 @router.post("/incidents/{incident_id}/dismiss", response_model=None, responses=dict(DONE))
@@ -189,7 +184,7 @@ async def dismiss_incident(
     incident_id: IncidentId, body: DismissIn, app: Context, caller: Writer, if_match: IfMatch
 ) -> Response:
     """Say that it was no incident of ours."""
-    return await _obey("dismiss", incident_id, body, app, caller, if_match)
+    return await obey("dismiss", incident_id, body, app, caller, if_match)
 
 
 @router.post("/incidents/{incident_id}/merge", response_model=None, responses=dict(DONE))
@@ -197,13 +192,20 @@ async def merge_incident(
     incident_id: IncidentId, body: MergeIn, app: Context, caller: Writer, if_match: IfMatch
 ) -> Response:
     """Merge it into another, which goes on; this one ends as merged and points there."""
-    return await _obey("merge", incident_id, body, app, caller, if_match)
+    return await obey("merge", incident_id, body, app, caller, if_match)
 
 
-async def _obey(  # noqa: PLR0917 - the parts of one request, passed on as they came
-    name: str, incident_id: str, body: Bodies, app: App, caller: Principal, if_match: str | None
+async def obey(  # noqa: PLR0917 - the parts of one request, passed on as they came
+    name: str,
+    incident_id: str,
+    body: BaseModel | dict[str, Any],
+    app: App,
+    caller: Principal,
+    if_match: str | None,
 ) -> Response:
-    command = _command(name, caller, app, body.model_dump(mode="json"), incident=incident_id)
+    """Have one command carried out; answers with the incident after it."""
+    facts = body.model_dump(mode="json") if isinstance(body, BaseModel) else body
+    command = _command(name, caller, app, facts, incident=incident_id)
     incident: Incident = await app.fold.command(
         caller.tenant, command, expected_revision=expected_revision(if_match)
     )
