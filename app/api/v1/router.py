@@ -6,7 +6,6 @@ from app.api.v1 import (
     advisories,
     client_reports,
     commands,
-    rulings,
     deliveries,
     events,
     incidents,

@@ -6,10 +6,11 @@ from fastapi import Path
 from pydantic import Field
 from starlette.responses import Response
 
-from app.api.deps import Context, IfMatch, Writer, problems, required_revision, resource
+from app.api.deps import Context, IfMatch, Writer, problems, resource
 from app.api.v1.commands import DONE, Reason, obey
 from app.api.v1.incidents import IncidentId
 from app.api.v1.schemas import In
+from app.core.errors import PreconditionRequired
 
 router = resource("incidents")
 
@@ -56,6 +57,8 @@ async def pin_advisory(  # noqa: PLR0917 - the parts of one request
     if_match: IfMatch,
 ) -> Response:
     """Say that an advisory belongs to an incident, or that it does not; the engine obeys."""
+    if if_match is None:
+        raise PreconditionRequired
     facts = {"item": advisory_id, **body.model_dump(mode="json")}
     return await obey("pin", incident_id, facts, app, caller, if_match)
 
@@ -73,4 +76,6 @@ async def unpin_advisory(
     if_match: IfMatch,
 ) -> Response:
     """Take a pin back: the engine decides again what the advisory belongs to."""
+    if if_match is None:
+        raise PreconditionRequired
     return await obey("unpin", incident_id, {"item": advisory_id}, app, caller, if_match)
