@@ -160,6 +160,15 @@ def _by_advisory(incident: Incident, fits: dict[str, float], policy: Policy) -> 
     return any(fits.get(a.id, 0.0) >= policy.attach_threshold for a in incident.advisories)
 
 
+def _apart(one: Incident, other: Incident, rulings: Sequence[Ruling]) -> bool:
+    """Whether a person ruled that an advisory of one does not belong to the other."""
+    held = {one.id: {a.id for a in other.advisories}, other.id: {a.id for a in one.advisories}}
+    return any(
+        r.kind == "advisory" and not r.holds and r.item in held.get(IncidentId(r.incident), ())
+        for r in rulings
+    )
+
+
 def _ruled(
     disturbance: Disturbance, incidents: Sequence[Incident], rulings: Sequence[Ruling]
 ) -> Incident | None:
@@ -198,7 +207,12 @@ def correlate(
     if alive:
         first, *rest = sorted(alive, key=lambda i: (i.status is Status.RESOLVED, i.opened_at, i.id))
         absorbed = [
-            i for i in rest if i.status in OPEN_STATUSES and not i.by_person and not first.by_person
+            i
+            for i in rest
+            if i.status in OPEN_STATUSES
+            and not i.by_person
+            and not first.by_person
+            and not _apart(first, i, rulings)
         ]
         return Attach(incident=first, absorbed=tuple(absorbed))
     dismissed = [i for i in held if i.status is Status.DISMISSED and i.held]
