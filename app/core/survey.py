@@ -10,8 +10,9 @@ from typing import Any
 
 from app.core.aggregate import Touched
 from app.core.detect import IDLE_MINUTES, STILL, Finding, Scan, findings_of, seal_marks
+from app.core.domains import domains_of
 from app.core.episode import ScanPoint
-from app.core.lines import Domain, Lines, Spans, domains_of
+from app.core.lines import Domain, Lines, Spans
 from app.core.local import Group, Locals, find_locals
 from app.core.policy import Policy
 from app.core.rates import HOUR, publish, pupil_of
