@@ -253,9 +253,30 @@ def score(story: Story, truth: Truth, lines: list[RecordedLine]) -> RunScore:
             1 for claim in shown_too if claim.claimed_at is None and held.main(claim) is None
         ),
         stray={v: "wrong" if holders.get(v) in home else "right" for v in sorted(strays)},
-        partition=asdict(agreement(truth.labels, story.holders)),
+        partition=asdict(agreement(*_groups(story, truth, lines))),
         calibration=_calibration(shown_too, true, None),
     )
+
+
+def _groups(
+    story: Story, truth: Truth, lines: Sequence[RecordedLine]
+) -> tuple[dict[str, str | None], dict[str, str | None]]:
+    """The two partitions of the signals, as far as they are to agree.
+
+    What is only suspected holds nothing yet. An advisory of no fault that stays alone, or opens an
+    incident by the vendor's word, is where it belongs; on an incident of ours it is one too many.
+    """
+    firm_ones = {claim.id for claim in story.claims if claim.claimed_at is not None}
+    suspected = {claim.id for claim in story.claims if claim.shown_at is not None} - firm_ones
+    true: dict[str, str | None] = {}
+    told: dict[str, str | None] = {}
+    for line in lines:
+        label, holder = truth.labels.get(line.ref), story.holders.get(line.ref)
+        if isinstance(line.signal, Advisory) and label is None and holder not in firm_ones:
+            continue
+        true[line.ref] = label
+        told[line.ref] = None if holder in suspected else holder
+    return true, told
 
 
 def _claim_score(

@@ -144,6 +144,23 @@ def test_a_decoy_on_a_fault_is_wrong() -> None:
     assert found.stray == {"EX9": "wrong"}
 
 
+def test_what_is_only_suspected_holds_nothing_and_a_decoy_alone_costs_nothing() -> None:
+    shown = {"noise": [*some(1, "06:00", "06:10"),
+                       advisory(1, "06:43", "investigating", vendor_id="EX9"),
+                       advisory(2, "06:53", "investigating", vendor_id="EX9")]}  # fmt: skip
+    lines, labels = lines_of(**shown)
+    suspected = a_claim("c", "06:02", "06:20")
+    suspected.claimed_at = None
+    alone = a_claim("v", "06:43", None, by_vendor=True)
+    holders = {x.ref: "v" if x.signal.id.startswith("EX") else "c" for x in lines}
+    truth = Truth(faults=(), labels=labels)
+    found = score(Story(claims=(suspected, alone), holders=holders), truth, lines)
+    assert found.partition["bcubed_f1"] is None
+    suspected.claimed_at = suspected.shown_at
+    firm = score(Story(claims=(suspected, alone), holders=holders), truth, lines)
+    assert firm.partition["pair_f1"] == 0
+
+
 def test_an_incident_of_a_broken_probe_host_is_allowed_where_the_truth_says_so() -> None:
     lines, labels = lines_of(noise=some(1, "06:00", "06:30"))
     claim = a_claim("c", "06:05", "06:40", origin="local")
