@@ -181,7 +181,7 @@ class Lines:
             if known is None or known.of is not rates:
                 known = rate_of(
                     rates,
-                    domain.services,
+                    None if domain.wide else domain.services,
                     domain.network if domain.network is not None else None,
                     hour=key[1],
                     profile=self.profile,

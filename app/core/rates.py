@@ -91,7 +91,7 @@ class Rate:
 
 def rate_of(
     rates: Rates | None,
-    services: Iterable[str],
+    services: Iterable[str] | None,
     network: str | None,
     *,
     hour: int,
@@ -102,7 +102,7 @@ def rate_of(
 
     Args:
         rates: as published for the hour, or None where the tenant was not known yet.
-        services: slugs.
+        services: slugs; None for all that are known, which does not depend on who spoke since.
         network: its share alone, or None for all.
         hour: since 1970.
         profile: the tenant.
@@ -113,6 +113,8 @@ def rate_of(
     )
     known = rates if rates is not None else Rates()
     mean, size, temper = 0.0, SIZE_LIMITS[1], 1.0
+    if services is None:
+        services = known.expected or [f"any-{n}" for n in range(SERVICES_SHARING_PRIOR)]
     for service in services:
         part = known.expected.get(service, usual)
         if network is not None:

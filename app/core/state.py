@@ -229,8 +229,8 @@ class Snapshot:
     """What the store hands to the core for one decision; ``incidents`` are all not yet closed.
 
     ``waiting_since`` is when the oldest record came that this step does not fold yet, or None.
-    ``memo`` is what the step before worked out of this very state, or None; it has no say in what
-    is decided and is used up by the step.
+    ``memo`` is what the step before worked out of this very state, or None; it is used up by the
+    step. It has no say in what is decided; the figures of a sure stretch may wait for the minute.
     """
 
     profile: TenantProfile
