@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from app.api.app import create_api
-from app.api.rates import MOST_BUCKETS, Buckets
 from app.core.errors import RateLimited
+from app.flow.rates import MOST_BUCKETS, Buckets
 from tests.api.conftest import URL, Context, make_key
 
 
