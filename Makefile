@@ -2,6 +2,7 @@ PY := .venv/bin/python
 BIN := .venv/bin
 SPEED ?= 60
 STORY_SPEED ?= 120
+TEST_JOBS ?= 3
 CHAOS_KILLS ?= 1000
 CHAOS_FAULTS ?= 400
 CHAOS_DELIVERIES ?= 1000000
@@ -37,7 +38,7 @@ run: setup
 
 .PHONY: test check style story kills chaos bench evaluation openapi
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(TEST_JOBS) --dist loadfile
 
 # The tests come last, so that their closing line ends the output.
 check: setup style story kills test
