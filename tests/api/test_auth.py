@@ -42,8 +42,8 @@ def test_a_key_can_be_told_from_a_typing_error() -> None:
         "Bearer ",
         "Bearer nonsense",
         "Basic YTpi",
-        f"Bearer {make_key('key')}",
-        f"Bearer {make_key('public')}",
+        pytest.param(f"Bearer {make_key('key')}", id="a key of nobody"),
+        pytest.param(f"Bearer {make_key('public')}", id="a public key of nobody"),
         "Bearer sxt_key_000000000000000000000000000000_000000",
     ],
 )
