@@ -234,6 +234,7 @@ def _make(
     tracks = _tracks_of(lines, findings, wide=wide)
     size = _size(lines, cells, tracks, findings, wide=wide)
     confirmed = [f.confirmed for f in findings if f.confirmed is not None]
+    newest = list({f.domain: f for f in sorted(findings, key=lambda f: f.onset)}.values())
     whose, why = origin or _origin(lines, findings, size)
     services = {service for f in findings for service in f.services}
     if SIGN_IN_SERVICE in services:
@@ -248,9 +249,9 @@ def _make(
         suspected=min(f.suspected for f in findings),
         confirmed=min(confirmed) if confirmed else None,
         last_bad=max(f.last_bad for f in findings),
-        silence=min(f.silence for f in findings),
-        turned=min(f.turned for f in findings),
-        waiting=tuple(sorted({name for f in findings for name in f.waiting})),
+        silence=min(f.silence for f in newest),
+        turned=min(f.turned for f in newest),
+        waiting=tuple(sorted({name for f in newest for name in f.waiting})),
         size=size,
         origin=whose,
         origin_text=why,

@@ -353,7 +353,19 @@ class Domain:
         known = self.known.groups.get(minute)
         if known is None:
             known = self.known.groups[minute] = self._voiced_groups(minute)
-        return known + len(failing)
+        return known + max(len(failing), self._failing_at_once(minute))
+
+    def _failing_at_once(self, minute: int) -> int:
+        """Locations of which the newest result is bad, when they are several: none waits for more.
+
+        What one location alone says must be repeated to count.
+        """
+        newest: dict[str, bool] = {}
+        for earlier in range(minute, minute - SAMPLES, -1):
+            for verdict in self.verdicts(earlier):
+                newest.setdefault(verdict.location, verdict.bad)
+        bad = sum(newest.values())
+        return bad if bad >= SAMPLES_BAD else 0
 
     def _voiced_groups(self, minute: int) -> int:
         policy = self.lines.policy
