@@ -87,8 +87,11 @@ class Database:
         Raises:
             StorageUnavailable: the database cannot be reached.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self.read_now, work)
+        try:
+            reading = self._readers.submit(self.read_now, work)
+        except RuntimeError as error:  # closed: the process is on its way out
+            raise StorageUnavailable from error
+        return await asyncio.wrap_future(reading)
 
     def read_now(self, work: Work[T]) -> T:
         """Run a reading unit on this thread."""
@@ -114,7 +117,10 @@ class Database:
 
     def _submit(self, work: Work[T]) -> Future[T]:
         if self._writers is not None:
-            return self._writers.submit(self._transact, work)
+            try:
+                return self._writers.submit(self._transact, work)
+            except RuntimeError as error:  # closed, as above
+                raise StorageUnavailable from error
         if self._thread is None:
             self._start()
         unit = _Unit(work, Future())

@@ -86,3 +86,9 @@ async def test_a_writer_whose_caller_has_gone_goes_on(sqlite_database: Database)
     assert await first
     async with asyncio.timeout(5):
         assert await sqlite_database.write(lambda _: 2) == 2
+
+
+async def test_a_closed_database_is_unavailable(database: Database) -> None:
+    database.close()
+    with pytest.raises(StorageUnavailable):
+        await database.read(total)
