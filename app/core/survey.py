@@ -132,13 +132,7 @@ class Survey:
             else:
                 known = self._valid(domain, former, dirty)
                 last = known[-1] if known else settled_point(self.state, name)
-                if (
-                    former is not None
-                    and self.minute == former.minute
-                    and is_sure(former.findings.get(name, ()), self.minute, self.policy)
-                ):
-                    self.findings[name] = former.findings[name]
-                elif bad or former is None or is_lively(last, self.minute, self.policy):
+                if bad or former is None or is_lively(last, self.minute, self.policy):
                     known = self._scan(domain, known)
                 elif last.episodes:
                     self.findings[name] = findings_of(domain, last, policy=self.policy, now=None)
@@ -193,13 +187,6 @@ class Survey:
                 dirty = min(dirty, minute)
                 bad = bad or scope in self.touched.failures
         return dirty, bad
-
-
-def is_sure(findings: Sequence[Finding], minute: int, policy: Policy) -> bool:
-    """Whether a confirmed stretch goes on: within a minute nothing about it is urgent."""
-    if not findings or findings[-1].confirmed is None:
-        return False
-    return minute - findings[-1].last_bad <= policy.quiet_minutes
 
 
 def is_lively(point: ScanPoint, minute: int, policy: Policy) -> bool:
