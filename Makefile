@@ -59,10 +59,11 @@ kills: setup
 	$(PY) -m tests.chaos.kill --kills 25
 
 chaos: setup
-	$(PY) -m tests.chaos.kill --database sqlite --kills $(CHAOS_KILLS)
-	$(PY) -m tests.chaos.kill --database postgresql --kills 200
-	$(PY) -m tests.chaos.faults --faults $(CHAOS_FAULTS)
-	$(PY) -m bench.disorder $(CHAOS_DELIVERIES)
+	$(PY) -m tests.chaos.campaign sqlite --target $(CHAOS_KILLS)
+	$(PY) -m tests.chaos.campaign postgresql
+	$(PY) -m tests.chaos.campaign faults --target $(CHAOS_FAULTS)
+	$(PY) -m tests.chaos.campaign disorder --piece 50000 --target $(CHAOS_DELIVERIES)
+	$(PY) -m tests.chaos.campaign table
 	CHAOS_KILLS=25 CHAOS_POLLS=10000 $(BIN)/pytest tests/chaos -s
 	FUZZ_PAGES=10000 $(BIN)/pytest tests/sources/test_graph_fuzz.py
 

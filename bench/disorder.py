@@ -4,7 +4,7 @@ Method. Two delivery loops share one file database and one clock that runs fast.
 incidents are planned for several subscriptions while the loops deliver; the sender answers 503, or
 times out after the receiver took it, at random. Each loop is now and then abandoned in the middle,
 so that its leases lapse, and another takes its place. Afterwards the checker of the chaos tests
-looks for inversions, and the database for what is neither delivered nor pending nor parked.
+compares what the receiver took with what the database says.
 ``python -m bench.disorder 20000`` prints the figures.
 """
 
@@ -15,12 +15,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import uvloop
-from sqlalchemy import func, select
+from sqlalchemy import select
 
+from app.core.events import EventType
 from app.core.ports import AttemptOutcome, Body
 from app.flow.deliver import Deliver, Pace
 from app.formats.native import NativeV1
@@ -29,8 +31,9 @@ from app.kit.vault import Vault
 from app.kit.wake import Bell
 from app.store import deliveries
 from app.store.engine import Database
-from bench.deliver import emit, prepare
-from tests.chaos.checker import inversions
+from bench.deliver import EVENTS, TENANT, emit, prepare
+from tests.chaos.checker import check
+from tests.chaos.facts import Event, Facts, digest_of, planned
 from tests.chaos.history import Heard
 
 RECEIVERS = 10
@@ -38,29 +41,31 @@ LANES = 400  # incidents that are told of at once
 STEP = 50  # events of one transaction
 SPEED = 600.0  # a retry of 30 s comes after 50 ms
 REFUSED, TAKEN_UNHEARD = 0.12, 0.08  # shares of all attempts that fail
+SHOWN = 5  # sentences kept of what was found
 ABANDONED_SECONDS = 3.0  # how long a loop lives at most
 
 
 class Receiver:
     """Takes what it is sent, in the order in which it took it; a fifth goes wrong."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int) -> None:
         self.heard: list[Heard] = []
-        self.chance = random.Random(7)
-        self.failed = 0
+        self.chance = random.Random(seed)
+        self.failed = self.unheard = 0
 
-    async def send(self, url: str, _: Body, *, webhook_id: str, **__: Any) -> AttemptOutcome:
+    async def send(self, url: str, body: Body, *, webhook_id: str, **__: Any) -> AttemptOutcome:
         """Make one attempt."""
         await asyncio.sleep(self.chance.uniform(0, 0.004))
         drawn = self.chance.random()
         refused, unheard = drawn < REFUSED, drawn < REFUSED + TAKEN_UNHEARD
         self.failed += unheard
+        self.unheard += unheard and not refused
         number = int(webhook_id.removeprefix("evt_"))
         self.heard.append(
             Heard(
-                subscription=url, webhook_id=webhook_id, type="incident.noted", tenant="bench",
-                sequence=number, incident=f"inc_{number % LANES}", revision=None, digest="",
-                status=503 if refused else 204,
+                subscription=url, webhook_id=webhook_id, type=EventType.NOTED.value, tenant=TENANT,
+                sequence=number, incident=f"inc_{number % LANES}", revision=None,
+                digest=digest_of(body.content), status=503 if refused else 204,
             )
         )  # fmt: skip
         if refused:
@@ -69,16 +74,16 @@ class Receiver:
                               status=None if unheard else 204)  # fmt: skip
 
 
-async def _measure(count: int) -> dict[str, Any]:
-    receiver = Receiver()
+async def _measure(count: int, seed: int) -> dict[str, Any]:
+    receiver = Receiver(seed)
     bell = Bell()
     clock = ScaledClock(start=datetime.now(UTC), speed=SPEED, mark=None)
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         database = Database(f"sqlite:///{folder}/bench.db")
-        prepare(
-            database, [f"https://receiver-{n}.example/" for n in range(RECEIVERS)], Vault("bench")
-        )
+        urls = [f"https://receiver-{n}.example/" for n in range(RECEIVERS)]
+        names = {url: f"sub_{number:04d}" for number, url in enumerate(urls)}
+        prepare(database, urls, Vault("bench"))
         done = asyncio.Event()
         loops = [
             asyncio.create_task(_lives(database, clock, receiver, bell=bell, done=done))
@@ -90,24 +95,36 @@ async def _measure(count: int) -> dict[str, Any]:
         while await database.read(_left):  # noqa: ASYNC110 - what is awaited is a row
             await asyncio.sleep(0.2)
         done.set()
-        await asyncio.gather(*loops)
-        states = await database.read(_states)
+        cut = sum(await asyncio.gather(*loops))
+        facts = await database.read(_facts)
         database.close()
-    turned = list(inversions(receiver.heard))
-    taken = Counter((h.subscription, h.webhook_id) for h in receiver.heard if h.accepted)
-    planned = sum(states.values())
+    heard = [replace(one, subscription=names[one.subscription]) for one in receiver.heard]
+    verdict = check((), heard, facts)
     return {
-        "deliveries": planned, "attempts": len(receiver.heard), "failed": receiver.failed,
-        "states": states,
-        "lost": states.get("delivered", 0) - len(taken), "inversions": len(turned),
-        "twice": sum(taken.values()) - len(taken), "seconds": time.perf_counter() - begun,
+        "holds": verdict.holds, **verdict.counts(), "deliveries": len(facts.deliveries),
+        "attempts": len(heard), "failed": receiver.failed, "in_flight": receiver.unheard + cut,
+        "states": dict(Counter(one.state for one in facts.deliveries)),
+        "found": [*verdict.lost, *verdict.phantom, *verdict.inverted, *verdict.drifted][:SHOWN],
+        "seconds": round(time.perf_counter() - begun, 1),
     }  # fmt: skip
+
+
+def _facts(c: Any) -> Facts:
+    rows = c.execute(select(EVENTS.c.sequence, EVENTS.c.id, EVENTS.c.incident, EVENTS.c.body))
+    told = tuple(
+        Event(tenant=TENANT, sequence=row.sequence, id=row.id, type=EventType.NOTED.value,
+              incident=row.incident, revision=None, digest=digest_of(row.body))
+        for row in rows
+    )  # fmt: skip
+    subscribed = {f"sub_{number:04d}": (str(TENANT), "native") for number in range(RECEIVERS)}
+    return Facts(events=told, deliveries=tuple(planned(c)), subscriptions=subscribed)
 
 
 async def _lives(
     database: Database, clock: Clock, receiver: Receiver, *, bell: Bell, done: asyncio.Event,
-) -> None:  # fmt: skip
-    """Deliver with one loop after the other, each abandoned with what it has in flight."""
+) -> int:  # fmt: skip
+    """Deliver with one loop after the other, each abandoned with what it has in flight: so many."""
+    cut = 0
     while not done.is_set():
         deliver = Deliver(
             database, clock, sender=receiver, formats={"native": NativeV1()},
@@ -121,24 +138,19 @@ async def _lives(
         except TimeoutError:
             task.cancel()
             for one in set(deliver._tasks):  # noqa: SLF001 - a crash asks nobody
-                one.cancel()
+                cut += one.cancel()
         bell.ring()
         await asyncio.gather(task, return_exceptions=True)
+    return cut
 
 
 def _left(c: Any) -> bool:
     return bool(deliveries.page(c, None, state="pending", limit=1))
 
 
-def _states(c: Any) -> dict[str, int]:
-    table = deliveries.T
-    query = select(table.c.state, func.count().label("number")).group_by(table.c.state)
-    return {row.state: row.number for row in c.execute(query)}
-
-
-def measure(count: int) -> dict[str, Any]:
+def measure(count: int, *, seed: int = 7) -> dict[str, Any]:
     """Deliver so many, and judge."""
-    return uvloop.run(_measure(count))
+    return uvloop.run(_measure(count, seed))
 
 
 if __name__ == "__main__":

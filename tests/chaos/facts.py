@@ -171,7 +171,7 @@ def gather(c: Connection) -> Facts:
         checkpoints=checkpoints,
         heads=_heads(c),
         events=tuple(_events(c)),
-        deliveries=tuple(_deliveries(c)),
+        deliveries=tuple(planned(c)),
         subscriptions={row.id: (row.tenant, row.format) for row in rows},
         incidents=tuple(_incidents(c)),
         tallies=tallies,
@@ -245,7 +245,8 @@ def _events(c: Connection) -> Iterable[Event]:
         )  # fmt: skip
 
 
-def _deliveries(c: Connection) -> Iterable[Delivery]:
+def planned(c: Connection) -> Iterable[Delivery]:
+    """Read every delivery."""
     sent = DeliveryRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
     for row in c.execute(select(sent).order_by(sent.c.id)):
         yield Delivery(
