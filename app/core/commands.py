@@ -23,6 +23,7 @@ from app.core.types import (
 )
 
 ENDED = frozenset({Status.CLOSED, Status.MERGED, Status.DISMISSED})
+LABELS = 20  # of one incident
 
 
 def number_of(year: int, count: int) -> str:
@@ -58,6 +59,7 @@ def open_by_person(command: Command, *, tenant: TenantId, count: int, now: datet
         confidence=1.0,
         explanation=(reason,),
         by_person=True,
+        labels=dict(sorted((body.get("labels") or {}).items())),
     )
 
 
@@ -115,6 +117,18 @@ def _severity(incident: Incident, command: Command, now: datetime) -> Change:
     return EventType.UPDATED, _said(after, "severity", text, now), "severity_set"
 
 
+def _label(incident: Incident, command: Command, now: datetime) -> Change:
+    """Set labels; a name whose value is None is taken off. The rest stays."""
+    del now
+    _only(incident, frozenset(Status) - ENDED, "labelled")
+    merged = {**incident.labels, **command.body["labels"]}
+    labels = {name: merged[name] for name in sorted(merged) if merged[name] is not None}
+    if len(labels) > LABELS:
+        detail = f"An incident has at most {LABELS} labels."
+        raise InvalidInput(detail, errors=[{"pointer": "/labels", "detail": detail}])
+    return EventType.UPDATED, replace(incident, labels=labels), "labelled"
+
+
 def _resolve(incident: Incident, command: Command, now: datetime) -> Change:
     _only(incident, OPEN_STATUSES, "resolved")
     text = command.body.get("text") or f"resolved by {command.actor}"
@@ -164,6 +178,7 @@ _CHANGES: dict[str, Callable[[Incident, Command, datetime], Change]] = {
     "assign": _assign,
     "notes": _note,
     "severity": _severity,
+    "label": _label,
     "resolve": _resolve,
     "reopen": _reopen,
     "dismiss": _dismiss,
@@ -175,6 +190,12 @@ def _find(incidents: dict[str, Incident], incident_id: Any) -> Incident:
     if found is None:
         raise NotFound(id=str(incident_id))
     return found
+
+
+def _labels_of_both(into: Incident, loser: Incident) -> dict[str, str]:
+    """The labels of a survivor: its own hold, those of the other join as far as there is room."""
+    more = [(k, v) for k, v in sorted(loser.labels.items()) if k not in into.labels]
+    return {**into.labels, **dict(more[: LABELS - len(into.labels)])}
 
 
 def merge(
@@ -196,6 +217,7 @@ def merge(
         merged_from=(*into.merged_from, loser.id),
         services=tuple(dict.fromkeys((*into.services, *loser.services))),
         advisories=tuple(kept[key] for key in sorted(kept)),
+        labels=_labels_of_both(into, loser),
     )
     survivor = log.emit(EventType.UPDATED, into, survivor, reason=reason, actor=actor)
     return [gone, survivor]

@@ -40,6 +40,7 @@ class Why(StrEnum):
     EXPIRED = "event_expired"
     DISABLED = "subscription_disabled"
     DELETED = "subscription_deleted"
+    CANCELLED = "replay_cancelled"
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,7 @@ def _part(desk: Desk, incident: Incident, command: Command, services: list[str])
         explanation=(line,),
         split_from=incident.id,
         by_person=True,
+        labels=incident.labels,
     )
 
 

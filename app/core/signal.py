@@ -133,7 +133,8 @@ class Advisory:
 class Command:
     """What a person or an ITSM wants done. ``incident`` is absent for ``open``.
 
-    ``name`` is one of open, acknowledge, assign, notes, severity, resolve, reopen, dismiss, merge.
+    ``name`` is one of open, acknowledge, assign, notes, severity, label, resolve, reopen, dismiss,
+    merge.
     ``body`` has the shape of the command's request in the API.
     """
 

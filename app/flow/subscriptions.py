@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.core.errors import NotFound, PreconditionFailed, TargetRefused
+from app.core.errors import IllegalTransition, NotFound, PreconditionFailed, TargetRefused
 from app.core.events import EventType
 from app.core.retry import Standing, Why
 from app.core.route import Filter, Subscription
@@ -22,7 +22,7 @@ from app.kit.wake import Bell
 from app.store import deliveries, replays, subscriptions
 from app.store.deliveries import Delivery
 from app.store.engine import Database
-from app.store.replays import Replay
+from app.store.replays import CANCELLED, Replay
 
 ROTATION = timedelta(hours=24)  # both secrets sign for so long
 EVERYTHING = Filter()
@@ -244,6 +244,29 @@ class Subscriptions:
             next_at=now,
         )
         await self._db.write(lambda c: replays.add(c, job))
+        return job
+
+    async def cancel_replay(self, tenant: TenantId, identity: str, name: str) -> Replay:
+        """End a replay before it is through; what of it waits is parked in plain sight.
+
+        Raises:
+            NotFound: there is no such subscription, or no such replay of it.
+            IllegalTransition: it is finished already.
+        """
+        await self.get(tenant, identity)
+        now = self._clock.now()
+
+        def unit(c: Connection) -> tuple[Replay | None, bool]:
+            job = replays.get(c, identity, name)
+            if job is not None and replays.cancel(c, job, now=now):
+                return replays.get(c, identity, name), True
+            return job, job is not None and job.state == CANCELLED
+
+        job, over = await self._db.write(unit)
+        if job is None:
+            raise NotFound
+        if not over:
+            raise IllegalTransition(f"A replay that is {job.state} cannot be cancelled.")
         return job
 
     async def public_keys(self) -> list[tuple[str, str]]:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from app.core.events import EventType
 from app.core.retry import BREAKS_AFTER, Why
 from app.core.route import Subscription
-from app.store import subscriptions
+from app.store import replays, subscriptions
 from app.store.deliveries import (
     IS_PENDING,
     PARKED,
@@ -274,6 +274,9 @@ def _store(c: Connection, kept: Sequence[Recorded], now: datetime) -> None:
             .values(due_at=bindparam("b_due")),
             moved,
         )
+    again = {r.claimed.delivery.replay for r in kept if r.state == PENDING} - {None}
+    if again:
+        replays.withdraw_cancelled(c, [name for name in again if name], now=now)
 
 
 def _finish_superseded(c: Connection, result: Recorded, now: datetime) -> None:

@@ -250,6 +250,16 @@ def park_all(c: Connection, subscription: str, *, reason: Why, now: datetime) ->
     return int(done.rowcount)
 
 
+def withdraw(c: Connection, name: str, *, now: datetime) -> int:
+    """Park what of a replay waits and nobody is sending; gives how many."""
+    done = c.execute(
+        update(T)
+        .where(T.c.replay == name, T.c.state.in_(_WAITING), free(now))
+        .values(state=PARKED, reason=Why.CANCELLED.value, done_at=now, lease_token=None)
+    )
+    return int(done.rowcount)
+
+
 def redeliver(c: Connection, tenant: TenantId, identity: str, *, now: datetime) -> Delivery | None:
     """Queue one again from the first attempt on, at its place in its lane; None if unknown.
 

@@ -1,6 +1,6 @@
 """Replays as rows: a window of the past that is sent again, and how far that has come."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -121,6 +121,24 @@ def end(c: Connection, replay: Replay, state: str, *, now: datetime) -> bool:
         .values(state=state, finished_at=now)
     )
     return done.rowcount == 1
+
+
+def cancel(c: Connection, replay: Replay, *, now: datetime) -> bool:
+    """End one by a person's word, and park what of it waits; False when it was over already.
+
+    What is being sent at that moment ends as it ends; if that fails, it is parked as well.
+    """
+    cancelled = end(c, replay, CANCELLED, now=now)
+    if cancelled:
+        deliveries.withdraw(c, replay.id, now=now)
+    return cancelled
+
+
+def withdraw_cancelled(c: Connection, names: Collection[str], *, now: datetime) -> None:
+    """Park what waits again of those of these replays that were cancelled meanwhile."""
+    over = select(T.c.id).where(T.c.id.in_(sorted(names)), T.c.state == CANCELLED)
+    for name in c.execute(over).scalars().all():
+        deliveries.withdraw(c, name, now=now)
 
 
 def tally(c: Connection, identity: str) -> Tally:

@@ -191,6 +191,10 @@ async def test_secrets_rotate_and_windows_are_replayed(
     window = {"since": "2026-03-16T00:00:00Z", "until": "2026-03-17T00:00:00Z", "select": "all"}
     bad = {**window, "until": "2026-03-15T00:00:00Z"}
     assert (await http.post(f"{path}/replays", json=bad)).status_code == 422
+    ended = (await http.post(f"{path}/replays", json=window)).json()
+    cancelled = await http.post(f"{path}/replays/{ended['id']}/cancel")
+    assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
+    assert (await http.post(f"{path}/replays/rpl_none/cancel")).status_code == 404
     job = await http.post(f"{path}/replays", json={**window, "select": "failed"})
     assert (job.status_code, job.json()["state"]) == (202, "planning")
     read = (await http.get(job.headers["location"])).json()
@@ -200,7 +204,9 @@ async def test_secrets_rotate_and_windows_are_replayed(
         world.clock.at += timedelta(seconds=1)
     assert (await http.get(job.headers["location"])).json()["state"] == "finished"
     listed = (await http.get(f"{path}/replays")).json()
-    assert [one["id"] for one in listed["items"]] == [job.json()["id"]]
+    assert [one["id"] for one in listed["items"]] == [job.json()["id"], ended["id"]]
+    late = await http.post(f"{job.headers['location']}/cancel")
+    assert (late.status_code, late.headers["content-type"]) == (409, "application/problem+json")
     assert (await http.get(f"{path}/replays/rpl_none")).status_code == 404
     assert (await http.get("/v1/subscriptions/sub_none/replays")).status_code == 404
     ping = await http.post(f"{path}/test")

@@ -43,6 +43,7 @@ def a_planned(**changes: Any) -> PlannedEvent:
 
 
 STALE = a_planned(type=EventType.SOURCE_STALE, incident=None, facts=None)
+LABELLED = a_planned(facts=Facts(labels=(("cost", "42"), ("team", "mail"))))
 NEWS = a_planned(type=EventType.SUBSCRIPTION_FAILING, incident=None, facts=None, subject="sub_1")
 
 
@@ -67,6 +68,14 @@ NEWS = a_planned(type=EventType.SUBSCRIPTION_FAILING, incident=None, facts=None,
         ({"filter": Filter(statuses=(Status.RESOLVED,))}, a_planned(), Verdict.STATUS),
         ({"filter": Filter(regions=("us",))}, a_planned(), Verdict.REGION),
         ({"filter": Filter(regions=("us",))}, a_planned(facts=Facts()), Verdict.WANTED),
+        ({"filter": Filter(labels=(("team", "mail"),))}, a_planned(), Verdict.LABEL),
+        ({"filter": Filter(labels=(("team", "mail"),))}, LABELLED, Verdict.WANTED),
+        ({"filter": Filter(labels=(("team", "web"),))}, LABELLED, Verdict.LABEL),
+        (
+            {"filter": Filter(labels=(("site", "x"), ("team", "mail")))},
+            LABELLED,
+            Verdict.LABEL,
+        ),
     ],
 )
 def test_what_a_subscription_gets(

@@ -51,6 +51,16 @@ def only(world: World) -> Incident:
     return incident
 
 
+def test_labels_stay_while_the_engine_works_and_go_with_what_is_split_off(outage: World) -> None:
+    whole = only(outage)
+    outage.fold(at("06:31"), [command("label", whole, "06:31", labels={"team": "mail"})])
+    rest(outage, "06:50")
+    assert only(outage).labels == {"team": "mail"}
+    webs = [cell_id(c) for c in outage.state.cells.values() if c.client == "outlook_web"]
+    outage.fold(at("06:51"), [command("split", only(outage), "06:51", evidence=webs)])
+    assert [incident.labels for incident in outage.alive] == [{"team": "mail"}] * 2
+
+
 def test_split_evidence_is_an_incident_of_its_own_and_stays_one(outage: World) -> None:
     whole = only(outage)
     webs = [cell_id(c) for c in outage.state.cells.values() if c.client == "outlook_web"]

@@ -1,10 +1,12 @@
 """Replays as jobs that survive whatever comes, and news that is told exactly once."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from app.core.errors import IllegalTransition, NotFound
 from app.core.events import EventType
 from app.core.retry import BREAKS_AFTER, PROBE_EVERY, Standing
 from app.core.route import Subscription
@@ -12,7 +14,7 @@ from app.flow.upkeep import AHEAD, Rhythm, Upkeep
 from app.store import replays, subscriptions
 from app.store.replays import FINISHED, PLANNING, SENDING, Replay
 from tests.builders import NOW, TENANT
-from tests.flow.world import World, failing, ok
+from tests.flow.world import World, failing, ok, until
 from tests.store.test_deliveries import emit, event
 
 WINDOW: dict[str, Any] = {"since": NOW - timedelta(days=1), "until": NOW + timedelta(days=1)}
@@ -134,6 +136,55 @@ async def test_a_replay_for_a_disabled_subscription_waits_and_of_a_deleted_one_e
     await world.upkeep.step()
     assert job(world, wanted).state == "cancelled"
     assert [kind.value for kind, _, _ in world.told] == ["subscription.disabled"]
+
+
+async def test_a_cancelled_replay_parks_what_waits_and_lets_the_next_one_go_on(
+    world: World,
+) -> None:
+    made = await world.active()
+    emit(world.db, *[event(n, **ALONE) for n in range(1, AHEAD + 20)])
+    await world.drain()
+    world.receiver.got.clear()
+    first, second = await ask(world, made), await ask(world, made, "missing")
+    await world.upkeep.step()
+    emit(world.db, event(900, **ALONE))  # what is new is none of the replay's
+    cancelled = await world.subscriptions.cancel_replay(TENANT, made.id, first.id)
+    assert (cancelled.state, cancelled.finished_at) == ("cancelled", world.clock.at)
+    again = await world.subscriptions.cancel_replay(TENANT, made.id, first.id)
+    assert again == cancelled
+    parked = [d for d in world.page(state="parked", limit=500) if d.replay == first.id]
+    assert len(parked) == AHEAD
+    assert {d.reason for d in parked} == {"replay_cancelled"}
+    await carry(world, steps=9)
+    assert world.ids() == ["evt_000900"]
+    assert (job(world, first).state, job(world, second).state) == ("cancelled", FINISHED)
+    with pytest.raises(IllegalTransition):
+        await world.subscriptions.cancel_replay(TENANT, made.id, second.id)
+    with pytest.raises(NotFound):
+        await world.subscriptions.cancel_replay(TENANT, made.id, "rpl_none")
+    assert (await world.subscriptions.redeliver(TENANT, parked[0].id)).state == "pending"
+
+
+@pytest.mark.parametrize(("status", "state"), [(204, "delivered"), (503, "parked")])
+async def test_what_is_being_sent_at_a_cancellation_ends_as_it_ends(
+    world: World, status: int, state: str
+) -> None:
+    made = await world.active()
+    emit(world.db, event(1, **ALONE))
+    await world.drain()
+    wanted = await ask(world, made)
+    await world.upkeep.step()
+    world.receiver.answer = ok if status == 204 else failing(status)
+    gate = world.receiver.hanging[made.url] = asyncio.Event()
+    sending = asyncio.create_task(world.deliver.step())
+    await until(lambda: world.receiver.now.get(made.url, 0) == 1)
+    await world.subscriptions.cancel_replay(TENANT, made.id, wanted.id)
+    gate.set()
+    await sending
+    replayed = [d for d in world.page() if d.replay == wanted.id]
+    assert [(d.state, d.attempts) for d in replayed] == [(state, 1)]
+    world.clock.at += timedelta(days=1)
+    assert await world.deliver.step() == 0
 
 
 async def test_the_end_is_told_once_whoever_is_killed_around_it(world: World) -> None:

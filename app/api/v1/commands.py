@@ -10,9 +10,16 @@ from starlette.responses import Response
 from app.api.context import App
 from app.api.deps import Context, IfMatch, Principal, Writer, expected_revision, problems, resource
 from app.api.v1.incidents import IncidentId, shown
-from app.api.v1.schemas import ChosenSeverity, In, IncidentOut
+from app.api.v1.schemas import (
+    ChosenSeverity,
+    In,
+    IncidentOut,
+    LabelName,
+    Labels,
+    LabelValue,
+)
 from app.core.catalogue import is_known
-from app.core.errors import InvalidInput
+from app.core.errors import InvalidInput, PreconditionRequired
 from app.core.incident import Incident
 from app.core.signal import Command
 from app.core.types import ActorKind, SignalId
@@ -39,6 +46,15 @@ class IncidentIn(In):
     services: list[str] = Field(min_length=1, max_length=20, description="Slugs of the catalogue.")
     severity: ChosenSeverity
     summary: str | None = Field(default=None, max_length=LONGEST_TEXT)
+    labels: Labels | None = Field(default=None, description="Names and values of your own.")
+
+
+class IncidentPatch(In):
+    """What is yours to change: labels, by which subscriptions can filter."""
+
+    labels: Annotated[dict[LabelName, LabelValue | None], Field(min_length=1, max_length=20)] = (
+        Field(description="Sets these; null takes one off. Others stay as they are.")
+    )
 
 
 class AcknowledgeIn(In):
@@ -122,6 +138,16 @@ async def open_incident(body: IncidentIn, app: Context, caller: Writer) -> Respo
     incident = await app.fold.command(caller.tenant, _command("open", caller, app, facts))
     location = f"{app.public_url}/v1/incidents/{incident.id}"
     return shown(app, incident, status=201, extra={"location": location})
+
+
+@router.patch("/incidents/{incident_id}", response_model=None, responses={**DONE, **problems(428)})
+async def change_incident(
+    incident_id: IncidentId, body: IncidentPatch, app: Context, caller: Writer, if_match: IfMatch
+) -> Response:
+    """Set labels or take them off; one event tells of it."""
+    if if_match is None:
+        raise PreconditionRequired
+    return await obey("label", incident_id, body, app, caller, if_match)
 
 
 @router.post("/incidents/{incident_id}/acknowledge", response_model=None, responses=dict(DONE))

@@ -39,7 +39,7 @@ class ReplayOut(Out):
     """A replay; its deliveries carry its id in the header ``sextant-replay``.
 
     It is ``planning`` while the window is gone through, ``sending`` while deliveries wait, and
-    ``cancelled`` when the subscription was deleted meanwhile.
+    ``cancelled`` when somebody ended it, or the subscription was deleted meanwhile.
     """
 
     id: str
@@ -126,6 +126,17 @@ async def read_replay(
     if job is None:
         raise NotFound
     return _shown(job, tally)
+
+
+@router.post(
+    "/subscriptions/{subscription_id}/replays/{replay_id}/cancel", responses=problems(404, 409)
+)
+async def cancel_replay(
+    subscription_id: Identity, replay_id: Identity, app: Context, caller: SubscriptionsWriter
+) -> ReplayOut:
+    """End a replay before it is through; what of it waits is parked, and can be redelivered."""
+    job = await app.subscriptions.cancel_replay(caller.tenant, subscription_id, replay_id)
+    return _shown(job, await app.db.read(lambda c: replays.tally(c, job.id)))
 
 
 def _shown(job: Replay, tally: Tally) -> ReplayOut:

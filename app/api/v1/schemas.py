@@ -1,7 +1,7 @@
 """Output schemas that several resources share; outputs have no defaults, so all keys are there."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +18,9 @@ from app.core.types import (
 
 SeverityWord = Literal["critical", "major", "minor", "warning", "info", "unknown"]
 ChosenSeverity = Literal["critical", "major", "minor", "warning", "info"]
+LabelName = Annotated[str, Field(min_length=1, max_length=64)]
+LabelValue = Annotated[str, Field(max_length=200)]
+Labels = Annotated[dict[LabelName, LabelValue], Field(max_length=20)]
 
 
 class Out(BaseModel):

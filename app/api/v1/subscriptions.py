@@ -21,7 +21,7 @@ from app.api.deps import (
 )
 from app.api.paging import Cursor, Limit, Pager
 from app.api.v1.deliveries import DeliveryOut, SubscriptionsWriter, delivery_out, reach
-from app.api.v1.schemas import In, Out, SeverityWord
+from app.api.v1.schemas import In, Labels, Out, SeverityWord
 from app.core.events import EventType
 from app.core.retry import Standing
 from app.core.route import ALL, FAMILIES, Filter, Subscription
@@ -50,13 +50,6 @@ EventTypes = Annotated[
     Field(min_length=1, max_length=64, description="Event types, families (`incident.*`) or `*`."),
 ]
 Words = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=100)]
-Labels = Annotated[
-    dict[
-        Annotated[str, Field(min_length=1, max_length=64)],
-        Annotated[str, Field(max_length=200)],
-    ],
-    Field(max_length=20),
-]
 Statuses = Annotated[list[Status], Field(max_length=len(Status))]
 FormatWord = Literal["native", "cloudevents"]
 DetailWord = Literal["full", "thin"]
