@@ -334,7 +334,7 @@ class Domain:
         return (Verdict(self.network or "", failed, own),)
 
     def failing(self, minute: int) -> tuple[str, ...]:
-        """Locations that failed in two of their newest results, the newest among them."""
+        """Locations of which the newest result is bad, and another one: of theirs or elsewhere."""
         known = self.known.failing.get(minute)
         if known is not None:
             return known
@@ -344,7 +344,9 @@ class Domain:
                 kept = newest.setdefault(verdict.location, [])
                 if len(kept) < SAMPLES:
                     kept.append(verdict.bad)
-        found = [n for n, said in newest.items() if said[0] and sum(said) >= SAMPLES_BAD]
+        bad = {name: said for name, said in newest.items() if said[0]}
+        at_once = len(bad) >= SAMPLES_BAD  # what one location alone says must be repeated to count
+        found = [name for name, said in bad.items() if at_once or sum(said) >= SAMPLES_BAD]
         failing = self.known.failing[minute] = tuple(sorted(found))
         return failing
 
@@ -353,19 +355,7 @@ class Domain:
         known = self.known.groups.get(minute)
         if known is None:
             known = self.known.groups[minute] = self._voiced_groups(minute)
-        return known + max(len(failing), self._failing_at_once(minute))
-
-    def _failing_at_once(self, minute: int) -> int:
-        """Locations of which the newest result is bad, when they are several: none waits for more.
-
-        What one location alone says must be repeated to count.
-        """
-        newest: dict[str, bool] = {}
-        for earlier in range(minute, minute - SAMPLES, -1):
-            for verdict in self.verdicts(earlier):
-                newest.setdefault(verdict.location, verdict.bad)
-        bad = sum(newest.values())
-        return bad if bad >= SAMPLES_BAD else 0
+        return known + len(failing)
 
     def _voiced_groups(self, minute: int) -> int:
         policy = self.lines.policy

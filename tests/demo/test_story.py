@@ -87,9 +87,9 @@ def test_london_alone_fails_after_the_vendors_word() -> None:
 def test_reports_begin_slowly_ramp_over_four_minutes_and_end() -> None:
     background = STORY.report_rate(at(6, 4))
     assert background < 0.2
-    assert STORY.report_rate(at(6, 5)) == pytest.approx(background + 1.5)
-    assert STORY.report_rate(at(6, 13)) == pytest.approx(background + 9)
-    assert STORY.report_rate(at(6, 15)) == pytest.approx(background + 18)
+    assert STORY.report_rate(at(6, 5)) == pytest.approx(background + 1)
+    assert STORY.report_rate(at(6, 14)) == pytest.approx(background + 9)
+    assert STORY.report_rate(at(6, 16)) == pytest.approx(background + 18)
     assert STORY.report_rate(at(8, 35)) == background
 
 
