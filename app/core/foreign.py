@@ -14,7 +14,7 @@ RESULT_MEMBERS = frozenset(
     {
         "id", "probe", "occurred_at", "location", "service", "feature", "client", "outcome",
         "symptom", "http_status", "error", "latency_ms", "phases", "self_check", "answer",
-        "diagnostics",
+        "diagnostics", "region",
     }
 )  # fmt: skip
 REPORT_MEMBERS = frozenset(

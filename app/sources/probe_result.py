@@ -61,6 +61,7 @@ class ProbeResultWire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     self_check: SelfCheck | None = None
     answer: Told | None = None
     diagnostics: Told | None = None
+    region: Annotated[str, msgspec.Meta(max_length=64)] | None = None
 
 
 class ProbeResultReader(BodyReader[ProbeResultWire, ProbeResult]):
@@ -121,7 +122,7 @@ class ProbeResultReader(BodyReader[ProbeResultWire, ProbeResult]):
             result.latency_ms,
             phases or None,
             result.self_check or SelfCheck.NONE,
-            None,
+            result.region or None,
             late,
             clamped,
             result.answer or None,
@@ -132,7 +133,7 @@ class ProbeResultReader(BodyReader[ProbeResultWire, ProbeResult]):
 def _judge(result: ProbeResultWire) -> tuple[str, str] | None:
     if result.service and known_service(result.service) is None:
         return f"Unknown service {result.service!r}: {HOW_TO_LIST}.", "/service"
-    for name in ("probe", "location", "feature"):
+    for name in ("probe", "location", "feature", "region"):
         word = getattr(result, name)
         if word is not None and not word.isprintable():
             return "Control characters are not taken here.", f"/{name}"
@@ -161,5 +162,6 @@ def wire_line(result: ProbeResult) -> bytes:
             self_check=result.self_check,
             answer=result.answer,
             diagnostics=result.diagnostics,
+            region=result.region,
         )
     )

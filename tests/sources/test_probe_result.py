@@ -1,12 +1,13 @@
 """Probe results: what is taken, what is refused, and what an error text is read as."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from app.core.types import Client, Outcome, SelfCheck, Symptom
-from app.sources.probe_result import ProbeResultReader
+from app.sources.probe_result import ProbeResultReader, wire_line
 from app.sources.symptom_table import load_symptom_table
 from tests.builders import NOW, TENANT
 
@@ -33,6 +34,7 @@ def test_a_result_is_normalized(reader):
         service="exchange-online",
         feature="outlook-web",
         client="outlook_web",
+        region="de",
         http_status=503,
         error="503 for probe@contoso.example",
         latency_ms=812,
@@ -43,6 +45,7 @@ def test_a_result_is_normalized(reader):
     assert (result.probe, result.location) == ("owa-front-door", "berlin")
     assert (result.outcome, result.symptom) == (Outcome.FAILED, Symptom.HTTP_5XX)
     assert result.client is Client.OUTLOOK_WEB
+    assert result.region == "de"
     assert result.error == "503 for <mail>"
     assert result.phases == {"dns_ms": 3.0, "first_byte_ms": 700.5}
     assert result.self_check is SelfCheck.OK
@@ -77,6 +80,8 @@ def test_an_old_result_is_late_and_a_future_one_is_now(reader):
         ({"outcome": None}, "/outcome"),
         ({"probe": ""}, "/probe"),
         ({"probe": "a\x00b"}, "/probe"),
+        ({"region": "d\x00e"}, "/region"),
+        ({"region": "d" * 65}, "/region"),
         ({"service": "Lotus Notes"}, "/service"),
         ({"latency_ms": -1}, "/latency_ms"),
         ({"latency_ms": "12"}, "/latency_ms"),
@@ -97,3 +102,14 @@ def test_a_refusal_points_at_the_place(reader, changes, pointer):
 def test_the_id_comes_from_the_given_one_or_from_the_content(reader):
     assert one(reader, id="x").id == one(reader, id="x", http_status=500).id
     assert one(reader).id == one(reader).id != one(reader, http_status=500).id
+
+
+def test_what_an_agent_writes_is_read_as_it_was_measured(reader):
+    measured = one(
+        reader, location="berlin", service="exchange-online", feature="outlook-web", region="de",
+        client="outlook_web", symptom="timeout", http_status=503, error="no answer", latency_ms=9.5,
+        phases={"dns_ms": 3}, self_check="ok", answer={"status": "503"},
+        diagnostics={"request-id": "a"},
+    )  # fmt: skip
+    (read,) = reader.parse(TENANT, wire_line(measured), "application/json", now=NOW).good
+    assert replace(read, id=measured.id) == measured

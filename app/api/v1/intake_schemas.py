@@ -106,6 +106,9 @@ class ProbeResultIn(BaseModel):
     diagnostics: Annotated[
         Told | None, Field(description="What a support case needs, such as request-id.")
     ] = None
+    region: (
+        Annotated[str, Field(max_length=64, description="Whom it stands for, as `de`.")] | None
+    ) = None
 
 
 class Rejection(BaseModel):
