@@ -140,7 +140,7 @@ async def _keys_do(arguments: argparse.Namespace) -> int:
             if arguments.tenant not in known:
                 raise SettingsError(f"There is no tenant {arguments.tenant} in the settings.")
             days = arguments.expires_days
-            wanted = [s.strip() for s in arguments.scopes.split(",") if s.strip()]
+            wanted = _words(arguments.scopes)
             if not wanted or set(wanted) - set(use_cases.SCOPES):
                 raise WrongUsage(f"--scopes takes {', '.join(use_cases.SCOPES)}, by commas.")
             made = await use_cases.create(
@@ -150,6 +150,11 @@ async def _keys_do(arguments: argparse.Namespace) -> int:
                 scopes=wanted,
                 now=now,
                 expires_in=None if days is None else timedelta(days=days),
+                bounds=keys.Bounds(
+                    voices=arguments.voices,
+                    networks=_words(arguments.networks),
+                    locations=_words(arguments.locations),
+                ),
             )
             print(f"Key {made.key.id} for {arguments.tenant}; it is shown only now:")
             print(made.secret)
@@ -165,6 +170,10 @@ async def _keys_do(arguments: argparse.Namespace) -> int:
     finally:
         db.close()
     return 0
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _openapi(arguments: argparse.Namespace) -> int:
@@ -342,6 +351,9 @@ def _add_keys(parser: Any) -> None:
     create.add_argument("--scopes", required=True, help="comma-separated")
     create.add_argument("--name", required=True, help="who it is for")
     create.add_argument("--expires-days", type=_days)
+    create.add_argument("--voices", type=int, metavar="N", help="most reporters it speaks for")
+    create.add_argument("--networks", default="", help="from where it may be used, by commas")
+    create.add_argument("--locations", default="", help="whose probe results it may bring")
     actions.add_parser("list", parents=[common], help="list keys, never their secrets")
     revoke = actions.add_parser("revoke", parents=[common], help="revoke a key at once")
     revoke.add_argument("key", metavar="KEY_ID")

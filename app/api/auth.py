@@ -7,11 +7,12 @@ from datetime import timedelta
 from fastapi import Request
 
 from app.api.context import App
-from app.core.errors import StorageUnavailable, Unauthenticated
+from app.core.errors import Forbidden, StorageUnavailable, Unauthenticated
 from app.flow.keys import KIND, PUBLIC_KIND
+from app.flow.vouch import Bound, bound_of
 from app.kit.keys import digest, is_wellformed
 from app.store import keys
-from app.store.keys import ApiKey
+from app.store.keys import NO_BOUNDS, ApiKey
 
 CACHE_SECONDS = 5.0  # a revoked key opens nothing after this time
 CACHE_KEYS = 10_000  # most digests remembered
@@ -72,6 +73,7 @@ async def authenticate(request: Request) -> ApiKey:
 
     Raises:
         Unauthenticated: none came, or it opens nothing.
+        Forbidden: it may not be used from where the request came.
     """
     known: ApiKey | None = getattr(request.state, "api_key", None)
     if known is not None:
@@ -85,8 +87,28 @@ async def authenticate(request: Request) -> ApiKey:
         raise Unauthenticated("Send the API key as: Authorization: Bearer <key>.")
     ring: KeyRing = request.app.state.key_ring
     key = await ring.find(secret.strip())
+    check_place(request, key)
     request.state.api_key = key
     return key
+
+
+def check_place(request: Request, key: ApiKey) -> None:
+    """Refuse a key that may not be used from where the request came.
+
+    Raises:
+        Forbidden: the address is in none of its networks.
+    """
+    if key.bounds is NO_BOUNDS or not key.bounds.networks:
+        return
+    if not key.bounds.admits(request.client.host if request.client else ""):
+        raise Forbidden("The API key may not be used from this address.")
+
+
+async def bound(request: Request) -> Bound | None:
+    """What the caller's key may say at most; None for no bound."""
+    key = await authenticate(request)
+    app: App = request.app.state.context
+    return bound_of(key, voices=app.settings.limits.key_voices)
 
 
 def _is_key(secret: str) -> bool:

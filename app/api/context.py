@@ -32,6 +32,10 @@ class Limits(Protocol):
         """Requests per second that one API key may send to intake."""
 
     @property
+    def key_voices(self) -> int:
+        """Most reporters that a key speaks for which does not say itself; 0 for no limit."""
+
+    @property
     def public_body_bytes(self) -> int:
         """Largest body that comes by a public key, in bytes."""
 

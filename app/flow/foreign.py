@@ -12,13 +12,14 @@ from typing import Any
 import msgspec
 
 from app.core import advisory as core
-from app.core.batch import RESULT_FIELDS, signal_id
+from app.core.batch import RESULT_FIELDS, Batch, signal_id
 from app.core.errors import InvalidInput
-from app.core.foreign import DocumentReader, Foreign, ForeignFormat, Hints, Parsed, Refused
+from app.core.foreign import DocumentReader, Foreign, ForeignFormat, Hints, Refused
 from app.core.signal import Advisory, ProbeResult
 from app.core.types import TenantId
 from app.flow.ingest import Intake, Receipt
 from app.flow.standing import Standing, Word
+from app.flow.vouch import BARRED, Bound
 from app.kit.clock import Clock
 from app.kit.ids import new_id
 from app.store import advisories, sources
@@ -48,7 +49,7 @@ class Taken:
 class _Sifted:
     """What our own reader made of documents: the good rows by place, and the refused records."""
 
-    parsed: Parsed | None
+    batch: Batch | None
     places: list[int]
     refused: list[Refused]
 
@@ -85,6 +86,7 @@ class ForeignIntake:
         hints: Hints,
         vouch: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
         admit: Callable[[int], None] | None = None,
+        bound: Bound | None = None,
     ) -> Taken:
         """Read a body and store what is good in it; returns after the commit.
 
@@ -96,6 +98,7 @@ class ForeignIntake:
             vouch: rewrites each client report by how far its sender is trusted; it then may bring
                 reports alone.
             admit: asked with the number of reports before anything is stored; it may refuse.
+            bound: what the sender's key may say at most.
 
         Raises:
             UnreadablePayload: the body as a whole cannot be read.
@@ -107,8 +110,8 @@ class ForeignIntake:
         found = kind.read(body, hints=hints, now=now)
         if vouch is not None:
             found = _vouched(found, vouch)
-        reports = self._sift(self._reports, tenant, found.reports, now)
-        results = self._sift(self._results, tenant, found.results, now)
+        reports = self._sift(self._reports, tenant, found.reports, now, bound)
+        results = self._sift(self._results, tenant, found.results, now, bound)
         refused = [*found.refused, *reports.refused, *results.refused]
         refused.sort(key=lambda one: one.index)
         if refused and not (reports.places or results.places or found.advisories):
@@ -118,9 +121,9 @@ class ForeignIntake:
         if admit is not None:
             admit(len(reports.places))
         receipts = [
-            await self._intake.append_batch(tenant, sifted.parsed.batch, source=source, now=now)
+            await self._intake.append_batch(tenant, sifted.batch, source=source, now=now)
             for sifted in (reports, results)
-            if sifted.parsed is not None and sifted.places
+            if sifted.batch is not None and sifted.places
         ]
         if found.advisories:
             receipts.append(await self._append_advisories(tenant, found, source, now))
@@ -160,6 +163,7 @@ class ForeignIntake:
         tenant: TenantId,
         documents: list[tuple[int, dict[str, Any]]],
         now: datetime,
+        bound: Bound | None,
     ) -> _Sifted:
         if not documents:
             return _Sifted(None, [], [])
@@ -170,7 +174,13 @@ class ForeignIntake:
             Refused(documents[place][0], fault.detail, fault.pointer)
             for place, fault in bad.items()
         ]
-        return _Sifted(parsed, [n for n in range(len(documents)) if n not in bad], refused)
+        places = [n for n in range(len(documents)) if n not in bad]
+        if bound is None:
+            return _Sifted(parsed.batch, places, refused)
+        batch, barred = bound.apply(parsed.batch)
+        gone = set(barred)
+        refused += [Refused(documents[places[n]][0], BARRED, "/location") for n in barred]
+        return _Sifted(batch, [p for n, p in enumerate(places) if n not in gone], refused)
 
     async def _note(self, tenant: TenantId, name: str, now: datetime, refused: int) -> None:
         """Say in the list of sources that this format was heard."""
@@ -216,10 +226,10 @@ def _revision(
 
 def _words(name: str, found: Foreign, results: _Sifted) -> list[Word]:
     """The results that stand until they are changed."""
-    if results.parsed is None:
+    batch = results.batch
+    if batch is None:
         return []
     words = []
-    batch = results.parsed.batch
     for place, key, row in zip(results.places, batch.ids, batch.rows, strict=True):
         if place in found.holds:
             values = dict(zip(RESULT_FIELDS, row, strict=False))

@@ -4,21 +4,33 @@ A public key stands in every page that uses it, so everybody has it. What comes 
 and shown, but all of it speaks with fewer voices than the engine asks of a group: no public key can
 open an incident by itself, and without a network of their own the public keys together make one
 group, which can never confirm one.
+
+A trusted key may be bounded as well: by the reporters that it may speak for and the locations whose
+probe results it may bring. What a stolen one invents beyond that is not heard.
 """
 
 import hmac
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
+from hashlib import blake2b
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from app.core.batch import KEY_BYTES, REPORT_FIELDS, RESULT_FIELDS, Batch
 from app.core.errors import RateLimited
 from app.core.policy import Policy
+from app.core.types import SignalKind
 from app.flow.rates import Buckets
+from app.store.keys import ApiKey
 
 IPV4_PREFIX, IPV6_PREFIX = 24, 48  # bits of an address that make one network
 HOUR = 3600  # seconds
 MOST_KEYS = 10_000  # keys whose hour is remembered
+BARRED = "The key may not bring results of this location."
+ACTOR_BYTES = 16  # of what stands for a voice
+_ACTOR, _NETWORK = REPORT_FIELDS.index("actor"), REPORT_FIELDS.index("network")
+_LOCATION = RESULT_FIELDS.index("location")
 
 
 def network_of(address: str) -> str:
@@ -97,3 +109,60 @@ class PublicQuota:
         if len(self._hours) >= MOST_KEYS:
             self._hours.clear()
         self._hours[key_id] = (hour, number + reports)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """What one key may say at most; ``voices`` 0 and ``locations`` empty are no bound."""
+
+    key_id: str
+    voices: int
+    locations: frozenset[str]
+
+    def apply(self, batch: Batch) -> tuple[Batch, list[int]]:
+        """What of a batch the key may say, and which of its rows it may not.
+
+        Reports stay, with as many voices as the key has, and with ids of the key's own, so that it
+        cannot take those of others. They name no network: sites that agree are evidence too, and
+        whoever holds the key can name as many as they like.
+        """
+        if batch.kind is SignalKind.CLIENT_REPORT:
+            return (self._voiced(batch) if self.voices else batch), []
+        if not self.locations:
+            return batch, []
+        barred = [n for n, row in enumerate(batch.rows) if row[_LOCATION] not in self.locations]
+        if not barred:
+            return batch, []
+        gone = set(barred)
+        kept = [n for n in range(len(batch.rows)) if n not in gone]
+        ids, rows = [batch.ids[n] for n in kept], [batch.rows[n] for n in kept]
+        return Batch(batch.kind, ids, rows), barred
+
+    def _voiced(self, batch: Batch) -> Batch:
+        owner = self.key_id.encode()
+        names = [
+            blake2b(b"%s %d" % (owner, number), digest_size=ACTOR_BYTES).hexdigest()
+            for number in range(self.voices)
+        ]
+        rows = []
+        for row in batch.rows:
+            values = list(row)
+            values[_ACTOR] = names[int(row[_ACTOR][:8], 16) % self.voices]
+            values[_NETWORK] = None
+            rows.append(tuple(values))
+        ids = [blake2b(owner + key, digest_size=KEY_BYTES).digest() for key in batch.ids]
+        return Batch(batch.kind, ids, rows)
+
+
+def bound_of(key: ApiKey, *, voices: int) -> Bound | None:
+    """What a key may say at most; ``voices`` for one that does not say itself, None for no bound.
+
+    Args:
+        key: a trusted key; a public one has a voucher instead.
+        voices: ``limits.key_voices``; 0 is no bound.
+    """
+    own = key.bounds.voices
+    found = voices if own is None else own
+    if not found and not key.bounds.locations:
+        return None
+    return Bound(key_id=key.id, voices=found, locations=frozenset(key.bounds.locations))

@@ -1,8 +1,10 @@
 """API keys at rest: only the SHA-256 of a key is kept."""
 
+import json
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, or_, select, update
@@ -12,6 +14,34 @@ from app.store.tables import ApiKeyRow
 T = ApiKeyRow.__table__  # type: ignore[attr-defined]  # set by SQLModel when it builds the class
 
 OPERATOR = "*"  # the tenant of a key over all tenants
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What one key may say at most, so that a stolen one is worth little.
+
+    ``voices``: distinct reporters that it may speak for at one time; None: as the settings say, 0:
+    any number. ``networks``: from where it may be used (CIDR). ``locations``: of which its probe
+    results may be. Empty is anywhere.
+    """
+
+    voices: int | None = None
+    networks: tuple[str, ...] = ()
+    locations: tuple[str, ...] = ()
+
+    def admits(self, address: str) -> bool:
+        """Whether the key may be used from an address."""
+        if not self.networks:
+            return True
+        try:
+            there = ip_address(address)
+        except ValueError:
+            return False
+        there = getattr(there, "ipv4_mapped", None) or there
+        return any(there in ip_network(network) for network in self.networks)
+
+
+NO_BOUNDS = Bounds()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +57,7 @@ class ApiKey:
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    bounds: Bounds = NO_BOUNDS
 
     def is_valid(self, now: datetime) -> bool:
         """Whether the key opens anything at this instant."""
@@ -45,6 +76,7 @@ def create(c: Connection, key: ApiKey, *, digest: str) -> None:
             last_four=key.last_four,
             created_at=key.created_at,
             expires_at=key.expires_at,
+            bounds=None if key.bounds == NO_BOUNDS else json.dumps(asdict(key.bounds)),
         )
     )
 
@@ -100,4 +132,16 @@ def _key(row: Row[Any]) -> ApiKey:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         last_used_at=row.last_used_at,
+        bounds=_bounds(row.bounds),
+    )
+
+
+def _bounds(text: str | None) -> Bounds:
+    if text is None:
+        return NO_BOUNDS
+    told = json.loads(text)
+    return Bounds(
+        voices=told["voices"],
+        networks=tuple(told["networks"]),
+        locations=tuple(told["locations"]),
     )

@@ -31,6 +31,7 @@ class ApiKeyRow(SQLModel, table=True):
     expires_at: datetime | None = Field(default=None, sa_column=instant(nullable=True))
     revoked_at: datetime | None = Field(default=None, sa_column=instant(nullable=True))
     last_used_at: datetime | None = Field(default=None, sa_column=instant(nullable=True))
+    bounds: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
 
 
 class IntakeRow(SQLModel, table=True):

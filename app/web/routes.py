@@ -177,7 +177,8 @@ async def sign_in(request: Request) -> Response:
     key = None
     if is_wellformed(secret, "key"):
         key = await context.db.read(lambda c: keys.find(c, digest(secret)))
-    if key is None or not may_look(key, context):
+    host = request.client.host if request.client else ""
+    if key is None or not may_look(key, context) or not key.bounds.admits(host):
         flash = (
             "That key opens nothing here. It may be mistyped, revoked, expired, or lack the scope."
         )

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Protocol, cast
 import msgspec
 from fastapi import Depends, Path, Query, Request, Response
 
+from app.api.auth import bound
 from app.api.deps import App, Principal, context_of, problems, require, resource
 from app.api.v1.intake_schemas import IntakeReceipt
 from app.core.errors import NotFound, UnsupportedMediaType
@@ -155,7 +156,8 @@ async def post_gatus_external(  # noqa: PLR0917 - called by name
     body = _encode([{"name": key, "key": key, "results": [result]}])
     hints = Hints(location=location, service=service)
     kind = doors.foreign.formats["gatus"]
-    return receipt(await doors.foreign.take(caller.tenant, kind, body, hints=hints))
+    limit = await bound(request)
+    return receipt(await doors.foreign.take(caller.tenant, kind, body, hints=hints, bound=limit))
 
 
 def doors_of(request: Request) -> Doors:
@@ -187,7 +189,7 @@ async def take(
     media = media_of(request, kind)
     hints = Hints(location=location, service=service, received_as=media)
     taken = await doors_of(request).foreign.take(
-        caller.tenant, kind, await request.body(), hints=hints
+        caller.tenant, kind, await request.body(), hints=hints, bound=await bound(request)
     )
     return receipt(taken)
 

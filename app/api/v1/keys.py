@@ -13,7 +13,7 @@ from app.api.v1.schemas import In, Out
 from app.core.errors import Forbidden
 from app.flow import keys as use_cases
 from app.store import keys
-from app.store.keys import OPERATOR, ApiKey
+from app.store.keys import OPERATOR, ApiKey, Bounds
 
 router = resource("keys")
 
@@ -29,12 +29,28 @@ Scope = Literal[
 ]
 
 
+Network = Annotated[str, Field(min_length=1, max_length=50, description="As 10.0.0.0/8.")]
+Place = Annotated[str, Field(min_length=1, max_length=100)]
+
+
 class KeyIn(In):
     """A key to make."""
 
     name: str = Field(min_length=1, max_length=use_cases.LONGEST_NAME)
     scopes: list[Scope] = Field(min_length=1, max_length=len(use_cases.SCOPES))
     expires_in_days: int | None = Field(default=None, ge=1, le=3650)
+    voices: int | None = Field(
+        default=None,
+        ge=0,
+        le=1_000_000,
+        description="Most reporters that it speaks for; 0: any; absent: limits.key_voices.",
+    )
+    networks: list[Network] = Field(
+        default=[], max_length=64, description="From where it may be used; empty: anywhere."
+    )
+    locations: list[Place] = Field(
+        default=[], max_length=64, description="Whose probe results it may bring; empty: any."
+    )
 
 
 class KeyOut(Out):
@@ -49,6 +65,9 @@ class KeyOut(Out):
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    voices: int | None
+    networks: list[str]
+    locations: list[str]
 
 
 class NewKeyOut(KeyOut):
@@ -75,6 +94,9 @@ async def create_key(body: KeyIn, app: Context, caller: Admin) -> NewKeyOut:
         scopes=sorted(set(body.scopes)),
         now=app.clock.now(),
         expires_in=None if days is None else timedelta(days=days),
+        bounds=Bounds(
+            voices=body.voices, networks=tuple(body.networks), locations=tuple(body.locations)
+        ),
     )
     return NewKeyOut(**_fields(made.key), key=made.secret)
 
@@ -120,4 +142,7 @@ def _fields(key: ApiKey) -> dict[str, Any]:
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
         "last_used_at": key.last_used_at,
+        "voices": key.bounds.voices,
+        "networks": list(key.bounds.networks),
+        "locations": list(key.bounds.locations),
     }

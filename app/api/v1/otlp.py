@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request, Response
 
+from app.api.auth import bound
 from app.api.deps import Principal, problems, require, resource
 from app.api.v1.intake import ANY_BODY, doors_of, media_of
 from app.core.errors import InvalidInput
@@ -34,11 +35,12 @@ async def _export(request: Request, caller: Principal, name: str) -> Response:
     kind = doors.exports[name]
     media = media_of(request, kind)
     hints = Hints(received_as=media)
+    body, limit = await request.body(), await bound(request)
     try:
-        taken = await doors.foreign.take(caller.tenant, kind, await request.body(), hints=hints)
+        taken = await doors.foreign.take(caller.tenant, kind, body, hints=hints, bound=limit)
         refused = [(one.pointer, one.detail) for one in taken.refused]
     except InvalidInput as error:  # nothing could be taken: told, and not to be sent again
         refused = [(e["pointer"], e["detail"]) for e in error.facts.get("errors", [])]
     why = f"{refused[0][0]} {refused[0][1]}".strip() if refused else ""
-    body = doors.partial_success(name, len(refused), why, media)
-    return Response(body, 200, media_type=media)
+    answer = doors.partial_success(name, len(refused), why, media)
+    return Response(answer, 200, media_type=media)

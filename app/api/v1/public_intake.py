@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 
-from app.api.auth import KeyRing
+from app.api.auth import KeyRing, check_place
 from app.api.deps import context_of, operation_id, problems
 from app.api.problems import answer
 from app.api.v1.intake import ANY_BODY, Doors, doors_of, media_of, receipt
@@ -17,7 +17,7 @@ from app.core.errors import AppError, Forbidden, PayloadTooLarge, Unauthenticate
 from app.core.foreign import ForeignFormat, Hints
 from app.core.types import TenantId
 from app.flow.keys import PUBLIC_KIND, PUBLIC_SCOPE
-from app.flow.vouch import voucher
+from app.flow.vouch import bound_of, voucher
 from app.store.keys import OPERATOR, ApiKey
 
 CORS = {
@@ -149,7 +149,9 @@ async def _take(
     hints = Hints(service=service, received_as=media_of(request, kind))
     if not public:
         tenant = TenantId(found.tenant)
-        return receipt(await doors.foreign.take(tenant, kind, await request.body(), hints=hints))
+        limit = bound_of(found, voices=context_of(request).settings.limits.key_voices)
+        body = await request.body()
+        return receipt(await doors.foreign.take(tenant, kind, body, hints=hints, bound=limit))
     return await _take_public(request, doors, kind, found, hints)
 
 
@@ -184,7 +186,9 @@ async def _authenticate(request: Request, given: str | None) -> ApiKey:
     ring: KeyRing = request.app.state.key_ring
     if given and secret == given and not secret.startswith(f"sxt_{PUBLIC_KIND}_"):
         raise Unauthenticated("Only a public key may stand in an address.")
-    return await ring.find(secret.strip())
+    found = await ring.find(secret.strip())
+    check_place(request, found)
+    return found
 
 
 def _sentry_auth(request: Request) -> str | None:

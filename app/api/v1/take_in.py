@@ -9,13 +9,14 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
-from app.api.auth import authenticate
+from app.api.auth import authenticate, bound
 from app.api.deps import App, Principal, context_of, problems, resource
 from app.api.operation import KEY_HEADER, Operation, Serve
 from app.api.rates import Rates
 from app.core.batch import Batch
 from app.core.errors import InvalidInput
 from app.core.types import TenantId
+from app.flow.vouch import BARRED
 from app.kit.wire import Fault
 
 OWN_THREAD_BYTES = 256 * 1024  # a larger body is parsed outside the event loop: 3 ms or more
@@ -136,6 +137,10 @@ async def take_in(
     else:
         parsed = parse(tenant, body, media, now=now)
     batch, rejected = parsed.batch, parsed.rejected
+    bounds = await bound(request)
+    if bounds is not None:
+        batch, barred = bounds.apply(batch)
+        rejected = _with_barred(rejected, len(batch.ids), barred)
     if not batch.ids:
         shown = [_entry(fault) for fault in rejected[:ERRORS_SHOWN]]
         raise InvalidInput("No record of the body can be taken.", errors=shown)
@@ -149,6 +154,16 @@ async def take_in(
         "rejected": [_entry(fault) for fault in rejected],
     }
     return Response(_encode(answer), 202, media_type="application/json")
+
+
+def _with_barred(rejected: list[Fault], kept: int, barred: list[int]) -> list[Fault]:
+    """The refused records with those that the key may not bring, by their index in the body."""
+    if not barred:
+        return rejected
+    bad = {fault.index for fault in rejected}
+    good = [n for n in range(len(rejected) + kept + len(barred)) if n not in bad]
+    faults = [Fault(good[place], BARRED, "/location") for place in barred]
+    return sorted([*rejected, *faults], key=lambda fault: fault.index)
 
 
 def _entry(fault: Fault) -> dict[str, Any]:
