@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Literal
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -23,7 +24,12 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, files: Certificates | None) -> AsyncIterator[str]:
+async def serving(
+    app: ASGIApp,
+    files: Certificates | None,
+    *,
+    http: type[asyncio.Protocol] | Literal["auto"] = "auto",
+) -> AsyncIterator[str]:
     """Serve until the end of the block; gives the root of the address."""
     sock = socket.create_server((HOST, 0))
     config = uvicorn.Config(
@@ -31,6 +37,7 @@ async def serving(app: ASGIApp, files: Certificates | None) -> AsyncIterator[str
         log_level="critical",
         lifespan="off",
         access_log=False,
+        http=http,
         ssl_certfile=None if files is None else str(files.cert_file),
         ssl_keyfile=None if files is None else str(files.key_file),
     )
