@@ -9,12 +9,13 @@ from functools import partial
 from typing import Protocol
 
 from app.core.errors import StorageUnavailable
+from app.core.pace import TICK
+from app.core.types import TenantId
 from app.flow.fold import Fold
 from app.kit.wake import Bell
 
 log = logging.getLogger(__name__)
 
-TICK_SECONDS = 10.0  # time of the story between folds of time alone
 LEAST_WAIT = 0.15  # real seconds between folds, so that a storm is folded in gulps
 REST = 3.0  # times that a fold took: how long it then leaves the interpreter to a storm's intake
 MOST_REST = 2.0  # real seconds that it rests at most
@@ -34,20 +35,11 @@ class Paced(Protocol):
 
 
 async def fold_loop(fold: Fold, bell: Bell, stop: asyncio.Event, *, speed: float) -> None:
-    """Fold every tenant when something came in, and at every tick."""
-    pause = max(TICK_SECONDS / speed, LEAST_WAIT)
+    """Fold when something came in, and at every tick whoever time alone may tell of."""
+    pause = max(TICK.total_seconds() / speed, LEAST_WAIT)
     while not stop.is_set():
-        more = False
         begun = time.monotonic()
-        for tenant in fold.tenants:
-            try:
-                more = await fold.step(tenant) or more
-            except StorageUnavailable:
-                log.warning("fold_waits", extra={"tenant": tenant})
-                await asyncio.sleep(BACKOFF_SECONDS)
-            except Exception:  # a loop survives its step
-                log.exception("fold_failed", extra={"tenant": tenant})
-                await asyncio.sleep(BACKOFF_SECONDS)
+        more = await _fold_due(fold, stop)
         if more and not bell.is_rung:
             continue
         wait = LEAST_WAIT
@@ -55,6 +47,26 @@ async def fold_loop(fold: Fold, bell: Bell, stop: asyncio.Event, *, speed: float
             wait = min(max(REST * (time.monotonic() - begun), LEAST_WAIT), MOST_REST, pause)
         await asyncio.sleep(wait)
         await bell.wait(max(pause - wait, 0.01))
+
+
+async def _fold_due(fold: Fold, stop: asyncio.Event) -> bool:
+    """Fold the tenants that are due; True when there may be more."""
+    more, tenant = False, TenantId("")
+    try:
+        for tenant in await fold.due():
+            if stop.is_set():
+                return False
+            try:
+                more = await fold.step(tenant) or more
+            except StorageUnavailable:
+                raise
+            except Exception:  # a loop survives its step
+                log.exception("fold_failed", extra={"tenant": tenant})
+                await asyncio.sleep(BACKOFF_SECONDS)
+    except StorageUnavailable:
+        log.warning("fold_waits", extra={"tenant": tenant})
+        await asyncio.sleep(BACKOFF_SECONDS)
+    return more
 
 
 async def paced_loop(name: str, work: Paced, stop: asyncio.Event, *, speed: float) -> None:

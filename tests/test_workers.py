@@ -17,14 +17,15 @@ STEPS = 4
 class Stepping:
     """Stands in for the fold: each step takes a while, and rings when something comes in."""
 
-    tenants = (TenantId("contoso"),)
-
     def __init__(self, bell: Bell, *, pressed: bool, more: bool) -> None:
         self._bell = bell
         self._pressed = pressed
         self._more = more
         self.begun: list[float] = []
         self.enough = asyncio.Event()
+
+    async def due(self) -> list[TenantId]:
+        return [TenantId("contoso")]
 
     async def step(self, _: TenantId) -> bool:
         self.begun.append(time.monotonic())

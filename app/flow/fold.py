@@ -13,6 +13,7 @@ from app.core.errors import IllegalTransition, NotFound, PreconditionFailed, Sto
 from app.core.events import Event, EventType
 from app.core.ids import derived
 from app.core.incident import Incident
+from app.core.pace import is_bad
 from app.core.policy import Policy
 from app.core.ports import Render
 from app.core.route import PlannedEvent, planned
@@ -20,6 +21,7 @@ from app.core.signal import Command, ProbeResult, Signal
 from app.core.state import EngineState, Snapshot, TenantProfile
 from app.core.types import ActorKind, SignalId, SignalKind, TenantId
 from app.flow.curation import Knows, unmapped
+from app.flow.looks import Looks
 from app.kit.clock import Clock
 from app.kit.ids import new_id
 from app.store import advisories, events, evidence, incidents, intake, journal, probes, states
@@ -43,6 +45,21 @@ class _Loaded:
     checkpoint: Checkpoint
     snapshot: Snapshot
     records: list[IntakeRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class _Folded:
+    """What one step came to; ``met`` are codes that no table knows, ``pushed`` foreign results."""
+
+    decision: Decision
+    met: list[codes.Unmapped]
+    pushed: list[ProbeResult]
+    bad: bool
+
+    def is_nothing(self, loaded: _Loaded) -> bool:
+        """Whether there is nothing to store: time passed and told nothing."""
+        quiet = not loaded.records and not self.decision.events and not self.decision.incidents
+        return quiet and self.decision.state is loaded.snapshot.state
 
 
 class Overtaken(Exception):  # noqa: N818 - not an error: another step came first
@@ -80,6 +97,7 @@ class Fold:
         self._evidence: dict[TenantId, dict[str, int]] = {}  # hashes of what was stored last
         self._marked: dict[TenantId, datetime | None] = {}  # when a place to begin was kept
         self._locks: dict[TenantId, asyncio.Lock] = {}
+        self._looks = Looks()
 
     @property
     def tenants(self) -> tuple[TenantId, ...]:
@@ -120,6 +138,15 @@ class Fold:
             records=records,
         )
 
+    async def due(self) -> list[TenantId]:
+        """Tenants for whom something waits or time alone may tell; asked at once for all of them.
+
+        Raises:
+            StorageUnavailable: the database cannot be reached.
+        """
+        now, stood = self._clock.now(), await self._db.read(states.standings)
+        return [tenant for tenant in self.tenants if self._looks.is_due(tenant, stood, now)]
+
     async def step(self, tenant: TenantId) -> bool:
         """Fold what waits, or time alone; True when there may be more.
 
@@ -132,8 +159,15 @@ class Fold:
             records = loaded.records
             if len(records) == BATCH:  # a backlog: what was not folded yet is no silence
                 now = min(now, records[-1].received_at)
-            decision, met = await asyncio.to_thread(self._decide_records, loaded, now)
-            if not records and not decision.events and not self._is_due(tenant, now):
+            folded = await asyncio.to_thread(self._decide_records, loaded, now)
+            decision = folded.decision
+            quiet = not records and not decision.events
+            if folded.is_nothing(loaded) or (quiet and not self._is_due(tenant, now)):
+                if decision.state is loaded.snapshot.state:  # the memo that was handed in is used
+                    self._cache[tenant] = (
+                        loaded.checkpoint.revision, decision.state, decision.memo
+                    )  # fmt: skip
+                self._looked(tenant, loaded, folded, now, loaded.checkpoint.revision)
                 return False
             last = records[-1] if records else None
             after = replace(
@@ -147,13 +181,7 @@ class Fold:
             raw: dict[str, bytes] = {}
             for record in records:
                 raw |= intake.raw_of(record.codec, record.body)
-            pushed = [
-                signal
-                for record in records
-                if record.kind is SignalKind.PROBE_RESULT and record.source != RUNNER
-                for signal in record.signals
-                if isinstance(signal, ProbeResult)
-            ]
+            met = folded.met
             try:
                 await self._store(
                     tenant,
@@ -162,22 +190,32 @@ class Fold:
                     decision,
                     now,
                     raw=raw,
-                    pushed=pushed,
+                    pushed=folded.pushed,
                     also=(lambda c: codes.add(c, tenant, met)) if met else None,
                 )
             except Overtaken:
                 return True
+            self._looked(tenant, loaded, folded, now, after.revision)
             return len(records) == BATCH
 
-    def _decide_records(
-        self, loaded: _Loaded, now: datetime
-    ) -> tuple[Decision, list[codes.Unmapped]]:
-        """Decide, and count the codes of the reports that no table knows."""
+    def _looked(
+        self, tenant: TenantId, loaded: _Loaded, folded: _Folded, now: datetime, revision: int
+    ) -> None:
+        living = {i.id: i for i in (*loaded.snapshot.incidents, *folded.decision.incidents)}
+        self._looks.note(tenant, revision, living.values(), now=now, bad=folded.bad)
+
+    def _decide_records(self, loaded: _Loaded, now: datetime) -> _Folded:
+        """Decide, and gather what else is stored of the signals."""
         signals: list[Signal] = []
+        pushed: list[ProbeResult] = []
         for record in loaded.records:
-            signals.extend(record.signals)
+            held = record.signals
+            signals.extend(held)
+            if record.kind is SignalKind.PROBE_RESULT and record.source != RUNNER:
+                pushed.extend(signal for signal in held if isinstance(signal, ProbeResult))
         met = [] if self._knows is None else unmapped(signals, self._knows)
-        return decide(loaded.snapshot, signals, now=now, policy=self._policy), met
+        decision = decide(loaded.snapshot, signals, now=now, policy=self._policy)
+        return _Folded(decision, met, pushed, any(is_bad(signal) for signal in signals))
 
     def _is_due(self, tenant: TenantId, now: datetime) -> bool:
         stored = self._stored_at.get(tenant)

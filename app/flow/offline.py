@@ -12,15 +12,15 @@ from app.core.disturbance import Disturbance
 from app.core.errors import IllegalTransition, NotFound
 from app.core.events import Event
 from app.core.incident import Incident
+from app.core.pace import LIVELY, TICK, is_bad
 from app.core.policy import Policy
 from app.core.signal import Advisory, ClientReport, Command, ProbeResult, Signal
 from app.core.state import SIGN_IN_SERVICE, EngineState, Snapshot, TenantProfile, minute_of
 from app.core.types import OPEN_STATUSES, Outcome, SelfCheck, Status, TenantId
 
-TICK = 10  # seconds between looks, as the loops tick
+LOOK = int(TICK.total_seconds())  # seconds between looks, as the loops tick
 OPEN_TICK = 60  # while something is open and nothing bad arrived lately
 IDLE_TICK = 300  # while nothing is open either
-LIVELY = timedelta(seconds=120)  # so long after a bad signal looks are short
 RUN_OUT = timedelta(hours=24)  # most that the clock runs on after the last line
 
 
@@ -49,11 +49,6 @@ class Told:
     assignments: tuple[tuple[str, str | None], ...]
 
 
-def is_bad(signal: Signal) -> bool:
-    """Whether a signal may move the picture within seconds; a healthy one can wait its turn."""
-    return not isinstance(signal, ProbeResult) or signal.outcome is not Outcome.OK
-
-
 def _next(at: datetime, seconds: int) -> datetime:
     """The first look at or after an instant; looks stand on a grid of so many seconds."""
     return datetime.fromtimestamp(ceil(at.timestamp() / seconds) * seconds, UTC)
@@ -70,7 +65,7 @@ class Offline:
 
     profile: TenantProfile
     policy: Policy
-    tick: int = TICK
+    tick: int = LOOK
     between: Callable[[EngineState, datetime], EngineState] | None = None
     state: EngineState = field(default_factory=EngineState)
     incidents: dict[str, Incident] = field(default_factory=dict)

@@ -17,13 +17,14 @@ from sqlalchemy import Connection
 from app.core.document import rfc3339
 from app.core.errors import InvalidInput, NotFound
 from app.core.incident import Incident
+from app.core.pace import LIVELY, TICK, is_bad
 from app.core.policy import Policy
 from app.core.ports import Render
 from app.core.state import TenantProfile
 from app.core.types import TenantId
 from app.flow import differ
 from app.flow.differ import Difference
-from app.flow.offline import LIVELY, TICK, Offline, is_bad
+from app.flow.offline import Offline
 from app.store import events, incidents, journal
 from app.store.engine import Database
 from app.store.incidents import Filters
@@ -125,10 +126,10 @@ class _Run:
     def _look(self, until: datetime) -> None:
         if self.last is None or self.lively is None:
             return
-        now = self.last + timedelta(seconds=TICK)
+        now = self.last + TICK
         while now < min(until, self.lively):
             self.world.fold(now, ())
-            now += timedelta(seconds=TICK)
+            now += TICK
 
 
 async def fold_again(

@@ -273,12 +273,10 @@ def after(c: Connection, tenant: TenantId, tx: int, seq: int, limit: int) -> lis
     """
     query = (
         select(T)
-        .where(T.c.tenant == tenant, tuple_(T.c.tx, T.c.seq) > tuple_(tx, seq))
+        .where(T.c.tenant == tenant, tuple_(T.c.tx, T.c.seq) > tuple_(tx, seq), *settled(c))
         .order_by(T.c.tx, T.c.seq)
         .limit(limit)
     )
-    if c.dialect.name == "postgresql":
-        query = query.where(T.c.tx < _number(func.pg_snapshot_xmin(func.pg_current_snapshot())))
     return [
         IntakeRecord(
             seq=row["seq"],
@@ -294,6 +292,13 @@ def after(c: Connection, tenant: TenantId, tx: int, seq: int, limit: int) -> lis
         )
         for row in c.execute(query).mappings()
     ]
+
+
+def settled(c: Connection) -> list[ColumnElement[bool]]:
+    """What tells rows that no running transaction can precede any more; see ``after``."""
+    if c.dialect.name != "postgresql":
+        return []
+    return [T.c.tx < _number(func.pg_snapshot_xmin(func.pg_current_snapshot()))]
 
 
 def ids_since(

@@ -5,11 +5,12 @@ from datetime import datetime
 
 import msgspec
 import zstandard
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, exists, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.state import EngineState
 from app.core.types import TenantId
+from app.store import intake
 from app.store.tables import FoldStateRow
 
 T = FoldStateRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
@@ -45,6 +46,20 @@ def checkpoint(c: Connection, tenant: TenantId) -> Checkpoint:
     query = select(T.c.revision, T.c.tx, T.c.seq, T.c.sequence, T.c.number)
     row = c.execute(query.where(T.c.tenant == tenant)).one_or_none()
     return Checkpoint() if row is None else Checkpoint(**row._mapping)  # noqa: SLF001 - documented
+
+
+def standings(c: Connection) -> dict[TenantId, tuple[int, bool]]:
+    """Where every tenant's fold stands: its revision, and whether anything waits to be folded.
+
+    One question for all tenants, because most of them have nothing to say most of the time.
+    """
+    newer = exists().where(
+        intake.T.c.tenant == T.c.tenant,
+        tuple_(intake.T.c.tx, intake.T.c.seq) > tuple_(T.c.tx, T.c.seq),
+        *intake.settled(c),
+    )
+    rows = c.execute(select(T.c.tenant, T.c.revision, newer))
+    return {TenantId(tenant): (revision, bool(waits)) for tenant, revision, waits in rows}
 
 
 def load(c: Connection, tenant: TenantId) -> tuple[Checkpoint, EngineState]:
