@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from math import exp, log
 
 from app.core.episode import REPORTERS_CAP, Episode, ScanPoint
-from app.core.lines import Domain, Verdict, distinct
+from app.core.lines import Domain, Verdict
 from app.core.policy import Policy
 from app.core.rates import Rate, report_nats
+from app.core.voices import distinct
 
 MULTIPLES: tuple[tuple[float, float], ...] = ((2, 0.1), (4, 0.25), (8, 0.5), (16, 1), (32, 2))
 # Hypotheses in order: the reports alone; the reports with failing probes; probes a little, much.
@@ -345,7 +346,7 @@ def _marks(domain: Domain, episode: Episode, now: int) -> tuple[int, ...]:
     found = set(episode.marks)
     last = min(now, episode.last_bad)
     for minute in range(max(episode.onset, episode.marked_to + 1), last + 1):
-        found.update(said.mark for said in domain.spoken(minute))
+        found.update(domain.voices(minute))
     return tuple(sorted(found)[:REPORTERS_CAP])
 
 
@@ -356,7 +357,7 @@ def seal_marks(domain: Domain, point: ScanPoint, policy: Policy) -> None:
             continue
         found = set(episode.marks)
         for minute in range(max(episode.onset, episode.marked_to + 1), point.minute + 1):
-            found.update(said.mark for said in domain.spoken(minute))
+            found.update(domain.voices(minute))
         if len(found) != len(episode.marks):
             episode.marks = sorted(found)[:REPORTERS_CAP]
         episode.marked_to = point.minute

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from app.core.aggregate import SIGN_IN
 from app.core.detect import Finding
 from app.core.episode import REPORTERS_CAP
-from app.core.lines import Lines, distinct
+from app.core.lines import Lines
 from app.core.local import is_own, judged
 from app.core.policy import Policy
 from app.core.state import SIGN_IN_SERVICE, Cell, Track
 from app.core.survey import Surveyed
 from app.core.types import Client, Origin, Symptom
+from app.core.voices import distinct
 
 SIGN_IN_OWNER = "entra-id"  # the service that refused sign-ins are told of
 SHARED = 0.3  # share of users with refused sign-ins who also met the outage: then it is the outage

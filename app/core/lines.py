@@ -13,40 +13,26 @@ from typing import Any, NamedTuple
 from app.core.policy import Policy
 from app.core.rates import Rate, rate_of
 from app.core.state import (
-    ACTOR_CAP,
     EPOCH,
     SIGN_IN_SERVICE,
     Cell,
     EngineState,
-    Epoch,
     Rates,
     TenantProfile,
     Track,
     cell_id,
     track_id,
 )
+from app.core.voices import LOOK_BACK, Laid, Said, lay_out
 
-LOOK_BACK = 6  # epochs in which an actor who spoke before is not counted as new
-MARK_SPAN = float(1 << 56)  # marks lie evenly in this span
 MANY_QUORUMS = 5  # so many times the quorum of users whose sign-in is refused are two groups
 SAMPLES = 4  # newest results looked at when a location's verdict is asked
 SAMPLES_BAD = 2  # of them bad: the location fails
 SAMPLE_MINUTES = 20  # older results do not count towards the verdict
 PLACE_SERVICES = 2  # services that must fail at a location before the location itself is doubted
 KEPT_MINUTES = 180  # of what was worked out
-MS = 60_000
 
 Spans = Mapping[str, Sequence[tuple[int, int]]]  # network or location -> spans of minutes
-
-
-class Said(NamedTuple):
-    """The first report of one actor in one epoch. ``fresh``: not heard in the epochs before."""
-
-    mark: int
-    network: str
-    fresh: bool
-    scale: float
-    cell: str
 
 
 class Verdict(NamedTuple):
@@ -57,9 +43,6 @@ class Verdict(NamedTuple):
     own: float
 
 
-Spoken = dict[int, list[Said]]  # minute -> who spoke
-
-
 @dataclass(slots=True)
 class _Known:
     """What was worked out of the minutes of one domain."""
@@ -68,29 +51,7 @@ class _Known:
     counts: dict[int, tuple[int, int]] = field(default_factory=dict)
     failing: dict[int, tuple[str, ...]] = field(default_factory=dict)
     groups: dict[int, int] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Kept:
-    """An epoch laid out, with the epochs that it was made of."""
-
-    of: tuple[Epoch | None, ...]
-    spoken: Spoken
-
-
-def scale_of(epoch: Epoch) -> float:
-    """How many actors each kept one stands for (bottom-k estimate)."""
-    if len(epoch) < ACTOR_CAP:
-        return 1.0
-    return max(1.0, (ACTOR_CAP - 1) / (max(epoch) / MARK_SPAN) / ACTOR_CAP)
-
-
-def distinct(marks: Iterable[int], cap: int) -> int:
-    """How many distinct actors stand behind marks of which at most the smallest were kept."""
-    found = sorted(marks)
-    if len(found) < cap:
-        return len(found)
-    return round((cap - 1) / (found[cap - 1] / MARK_SPAN))
+    voices: dict[int, dict[int, str]] = field(default_factory=dict)
 
 
 class Lines:
@@ -112,9 +73,10 @@ class Lines:
         self.profile = profile
         self.policy = policy
         self.excluded: Spans = {}
-        self.kept: dict[tuple[str, int], _Kept] = {}
+        self.kept: dict[tuple[str, int], Laid] = {}
         self.rates: dict[tuple[str, int], Rate] = {}
         self.known: dict[str, _Known] = {}  # by domain
+        self.judged: dict[tuple[Any, ...], Any] = {}  # (…, first minute, end) → what was judged
         self._former_known = former.known if former is not None else {}
         self._former = former.kept if former is not None else {}
         self._former_rates = former.rates if former is not None else {}
@@ -133,43 +95,25 @@ class Lines:
             if cell.location:
                 self.networks.setdefault(cell.location, set()).add(cell.service)
 
-    def _epoch(self, service: str, number: int) -> Spoken:
+    def _epoch(self, service: str, number: int) -> Laid:
         known = self.kept.get((service, number))
         if known is not None:
-            return known.spoken
+            return known
         epochs = self.state.epochs.get(service, {})
         of = tuple(epochs.get(n) for n in range(number - LOOK_BACK, number + 1))
         former = self._former.get((service, number))
         if former is None or any(a is not b for a, b in zip(former.of, of, strict=True)):
-            former = _Kept(of, self._lay_out(of))
+            former = Laid(of, lay_out(of, self.state.cells))
         self.kept[service, number] = former
-        return former.spoken
+        return former
 
-    def _lay_out(self, of: tuple[Epoch | None, ...]) -> Spoken:
-        own = of[-1]
-        if not own:
-            return {}
-        before: set[int] = set().union(*(epoch for epoch in of[:-1] if epoch))
-        scale = scale_of(own)
-        cells = self.state.cells
-        spoken: Spoken = {}
-        for mark, (ms, key) in own.items():
-            cell = cells.get(key)
-            network = (cell.location or "") if cell is not None else ""
-            said = Said(mark, network, mark not in before, scale, key)
-            minute = ms // MS
-            if minute in spoken:
-                spoken[minute].append(said)
-            else:
-                spoken[minute] = [said]
-        return spoken
-
-    def spoken(self, service: str, minute: int) -> Sequence[Said]:
-        """Who reported a service in a minute, for the first time in its epoch."""
+    def spoken(self, service: str, minute: int, network: str | None) -> Sequence[Said]:
+        """Who reported a service in a minute, from anywhere or one network, first in its epoch."""
         number = minute // EPOCH
         if number not in self.state.epochs.get(service, ()):
             return ()
-        return self._epoch(service, number).get(minute, ())
+        epoch = self._epoch(service, number)
+        return (epoch.spoken if network is None else epoch.at(network)).get(minute, ())
 
     def rate(self, domain: "Domain", minute: int) -> Rate:
         """What is expected of a domain in the hour of a minute."""
@@ -208,7 +152,8 @@ class Lines:
         if former is None:
             return
         known: dict[int, Any]
-        for known in (former.verdicts, former.counts, former.failing, former.groups):
+        everything = (former.verdicts, former.counts, former.failing, former.groups, former.voices)
+        for known in everything:
             if len(known) > 2 * KEPT_MINUTES:
                 for minute in [m for m in known if m < now - KEPT_MINUTES]:
                     del known[minute]
@@ -254,17 +199,23 @@ class Domain:
 
     def _heard(self, service: str, minute: int) -> Iterable[Said]:
         """What of a service's minute belongs to the domain."""
-        lines, network = self.lines, self.network
-        said: Iterable[Said] = lines.spoken(service, minute)
+        lines = self.lines
+        said: Iterable[Said] = lines.spoken(service, minute, self.network)
         if not said:
             return ()
-        if network is not None:
-            said = [s for s in said if s.network == network]
         if lines.parts:
             said = [s for s in said if lines.parts.get(s.cell) == self.part]
         if lines.excluded and not self.wide:
             said = [s for s in said if not lines.is_excluded(s.network, minute)]
         return said
+
+    def voices(self, minute: int) -> dict[int, str]:
+        """Who spoke in a minute: mark of the actor → network."""
+        known = self.known.voices.get(minute)
+        if known is None:
+            known = {said.mark: said.network for said in self.spoken(minute)}
+            self.known.voices[minute] = known
+        return known
 
     def counts(self, minute: int) -> tuple[int, int]:
         """First-seen actors, and actors new to the epoch, of a minute (estimates when sampled)."""
@@ -359,22 +310,21 @@ class Domain:
 
     def _voiced_groups(self, minute: int) -> int:
         policy = self.lines.policy
-        first = minute - policy.active_window_minutes + 1
+        minutes = range(minute - policy.active_window_minutes + 1, minute + 1)
         networks: dict[int, str] = {}
+        for earlier in minutes:
+            networks.update(self.voices(earlier))
         heard = 0
-        for service in self.services:
-            marks = set()
-            for earlier in range(first, minute + 1):
-                for said in self._heard(service, earlier):
-                    networks[said.mark] = said.network
-                    marks.add(said.mark)
-            heard += int(len(marks) > 1)
+        if self.wide:
+            for service in self.services:
+                spoken = {said.mark for m in minutes for said in self._heard(service, m)}
+                heard += int(len(spoken) > 1)
         sites = Counter(networks.values())
         found = int(len(networks) >= policy.quorum_actors)
         crowd = MANY_QUORUMS * policy.quorum_actors
         found += int(self.services == (SIGN_IN_SERVICE,) and len(networks) >= crowd)
         found += int(sum(1 for n in sites.values() if n > 1) > 1)
-        return found + int(self.wide and heard > 1)
+        return found + int(heard > 1)
 
 
 def _parts(state: EngineState) -> dict[str, str]:

@@ -97,6 +97,14 @@ class _Judged:
 
 def _judge(lines: Lines, service: str, networks: set[str], minutes: range) -> _Judged | None:
     """Judge whether a service fails from these networks and not from others; None: it does not."""
+    key = (service, frozenset(networks), minutes.start, minutes.stop)
+    if key not in lines.judged:
+        lines.judged[key] = _judgement(lines, service, networks, minutes)
+    found: _Judged | None = lines.judged[key]
+    return found
+
+
+def _judgement(lines: Lines, service: str, networks: set[str], minutes: range) -> _Judged | None:
     here = elsewhere = clear = False
     for _, track in lines.tracks.get(service, ()):
         good, bad = _results(track, minutes)
@@ -138,9 +146,13 @@ def _usual(lines: Lines, service: str, networks: set[str], minutes: range) -> tu
 
 def _results(track: Track, minutes: range) -> tuple[int, int]:
     good = bad = 0
+    results = track.minutes
     for minute in minutes:
-        result = track.minutes.get(minute)
-        if result is not None and result.speaks:
-            bad += result.is_bad
-            good += not result.is_bad
+        result = results.get(minute)
+        if result is None:
+            continue
+        if result.is_bad:
+            bad += 1
+        elif result.speaks:
+            good += 1
     return good, bad

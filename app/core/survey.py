@@ -20,7 +20,7 @@ from app.core.state import EPOCH, EngineState, TenantProfile, without_minutes_be
 
 SEAL_STEP = 10  # minutes that are sealed at once
 SETTLE = 1  # newest minutes that are always scanned anew: reports still come for them
-NEAR, MIDDLE, FAR = 2, 8, 32  # minutes between the points kept of late, earlier, long ago
+NEAR, MIDDLE, FAR = 8, 8, 32  # minutes of which each point is kept; between earlier, older points
 PUBLISH_AHEAD = 140  # minutes before its hour that a rate is published: sealed by then, never later
 MARKS_KEPT = 60  # minutes of epochs kept before the sealed ones: look-back of onset and freshness
 ENDED_KEPT = 720  # minutes that an ended stretch is remembered
@@ -92,6 +92,13 @@ class Survey:
         """Lay the lines out."""
         former = self.former.lines if self.former is not None else None
         self.lines = Lines(self.state, self.profile, self.policy, former=former)
+        if former is not None and former.state.sealed_to == self.state.sealed_to:
+            since = self.touched.earliest
+            self.lines.judged = {
+                key: verdict
+                for key, verdict in former.judged.items()
+                if since is None or key[-1] <= since
+            }
 
     def run(self) -> tuple[Surveyed, Memo]:
         """Scan everything up to now."""
@@ -148,7 +155,7 @@ class Survey:
         scan = Scan(domain, self.policy, point)
         for minute in range(point.minute + 1, settled + 1):
             scan.step(minute)
-            if minute % MIDDLE == 0 and minute < settled:
+            if minute < settled and (minute % MIDDLE == 0 or settled - minute < NEAR):
                 known = (*known, point.clone())
         if not known or known[-1].minute < settled:
             seal_marks(domain, point, self.policy)
@@ -203,7 +210,7 @@ def _thinned(points: tuple[ScanPoint, ...], minute: int, sealed: int) -> tuple[S
         if point.minute >= sealed
         and (point.minute % FAR == 0
              or (point.minute % MIDDLE == 0 and minute - point.minute < FAR)
-             or (point.minute % NEAR == 0 and minute - point.minute < MIDDLE))
+             or minute - point.minute < NEAR)
     ]  # fmt: skip
     return (*kept, newest)
 

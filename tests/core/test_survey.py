@@ -8,12 +8,13 @@ import pytest
 
 from app.core.aggregate import add_reports, mark_of
 from app.core.decide import decide
-from app.core.lines import Domain, Lines, distinct, scale_of
+from app.core.lines import Domain, Lines
 from app.core.policy import DEFAULT_POLICY
 from app.core.rates import hour_of_week, prior_rate, publish, pupil_of, rate_of
 from app.core.signal import ClientReport, Signal
 from app.core.state import ACTOR_CAP, CELL_CAP, EPOCH, EngineState, Learned, Snapshot, minute_of
 from app.core.types import Client, Origin, SignalId, Status, Symptom
+from app.core.voices import distinct, scale_of
 from app.store import states
 from tests.core.play import PROFILE, START, World, at, outage, probes, reports
 
