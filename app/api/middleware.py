@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -109,6 +110,8 @@ class Edge:
             log.info("refused", extra={"request_id": request_id, "status": status_of(error)})
             refusal = answer(error, public_url=self._public_url, instance=request_id)
             await refusal(scope, receive, send)
+        except ClientDisconnect:  # it left before its whole request had come: nobody to answer
+            log.info("client_left", extra={"request_id": request_id})
         except Exception:
             route = self._template(scope)
             log.exception("request_failed", extra={"request_id": request_id, "route": route})
