@@ -35,6 +35,7 @@ from bench.deliver import EVENTS, TENANT, emit, prepare
 from tests.chaos.checker import check
 from tests.chaos.facts import Event, Facts, digest_of, planned
 from tests.chaos.history import Heard
+from tests.chaos.sent import cut
 
 RECEIVERS = 10
 LANES = 400  # incidents that are told of at once
@@ -95,14 +96,15 @@ async def _measure(count: int, seed: int) -> dict[str, Any]:
         while await database.read(_left):  # noqa: ASYNC110 - what is awaited is a row
             await asyncio.sleep(0.2)
         done.set()
-        cut = sum(await asyncio.gather(*loops))
+        await asyncio.gather(*loops)
         facts = await database.read(_facts)
         database.close()
     heard = [replace(one, subscription=names[one.subscription]) for one in receiver.heard]
     verdict = check((), heard, facts)
     return {
         "holds": verdict.holds, **verdict.counts(), "deliveries": len(facts.deliveries),
-        "attempts": len(heard), "failed": receiver.failed, "in_flight": receiver.unheard + cut,
+        "attempts": len(heard), "failed": receiver.failed,
+        "in_flight": receiver.unheard + cut(facts),
         "states": dict(Counter(one.state for one in facts.deliveries)),
         "found": [*verdict.lost, *verdict.phantom, *verdict.inverted, *verdict.drifted][:SHOWN],
         "seconds": round(time.perf_counter() - begun, 1),
@@ -122,9 +124,8 @@ def _facts(c: Any) -> Facts:
 
 async def _lives(
     database: Database, clock: Clock, receiver: Receiver, *, bell: Bell, done: asyncio.Event,
-) -> int:  # fmt: skip
-    """Deliver with one loop after the other, each abandoned with what it has in flight: so many."""
-    cut = 0
+) -> None:  # fmt: skip
+    """Deliver with one loop after the other, each abandoned with what it has in flight."""
     while not done.is_set():
         deliver = Deliver(
             database, clock, sender=receiver, formats={"native": NativeV1()},
@@ -138,10 +139,9 @@ async def _lives(
         except TimeoutError:
             task.cancel()
             for one in set(deliver._tasks):  # noqa: SLF001 - a crash asks nobody
-                cut += one.cancel()
+                one.cancel()
         bell.ring()
         await asyncio.gather(task, return_exceptions=True)
-    return cut
 
 
 def _left(c: Any) -> bool:

@@ -24,6 +24,7 @@ from bench import disorder
 from tests.chaos.faults import storm
 from tests.chaos.kill import Report, alone, say, tell
 from tests.chaos.process import PROJECT
+from tests.chaos.sent import cut
 
 LEDGER = PROJECT / "bench" / "chaos.jsonl"
 PAGE = PROJECT / "bench" / "chaos.md"
@@ -48,7 +49,7 @@ def _kept(report: Report) -> Line:
         "holds": report.holds, **report.verdict.counts(),
         "acknowledged": report.history.acknowledged(), "stored": len(report.facts.records),
         "events": len(report.facts.events), "deliveries": len(report.facts.deliveries),
-        "attempts": len(report.history.heard), "in_flight": report.struck,
+        "attempts": len(report.history.heard), "in_flight": cut(report.facts),
         "undone": report.backlog.unfolded + report.backlog.undelivered,
         "errors": len(report.errors), "refusals": len(report.refusals),
         "restart_median": round(statistics.median(restarts), 2),

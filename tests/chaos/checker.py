@@ -1,4 +1,4 @@
-"""The one judge of every chaos test: two logs of the outside against the database.
+"""The one judge of every chaos test: the logs of the outside against the database.
 
 It computes what was lost, phantom, duplicate, inverted or drifted. Only duplicates may be there:
 delivery is at least once, everything else is a promise.
@@ -11,17 +11,29 @@ from operator import attrgetter
 
 from app.core.aggregate import mark_of
 from app.core.state import ACTOR_CAP, EPOCH
-from tests.chaos.facts import Delivery, Event, Facts, Minute, Tally
-from tests.chaos.history import Act, Door, Heard, Phase
+from tests.chaos.facts import Event, Facts, Minute, Tally
+from tests.chaos.history import Act, Door, Heard, Phase, Told
+from tests.chaos.sent import (
+    drifted_bodies,
+    drifted_content,
+    duplicate_deliveries,
+    inversions,
+    inverted_feed,
+    invisible_deliveries,
+    lost_deliveries,
+    lost_from_feed,
+    needless_repeats,
+    phantom_attempts,
+    phantom_deliveries,
+    phantom_plans,
+    phantom_told,
+)
 
 KINDS = {
     Door.REPORTS: "client_report",
     Door.RESULTS: "probe_result",
     Door.COMMANDS: "command",
 }
-PING = "test.ping"
-OWN_NEWS = "subscription."  # news about a subscription does not go to itself unless it asks
-DONE = "delivered"
 
 Found = Iterable[str]
 
@@ -46,22 +58,39 @@ class Verdict:
         return {part.name: len(getattr(self, part.name)) for part in fields(self)}
 
 
-def check(acts: Sequence[Act], heard: Sequence[Heard], facts: Facts) -> Verdict:
+def check(
+    acts: Sequence[Act], heard: Sequence[Heard], facts: Facts, told: Sequence[Told] = ()
+) -> Verdict:
     """Judge a run that has ended; pure.
 
     Args:
         acts: what clients asked and were told, in order.
         heard: what the receiver was sent, in the order in which it had done with it.
         facts: what the database says afterwards.
+        told: what readers of the feed got, each to the end, in the order in which they got it.
     """
     recount = recounted(facts)
     return Verdict(
-        lost=(*lost_signals(acts, facts), *lost_events(facts), *lost_deliveries(heard, facts)),
-        phantom=(*phantom_signals(acts, facts), *phantom_deliveries(heard, facts)),
+        lost=(
+            *lost_signals(acts, facts),
+            *lost_events(facts),
+            *lost_deliveries(heard, facts),
+            *invisible_deliveries(facts),
+            *lost_from_feed(told, facts),
+        ),
+        phantom=(
+            *phantom_signals(acts, facts),
+            *phantom_deliveries(heard, facts),
+            *phantom_plans(facts),
+            *phantom_attempts(heard, facts),
+            *phantom_told(told, facts),
+        ),
         duplicate=(*duplicate_deliveries(heard), *duplicate_commands(facts)),
-        inverted=tuple(inversions(heard)),
+        inverted=(*inversions(heard), *inverted_feed(told)),
         drifted=(
             *drifted_bodies(heard, facts),
+            *drifted_content(heard, told, facts),
+            *needless_repeats(heard, facts),
             *drifted_signals(acts, facts),
             *drifted_checkpoints(facts),
             *drifted_counts(facts, recount),
@@ -106,37 +135,6 @@ def lost_events(facts: Facts) -> Found:
             yield f"revision {revision} of {incident.id} was told by no event"
 
 
-def lost_deliveries(heard: Sequence[Heard], facts: Facts) -> Found:
-    """Find committed events that are neither delivered nor pending nor parked for a subscription.
-
-    One that is called delivered must have been accepted, itself or what superseded it.
-    """
-    planned: dict[tuple[str, str], list[Delivery]] = defaultdict(list)
-    for delivery in facts.deliveries:
-        planned[delivery.subscription, delivery.event].append(delivery)
-    by_id = {delivery.id: delivery for delivery in facts.deliveries}
-    accepted = {(h.subscription, h.webhook_id) for h in heard if h.accepted}
-    for event in facts.events:
-        for subscription, (tenant, _) in sorted(facts.subscriptions.items()):
-            if tenant != event.tenant or event.type.startswith(OWN_NEWS):
-                continue
-            if not planned[subscription, event.id]:
-                yield f"{event.id} is nowhere planned for {subscription}"
-    for delivery in facts.deliveries:
-        last = _standing(delivery, by_id)
-        if delivery.state == DONE and (last.subscription, last.event) not in accepted:
-            yield f"{delivery.event} counts as delivered; {delivery.subscription} never took it"
-
-
-def _standing(delivery: Delivery, by_id: dict[str, Delivery]) -> Delivery:
-    """What was sent in its place, at last."""
-    passed = {delivery.id}
-    while delivery.superseded_by in by_id and delivery.superseded_by not in passed:
-        delivery = by_id[delivery.superseded_by]
-        passed.add(delivery.id)
-    return delivery
-
-
 def phantom_signals(acts: Sequence[Act], facts: Facts) -> Found:
     """Find stored signals that nobody sent. Unmarked commands are Sextant's own news."""
     sent = _marks(acts, Phase.INVOKE)
@@ -146,66 +144,12 @@ def phantom_signals(acts: Sequence[Act], facts: Facts) -> Found:
             yield f"{record.kind} {record.mark or record.id} of {record.tenant} was sent by nobody"
 
 
-def phantom_deliveries(heard: Sequence[Heard], facts: Facts) -> Found:
-    """Find attempts about events that were not committed, or that nobody vouches for."""
-    committed = {(event.tenant, event.id) for event in facts.events}
-    told: set[tuple[str, str, str]] = set()
-    for one in heard:
-        tenant, _ = facts.subscriptions.get(one.subscription, ("", ""))
-        fault = ""
-        if one.type != PING and (tenant, one.webhook_id) not in committed:
-            fault = "was delivered and never committed"
-        elif not one.genuine:
-            fault = "was delivered with a signature that does not fit"
-        if fault and (one.subscription, one.webhook_id, fault) not in told:
-            told.add((one.subscription, one.webhook_id, fault))
-            yield f"{one.webhook_id} {fault} ({one.subscription})"
-
-
-def duplicate_deliveries(heard: Sequence[Heard]) -> Found:
-    """Find what was accepted more than once; one sentence per extra time."""
-    times = Counter((h.subscription, h.webhook_id) for h in heard if h.accepted)
-    for (subscription, name), count in sorted(times.items()):
-        for _ in range(count - 1):
-            yield f"{name} was accepted once more by {subscription}"
-
-
 def duplicate_commands(facts: Facts) -> Found:
     """Find commands that took effect more than once, as a repetition after a crash may."""
     times = Counter((r.tenant, r.mark) for r in facts.records if r.kind == "command" and r.mark)
     for (tenant, mark), count in sorted(times.items()):
         for _ in range(count - 1):
             yield f"command {mark} of {tenant} took effect once more"
-
-
-def inversions(heard: Sequence[Heard]) -> Found:
-    """Find events of one incident that a subscription first accepted after a later one."""
-    newest: dict[tuple[str, str], int] = {}
-    taken: set[tuple[str, str]] = set()
-    for one in heard:
-        if not one.accepted or one.incident is None:
-            continue
-        if (one.subscription, one.webhook_id) in taken:
-            continue
-        taken.add((one.subscription, one.webhook_id))
-        lane = (one.subscription, one.incident)
-        if one.sequence < newest.get(lane, 0):
-            yield f"{one.webhook_id} came after event {newest[lane]} of its incident ({lane[0]})"
-        newest[lane] = max(newest.get(lane, 0), one.sequence)
-
-
-def drifted_bodies(heard: Sequence[Heard], facts: Facts) -> Found:
-    """Find ids that came with different bytes, or native bodies unlike the event's own bytes."""
-    frozen = {event.id: event.digest for event in facts.events}
-    bodies: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for one in heard:
-        bodies[one.subscription, one.webhook_id].add(one.digest)
-    for (subscription, name), digests in sorted(bodies.items()):
-        _, form = facts.subscriptions.get(subscription, ("", ""))
-        if len(digests) > 1:
-            yield f"{name} came to {subscription} in {len(digests)} different bodies"
-        elif form == "native" and digests != {frozen.get(name, *digests)}:
-            yield f"{name} came to {subscription} in other bytes than the event log has"
 
 
 def drifted_signals(acts: Sequence[Act], facts: Facts) -> Found:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +19,7 @@ from app.store import incidents, intake, states
 from app.store.engine import Database
 from app.store.intake import FOLDED_TX
 from app.store.tables import (
+    AttemptRow,
     DeliveryRow,
     EventRow,
     EvidenceRow,
@@ -65,7 +67,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One event of the log; ``digest`` is of its frozen bytes."""
+    """One event of the log; ``digest`` is of its frozen bytes, ``content`` of what it says."""
 
     tenant: str
     sequence: int
@@ -74,17 +76,27 @@ class Event:
     incident: str | None
     revision: int | None
     digest: str
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One planned delivery; ``state`` is pending, superseded, delivered or parked."""
+    """One planned delivery; ``state`` is pending, superseded, delivered or parked.
+
+    ``claims`` are attempts that were begun, ``tries`` those that its log has, ``answered`` those
+    of them with an answer, ``taken`` with one of 2xx.
+    """
 
     id: str
     subscription: str
     event: str
     state: str
     superseded_by: str | None = None
+    type: str = "incident.updated"
+    claims: int = 0
+    tries: int = 0
+    answered: int = 0
+    taken: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +134,11 @@ class Facts:
 def digest_of(body: bytes) -> str:
     """What stands for a body."""
     return hashlib.blake2b(body, digest_size=12).hexdigest()
+
+
+def content_of(data: Any) -> str:
+    """What stands for the content of an event, however it is written down."""
+    return digest_of(json.dumps(data, sort_keys=True, separators=(",", ":")).encode())
 
 
 def read(url: str) -> Facts:
@@ -238,20 +255,28 @@ def _tallies(tenant: str, state: EngineState) -> dict[Minute, Tally]:
 def _events(c: Connection) -> Iterable[Event]:
     log = EventRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
     for row in c.execute(select(log).order_by(log.c.tenant, log.c.sequence)):
-        about = (json.loads(row.body)["data"] or {}).get("incident") or {}
+        data = json.loads(row.body)["data"] or {}
+        about = data.get("incident") or {}
         yield Event(
             tenant=row.tenant, sequence=row.sequence, id=row.id, type=row.type,
             incident=row.incident, revision=about.get("revision"), digest=digest_of(row.body),
+            content=content_of(data),
         )  # fmt: skip
 
 
 def planned(c: Connection) -> Iterable[Delivery]:
     """Read every delivery."""
     sent = DeliveryRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
+    tried = AttemptRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
+    met: dict[str, list[int]] = defaultdict(list)  # statuses, 0 without an answer
+    for row in c.execute(select(tried.c.delivery, tried.c.status)):
+        met[row.delivery].append(row.status or 0)
     for row in c.execute(select(sent).order_by(sent.c.id)):
         yield Delivery(
             id=row.id, subscription=row.subscription, event=row.event, state=row.state,
-            superseded_by=row.superseded_by,
+            superseded_by=row.superseded_by, type=row.event_type, claims=row.attempts,
+            tries=len(met[row.id]), answered=sum(bool(status) for status in met[row.id]),
+            taken=sum(status // 100 == 2 for status in met[row.id]),
         )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
-"""What the outside saw: what clients asked and were told, and what the receiver was sent.
+"""What the outside saw: what clients asked and were told, what receivers and readers were sent.
 
-The two logs are written by the harness while it runs and read by the checker afterwards. Nothing
+The logs are written by the harness while it runs and read by the checker afterwards. Nothing
 here knows how Sextant keeps its own books.
 """
 
@@ -46,7 +46,8 @@ class Heard:
     """One delivery attempt as the receiver saw it; ``status`` None: it hung up without an answer.
 
     The order of the log is the order in which the receiver had done with them. ``digest`` is of
-    the body's bytes; ``genuine`` says whether the signature fits.
+    the body's bytes, ``content`` of what the event says, whatever its format; ``genuine`` says
+    whether the signature fits.
     """
 
     subscription: str
@@ -61,6 +62,7 @@ class Heard:
     genuine: bool = True
     superseded: tuple[str, ...] = ()
     life: int = 0
+    content: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -68,12 +70,24 @@ class Heard:
         return self.status is not None and 200 <= self.status < 300
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One event as a reader of the feed got it, in its order; ``content`` as of ``Heard``."""
+
+    reader: str
+    tenant: str
+    sequence: int
+    id: str
+    content: str
+
+
 @dataclass(slots=True)
 class History:
-    """Both logs of one run, in the order in which things happened."""
+    """The logs of one run, each in the order in which things happened."""
 
     acts: list[Act] = field(default_factory=list)
     heard: list[Heard] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
     life: int = 0
 
     def note(

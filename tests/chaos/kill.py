@@ -29,10 +29,12 @@ from app.store.engine import Database
 from tests.chaos.checker import Verdict, check
 from tests.chaos.clients import Client, Person, Prober, Reporter, Stage
 from tests.chaos.facts import Backlog, Facts, backlog, read
+from tests.chaos.followers import Follower
 from tests.chaos.history import History
 from tests.chaos.process import TENANTS, Server, free_port, prepare
 from tests.chaos.receiver import Receiver
 from tests.chaos.sabotage import SABOTAGES
+from tests.chaos.sent import cut
 from tests.postgres import Postgres
 
 DATABASES = ("sqlite", "postgresql")
@@ -117,9 +119,16 @@ class Run:
         try:
             await self._subscribe(stage, port)
             self.receiver.calm = False
-            tasks = [asyncio.create_task(client.run()) for client in self._clients(stage)]
+            readers = [
+                Follower(stage, tenant, by_stream=bool(number))
+                for number, tenant in enumerate(TENANTS)
+            ]
+            every = (*self._clients(stage), *readers)
+            tasks = [asyncio.create_task(client.run()) for client in every]
             await self.lives(stage)
             left = await self._drain(stage, tasks)
+            for reader in readers:
+                await reader.end()
             await self.server.end(signal.SIGTERM)
         finally:
             for task in (watch, *tasks):
@@ -129,7 +138,9 @@ class Run:
             await self.receiver.stop()
         found = await asyncio.to_thread(read, self.plan.url)
         return Report(
-            verdict=check(self.history.acts, self.history.heard, found), facts=found,
+            verdict=check(
+                self.history.acts, self.history.heard, found, told=self.history.told
+            ), facts=found,
             history=self.history, restarts=self.restarts, errors=self.server.errors(),
             refusals=stage.refusals, backlog=left, struck=self.struck,
             orderly=self.server.orderly(), seconds=time.monotonic() - begun,
@@ -260,7 +271,8 @@ def tell(report: Report, say: Say) -> None:
         f"{report.history.acknowledged()} signals acknowledged,"
         f" {len(report.facts.records)} stored; {len(report.facts.incidents)} incidents,"
         f" {len(report.facts.events)} events; {len(report.facts.deliveries)} deliveries in"
-        f" {len(attempts)} attempts, {report.struck} of them cut by a kill"
+        f" {len(attempts)} attempts, {cut(report.facts)} begun and never concluded;"
+        f" {len(report.history.told)} events by the feed"
     )
     say(
         f"restart to first acknowledgement: median {statistics.median(restarts):.2f} s,"

@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass, field, replace
 
 from app.kit.clock import Clock, SystemClock
-from tests.chaos.facts import digest_of
+from tests.chaos.facts import content_of, digest_of
 from tests.chaos.history import Heard, History
 from tests.standins.receiver import BadSignature, verify
 
@@ -109,6 +109,7 @@ class Receiver:
             status=status,
             genuine=self._is_genuine(path, headers, body),
             superseded=tuple(headers.get("sextant-superseded", "").replace(",", " ").split()),
+            content=content_of(event.get("data")),
         )
 
     def _is_genuine(self, path: str, headers: dict[str, str], body: bytes) -> bool:

@@ -8,11 +8,12 @@ import pytest
 
 from tests.chaos.checker import Verdict, check
 from tests.chaos.facts import Checkpoint, Delivery, Event, Facts, Known, Record
-from tests.chaos.history import Act, Door, Heard, History, Phase
+from tests.chaos.history import Act, Door, Heard, History, Phase, Told
 
 TENANT, CELL, MINUTE = "alpha", "exchange-online|browser|timeout||", 29_000_000
 WHERE = (TENANT, CELL, MINUTE)
 SUB, OTHER_SUB = "sub_1", "sub_2"
+THRICE = {"claims": 3, "tries": 2, "answered": 2}  # refused, hung up on and cut off, taken
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,10 @@ class World:
     acts: tuple[Act, ...]
     heard: tuple[Heard, ...]
     facts: Facts
+    told: tuple[Told, ...] = ()
 
     def judged(self) -> Verdict:
-        return check(self.acts, self.heard, self.facts)
+        return check(self.acts, self.heard, self.facts, told=self.told)
 
 
 def told(*marks: str, door: Door = Door.REPORTS, end: Phase = Phase.OK, **more: Any) -> list[Act]:
@@ -52,6 +54,7 @@ def an_event(sequence: int, **more: Any) -> Event:
     facts = {
         "tenant": TENANT, "sequence": sequence, "id": f"evt_{sequence}", "type": "incident.updated",
         "incident": "inc_1", "revision": sequence, "digest": f"body-{sequence}",
+        "content": f"said-{sequence}",
     }  # fmt: skip
     return Event(**{**facts, **more})
 
@@ -60,14 +63,23 @@ def an_attempt(sequence: int, status: int | None = 204, **more: Any) -> Heard:
     facts = {
         "subscription": SUB, "webhook_id": f"evt_{sequence}", "type": "incident.updated",
         "tenant": TENANT, "sequence": sequence, "incident": "inc_1", "revision": sequence,
-        "digest": f"body-{sequence}", "status": status,
+        "digest": f"body-{sequence}", "status": status, "content": f"said-{sequence}",
     }  # fmt: skip
     return Heard(**{**facts, **more})
 
 
 def a_delivery(sequence: int, state: str = "delivered", **more: Any) -> Delivery:
     facts = {"id": f"dlv_{sequence}", "subscription": SUB, "event": f"evt_{sequence}"}
+    facts |= {"claims": 1, "tries": 1, "answered": 1, "taken": int(state == "delivered")}
     return Delivery(**{**facts, "state": state, **more})
+
+
+def a_line(sequence: int, **more: Any) -> Told:
+    facts = {
+        "reader": "the pages", "tenant": TENANT, "sequence": sequence, "id": f"evt_{sequence}",
+        "content": f"said-{sequence}",
+    }  # fmt: skip
+    return Told(**{**facts, **more})
 
 
 @pytest.fixture
@@ -82,7 +94,7 @@ def world() -> World:
             *told("never", door=Door.COMMANDS, end=Phase.INFO),
         ),
         heard=(
-            an_attempt(0, type="test.ping", incident=None, webhook_id="evt_ping"),
+            an_attempt(0, type="test.ping", incident=None, webhook_id="evt_ping", content=""),
             an_attempt(1),
             an_attempt(2, 503),
             an_attempt(2, None),
@@ -94,7 +106,7 @@ def world() -> World:
             checkpoints={TENANT: Checkpoint(position=(0, 2), sequence=3)},
             heads={TENANT: (0, 2)},
             events=(an_event(1), an_event(2), an_event(3)),
-            deliveries=(a_delivery(1), a_delivery(2), a_delivery(3)),
+            deliveries=(a_delivery(1), a_delivery(2, **THRICE), a_delivery(3)),
             subscriptions={SUB: (TENANT, "native")},
             incidents=(
                 Known(
@@ -104,6 +116,7 @@ def world() -> World:
             ),
             tallies={WHERE: (3, 3)},
         ),
+        told=(a_line(1), a_line(2), a_line(3)),
     )  # fmt: skip
 
 
@@ -151,6 +164,22 @@ def an_incident(**changes: Any) -> Plant:
     return plant
 
 
+def planned(*more: Delivery, second: Delivery | None = None) -> Plant:
+    """Change what is planned."""
+    rows = (a_delivery(1), second or a_delivery(2, **THRICE), a_delivery(3), *more)
+    return stored(deliveries=rows)
+
+
+def both(first: Plant, second: Plant) -> Plant:
+    """Plant two faults."""
+    return lambda world: second(first(world))
+
+
+def told_of(*lines: Told) -> Plant:
+    """Change what the reader of the feed got."""
+    return lambda world: replace(world, told=lines)
+
+
 def never_sent(world: World) -> World:
     return replace(world, acts=tuple(act for act in world.acts if act.phase is not Phase.INVOKE))
 
@@ -176,7 +205,7 @@ PLANTED: list[tuple[str, str, Plant]] = [
     ),
     (
         "an event counts as delivered and was not",
-        "lost",
+        "lost phantom",
         lambda world: replace(world, heard=world.heard[:-1]),
     ),
     ("a change was told by no event", "lost", an_incident(revision=4)),
@@ -197,6 +226,31 @@ PLANTED: list[tuple[str, str, Plant]] = [
         heard(an_attempt(3, 503, genuine=False)),
     ),
     ("an event was accepted twice", "duplicate", heard(an_attempt(2))),
+    ("what was written down as taken was sent again", "drifted duplicate",
+     heard(an_attempt(3))),
+    ("an acceptance was written down twice", "drifted duplicate",
+     both(heard(an_attempt(2)), planned(second=a_delivery(2, **{**THRICE, "taken": 2})))),
+    ("the log has an answer that was not given", "phantom drifted",
+     planned(second=a_delivery(2, **{**THRICE, "taken": 2}))),
+    ("a delivery stands nowhere", "lost", planned(second=a_delivery(2, "sleeping", **THRICE))),
+    ("a delivery waits for what is done", "lost",
+     planned(second=a_delivery(2, "superseded", superseded_by="dlv_3"))),
+    ("what may not be left out was", "lost",
+     planned(second=a_delivery(2, "parked", superseded_by="dlv_3", type="incident.resolved"))),
+    ("a receiver was not told what was left out", "lost",
+     planned(second=a_delivery(2, superseded_by="dlv_3"))),
+    ("a delivery of an event that never was", "phantom", planned(a_delivery(9, "parked"))),
+    ("an event is planned twice", "phantom", planned(a_delivery(3, "pending", id="dlv_4"))),
+    ("an event says something else than the log", "drifted",
+     heard(an_attempt(3, 503, content="else"))),
+    ("the feed left an event out", "lost", told_of(a_line(1), a_line(3))),
+    ("the feed told an event twice", "inverted",
+     told_of(a_line(1), a_line(1), a_line(2), a_line(3))),
+    ("the feed told events in another order", "inverted", told_of(a_line(2), a_line(1), a_line(3))),
+    ("the feed told what never was", "phantom",
+     told_of(a_line(1), a_line(2), a_line(3), a_line(4))),
+    ("the feed told of other content", "drifted",
+     told_of(a_line(1), a_line(2, content="else"), a_line(3))),
     ("a command took effect twice", "duplicate", more_records(a_command("open"))),
     ("an event came after a later one", "inverted", unordered),
     ("an event came with other bytes", "drifted", heard(an_attempt(3, 503, digest="else"))),
@@ -261,9 +315,15 @@ def test_what_waits_or_is_parked_in_plain_sight_is_not_lost(world: World, state:
 def test_what_was_superseded_counts_as_delivered_with_what_stands_for_it(world: World) -> None:
     rows = (a_delivery(1, superseded_by="dlv_2"), a_delivery(2, superseded_by="dlv_3"))
     facts = replace(world.facts, deliveries=(*rows, a_delivery(3)))
-    only_last = (world.heard[0], world.heard[-1])
-    assert replace(world, heard=only_last, facts=facts).judged().holds
+    rows = tuple(replace(row, claims=0, tries=0, answered=0, taken=0) for row in rows)
+    facts = replace(world.facts, deliveries=(*rows, a_delivery(3)))
+    last = an_attempt(3, superseded=("evt_1", "evt_2"))
+    assert replace(world, heard=(world.heard[0], last), facts=facts).judged().holds
     assert not replace(world, heard=world.heard[:-1], facts=facts).judged().holds
+    unnamed = replace(world, heard=(world.heard[0], world.heard[-1]), facts=facts)
+    assert unnamed.judged().counts()["lost"] == 2
+    full = an_attempt(3, superseded=tuple(f"evt_{n}" for n in range(50, 150)))
+    assert replace(world, heard=(world.heard[0], full), facts=facts).judged().holds
 
 
 def test_an_unanswered_request_may_be_stored_or_not(world: World) -> None:
