@@ -118,6 +118,7 @@ class Facts:
     """Everything that the database says. ``subscriptions``: id → (tenant, format).
 
     ``tallies`` are the engine's own counts. ``heads``: tenant → last position of the intake log.
+    ``fed``: tenant → the event to which readers of the feed read at least; time went on after it.
     """
 
     records: tuple[Record, ...] = ()
@@ -129,6 +130,7 @@ class Facts:
     incidents: tuple[Known, ...] = ()
     tallies: dict[Minute, Tally] = field(default_factory=dict)
     sound: bool = True
+    fed: dict[str, int] = field(default_factory=dict)
 
 
 def digest_of(body: bytes) -> str:
@@ -168,6 +170,17 @@ def backlog(c: Connection) -> Backlog:
     waits = sent.c.state.in_(("pending", "superseded"))
     waiting = c.execute(select(func.count()).select_from(sent).where(waits)).scalar_one()
     return Backlog(behind, waiting)
+
+
+def fed_so_far(url: str) -> dict[str, int]:
+    """Read the number of each tenant's last event."""
+    log = EventRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
+    query = select(log.c.tenant, func.max(log.c.sequence).label("last")).group_by(log.c.tenant)
+    database = Database(url)
+    try:
+        return {row.tenant: row.last for row in database.read_now(lambda c: c.execute(query).all())}
+    finally:
+        database.close()
 
 
 def gather(c: Connection) -> Facts:

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ import httpx
 from app.store.engine import Database
 from tests.chaos.checker import Verdict, check
 from tests.chaos.clients import Client, Person, Prober, Reporter, Stage
-from tests.chaos.facts import Backlog, Facts, backlog, read
+from tests.chaos.facts import Backlog, Facts, backlog, fed_so_far, read
 from tests.chaos.followers import Follower
 from tests.chaos.history import History
 from tests.chaos.process import TENANTS, Server, free_port, prepare
@@ -127,6 +127,7 @@ class Run:
             tasks = [asyncio.create_task(client.run()) for client in every]
             await self.lives(stage)
             left = await self._drain(stage, tasks)
+            fed = await asyncio.to_thread(fed_so_far, self.plan.url)
             for reader in readers:
                 await reader.end()
             await self.server.end(signal.SIGTERM)
@@ -136,7 +137,7 @@ class Run:
             await asyncio.gather(watch, *tasks, return_exceptions=True)
             await self.server.end(signal.SIGKILL)
             await self.receiver.stop()
-        found = await asyncio.to_thread(read, self.plan.url)
+        found = replace(await asyncio.to_thread(read, self.plan.url), fed=fed)
         return Report(
             verdict=check(
                 self.history.acts, self.history.heard, found, told=self.history.told

@@ -81,12 +81,13 @@ def invisible_deliveries(facts: Facts) -> Found:
 
 def lost_from_feed(told: Sequence[Told], facts: Facts) -> Found:
     """Find events that a reader of the feed never got."""
-    got: dict[tuple[str, str], set[str]] = defaultdict(set)
+    got: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for one in told:
-        got[one.reader, one.tenant].add(one.id)
-    for (reader, tenant), ids in sorted(got.items()):
+        got[one.reader, one.tenant][one.id] = one.sequence
+    for (reader, tenant), had in sorted(got.items()):
+        last = max(*had.values(), facts.fed.get(tenant, 0))
         for event in facts.events:
-            if event.tenant == tenant and event.id not in ids:
+            if event.tenant == tenant and event.sequence <= last and event.id not in had:
                 yield f"{reader} never got event {event.sequence} of {tenant} by the feed"
 
 

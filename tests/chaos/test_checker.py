@@ -115,6 +115,7 @@ def world() -> World:
                 ),
             ),
             tallies={WHERE: (3, 3)},
+            fed={TENANT: 3},
         ),
         told=(a_line(1), a_line(2), a_line(3)),
     )  # fmt: skip
@@ -244,6 +245,7 @@ PLANTED: list[tuple[str, str, Plant]] = [
     ("an event says something else than the log", "drifted",
      heard(an_attempt(3, 503, content="else"))),
     ("the feed left an event out", "lost", told_of(a_line(1), a_line(3))),
+    ("the feed left the last event out", "lost", told_of(a_line(1), a_line(2))),
     ("the feed told an event twice", "inverted",
      told_of(a_line(1), a_line(1), a_line(2), a_line(3))),
     ("the feed told events in another order", "inverted", told_of(a_line(2), a_line(1), a_line(3))),
@@ -335,6 +337,11 @@ def test_a_repetition_that_comes_late_is_no_inversion(world: World) -> None:
     verdict = heard(an_attempt(1))(world).judged()
     assert verdict.counts()["inverted"] == 0
     assert verdict.counts()["duplicate"] == 1
+
+
+def test_what_was_told_after_the_reader_went_is_not_missed_in_the_feed(world: World) -> None:
+    facts = replace(world.facts, fed={TENANT: 2})
+    assert replace(world, told=world.told[:2], facts=facts).judged().holds
 
 
 def test_minutes_that_the_engine_may_forget_are_not_missed(world: World) -> None:
