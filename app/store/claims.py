@@ -4,12 +4,14 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     Connection,
     RowMapping,
     Select,
+    Update,
     and_,
     bindparam,
     insert,
@@ -18,6 +20,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.core.events import EventType
 from app.core.retry import BREAKS_AFTER, Why
@@ -42,6 +45,7 @@ S = SubscriptionRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it
 
 # Written out, for the sake of its partial index.
 PING = T.c.event_type == literal_column(f"'{EventType.TEST_PING}'")
+B_NOW = bindparam("b_now", type_=T.c.due_at.type)
 Room = Callable[[str], int]  # how many more of a subscription may be in flight
 
 
@@ -74,13 +78,8 @@ def claim(
     ids = _fair(c, _turns(c, now, after), now=now, limit=limit, room=room)
     if not ids:
         return []
-    still = select(T.c.id).where(T.c.id.in_(ids), IS_PENDING, free(now))
-    rows = c.execute(
-        update(T)
-        .where(T.c.id.in_(still.with_for_update(skip_locked=True)))
-        .values(lease_token=token, lease_until=until, attempts=T.c.attempts + 1)
-        .returning(T)
-    ).mappings()
+    lease = {"b_ids": ids, "b_now": now, "b_token": token, "b_until": until}
+    rows = c.execute(_take(), lease).mappings()
     return _with_documents(
         c,
         sorted(rows.all(), key=lambda row: (row["due_at"], row["position"])),
@@ -99,24 +98,50 @@ class _Turn:
 
 
 def _turns(c: Connection, now: datetime, after: str) -> list[_Turn]:
-    due = _due(now).where(T.c.subscription == S.c.id).correlate(S)
-    sends = subscriptions.sending(now)
-    broken = S.c.consecutive_failures >= BREAKS_AFTER
-    rows = c.execute(
-        select(S.c.id, sends.label("sends"), broken.label("broken"))
-        .where(or_(and_(sends, due.exists()), due.where(PING).exists()))
-        .order_by(S.c.id)
-    )
+    rows = c.execute(_takers(), {"b_now": now})
     found = [_Turn(row.id, bool(row.sends), bool(row.broken)) for row in rows]
     split = next((n for n, turn in enumerate(found) if turn.name > after), 0)
     return [*found[split:], *found[:split]]
 
 
-def _due(now: datetime) -> Select[Any]:
-    return select(T.c.id).where(IS_PENDING, T.c.due_at <= now, free(now))
+# Each statement below is made once: to make one costs several times as much as to run it.
 
 
-def _heads(now: datetime) -> Select[Any]:
+def _due() -> Select[Any]:
+    return select(T.c.id).where(IS_PENDING, T.c.due_at <= B_NOW, free(B_NOW))
+
+
+@cache
+def _takers() -> Select[Any]:
+    """Subscriptions that something is due for, with how they stand."""
+    due = _due().where(T.c.subscription == S.c.id).correlate(S)
+    sends = subscriptions.sending(B_NOW)
+    broken = S.c.consecutive_failures >= BREAKS_AFTER
+    return (
+        select(S.c.id, sends.label("sends"), broken.label("broken"))
+        .where(or_(and_(sends, due.exists()), due.where(PING).exists()))
+        .order_by(S.c.id)
+    )
+
+
+@cache
+def _take() -> ReturningUpdate[Any]:
+    """Lease ``b_ids``, unless somebody else has one meanwhile."""
+    ids = T.c.id.in_(bindparam("b_ids", expanding=True))
+    still = select(T.c.id).where(ids, IS_PENDING, free(B_NOW))
+    return (
+        update(T)
+        .where(T.c.id.in_(still.with_for_update(skip_locked=True)))
+        .values(
+            lease_token=bindparam("b_token"), lease_until=bindparam("b_until"),
+            attempts=T.c.attempts + 1,
+        )
+        .returning(T)
+    )  # fmt: skip
+
+
+@cache
+def _heads(*, pings: bool) -> Select[Any]:
     """What is due for one subscription (``b_subscription``), of each lane its head alone."""
     earlier = T.alias("earlier")
     behind = (
@@ -131,26 +156,28 @@ def _heads(now: datetime) -> Select[Any]:
         )
         .exists()
     )
-    return (
-        _due(now)
+    found = (
+        _due()
         .where(T.c.subscription == bindparam("b_subscription"), ~behind)
         .order_by(T.c.due_at)
         .limit(bindparam("b_room"))
     )
+    return found.where(PING) if pings else found
 
 
 def _fair(
     c: Connection, turns: Sequence[_Turn], *, now: datetime, limit: int, room: Room
 ) -> list[str]:
     chosen: list[str] = []
-    every, pings = _heads(now), _heads(now).where(PING)
+    every, pings = _heads(pings=False), _heads(pings=True)
     for turn in turns:
         if len(chosen) >= limit:
             break
         slots = min(room(turn.name), limit - len(chosen))
         if slots <= 0:
             continue
-        wanted = {"b_subscription": turn.name, "b_room": 1 if turn.broken else slots}
+        share = 1 if turn.broken else slots
+        wanted = {"b_subscription": turn.name, "b_room": share, "b_now": now}
         ids = list(c.execute(every if turn.sends else pings, wanted).scalars())
         # Asked only when there is something to try: the time until the next trial begins then.
         trial = bool(ids) and turn.sends and turn.broken
@@ -162,10 +189,8 @@ def _fair(
 def _with_documents(
     c: Connection, rows: Sequence[RowMapping], *, token: str, now: datetime
 ) -> list[Claimed]:
-    wanted = [row["event"] for row in rows if row["body"] is None]
-    documents = {
-        row.id: row.body for row in c.execute(select(E.c.id, E.c.body).where(E.c.id.in_(wanted)))
-    }
+    wanted = list({row["event"] for row in rows if row["body"] is None})
+    documents = {row.id: row.body for row in c.execute(_bodies(), {"b_ids": wanted})}
     receivers = subscriptions.of_ids(c, {row["subscription"] for row in rows})
     claimed = []
     for row in rows:
@@ -178,6 +203,11 @@ def _with_documents(
             Claimed(delivery=delivery(row), token=token, document=document, subscription=receiver)
         )
     return claimed
+
+
+@cache
+def _bodies() -> Select[Any]:
+    return select(E.c.id, E.c.body).where(E.c.id.in_(bindparam("b_ids", expanding=True)))
 
 
 def _park(c: Connection, identity: str, reason: Why, now: datetime) -> None:
@@ -204,11 +234,7 @@ def record(c: Connection, results: Sequence[Recorded], *, now: datetime) -> set[
     tokens = {result.claimed.delivery.id: result.claimed.token for result in results}
     mine = {
         row.id
-        for row in c.execute(
-            select(T.c.id, T.c.lease_token)
-            .where(T.c.id.in_(sorted(tokens)), IS_PENDING)
-            .with_for_update()
-        )
+        for row in c.execute(_leases(), {"b_ids": sorted(tokens)})
         if row.lease_token == tokens[row.id]
     }
     kept = [result for result in results if result.claimed.delivery.id in mine]
@@ -217,6 +243,35 @@ def record(c: Connection, results: Sequence[Recorded], *, now: datetime) -> set[
         # What the receiver answered is worth keeping even where the delivery is no longer ours.
     c.execute(insert(A), [_attempt_row(result) for result in results])
     return mine
+
+
+@cache
+def _leases() -> Select[Any]:
+    ids = T.c.id.in_(bindparam("b_ids", expanding=True))
+    return select(T.c.id, T.c.lease_token).where(ids, IS_PENDING).with_for_update()
+
+
+@cache
+def _conclude() -> Update:
+    return (
+        update(T)
+        .where(T.c.id == bindparam("b_id"))
+        .values(
+            state=bindparam("b_state"), reason=bindparam("b_reason"), due_at=bindparam("b_due"),
+            done_at=bindparam("b_done"), lease_token=None, lease_until=None,
+        )
+    )  # fmt: skip
+
+
+@cache
+def _move() -> Update:
+    """Let the rest of a lane wait with its head."""
+    return (
+        update(T)
+        .where(T.c.subscription == bindparam("b_subscription"), T.c.lane == bindparam("b_lane"))
+        .where(IS_PENDING, T.c.id != bindparam("b_id"), T.c.attempts == 0)
+        .values(due_at=bindparam("b_due"))
+    )
 
 
 def _attempt_row(result: Recorded) -> dict[str, Any]:
@@ -234,12 +289,7 @@ def _attempt_row(result: Recorded) -> dict[str, Any]:
 
 def _store(c: Connection, kept: Sequence[Recorded], now: datetime) -> None:
     c.execute(
-        update(T)
-        .where(T.c.id == bindparam("b_id"))
-        .values(
-            state=bindparam("b_state"), reason=bindparam("b_reason"), due_at=bindparam("b_due"),
-            done_at=bindparam("b_done"), lease_token=None, lease_until=None,
-        ),
+        _conclude(),
         [
             {
                 "b_id": result.claimed.delivery.id,
@@ -267,13 +317,7 @@ def _store(c: Connection, kept: Sequence[Recorded], now: datetime) -> None:
         if result.state == PENDING or result.claimed.delivery.attempts > 1
     ]
     if moved:
-        c.execute(
-            update(T)
-            .where(T.c.subscription == bindparam("b_subscription"), T.c.lane == bindparam("b_lane"))
-            .where(IS_PENDING, T.c.id != bindparam("b_id"), T.c.attempts == 0)
-            .values(due_at=bindparam("b_due")),
-            moved,
-        )
+        c.execute(_move(), moved)
     again = {r.claimed.delivery.replay for r in kept if r.state == PENDING} - {None}
     if again:
         replays.withdraw_cancelled(c, [name for name in again if name], now=now)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     RowMapping,
@@ -144,7 +145,7 @@ def _supersede(c: Connection, standing: Mapping[str, Any], covered: Sequence[str
     )
 
 
-def free(now: datetime) -> ColumnElement[bool]:
+def free(now: datetime | BindParameter[Any]) -> ColumnElement[bool]:
     """Condition on a delivery's row: nobody is sending it."""
     return or_(T.c.lease_until.is_(None), T.c.lease_until <= now)
 

@@ -4,12 +4,16 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
+    Select,
     and_,
+    bindparam,
     case,
     func,
     insert,
@@ -76,11 +80,17 @@ def receiving(c: Connection, tenant: TenantId) -> list[Subscription]:
 
 def of_ids(c: Connection, identities: Collection[str]) -> dict[str, Subscription]:
     """Read several, of any tenant, by id."""
-    statement = select(T).where(T.c.id.in_(identities), T.c.deleted_at.is_(None))
-    return {row["id"]: _subscription(row) for row in c.execute(statement).mappings()}
+    rows = c.execute(_several(), {"b_ids": list(identities)}).mappings()
+    return {row["id"]: _subscription(row) for row in rows}
 
 
-def sending(now: datetime) -> ColumnElement[bool]:
+@cache
+def _several() -> Select[Any]:  # made once, because it is asked so often
+    ids = T.c.id.in_(bindparam("b_ids", expanding=True))
+    return select(T).where(ids, T.c.deleted_at.is_(None))
+
+
+def sending(now: datetime | BindParameter[Any]) -> ColumnElement[bool]:
     """Condition on a subscription's row: something else than a ping may be sent to it now.
 
     What waits for one that was deleted goes too: the claim parks it.
@@ -135,8 +145,8 @@ def succeeded(c: Connection, identities: Sequence[str]) -> list[str]:
     """Take note of deliveries that arrived; gives those that were failing and now are active."""
     if not identities:
         return []
-    before = select(T.c.id, T.c.state).where(T.c.id.in_(identities), T.c.consecutive_failures > 0)
-    troubled = {row.id: row.state for row in c.execute(before)}
+    before = c.execute(_troubled(), {"b_ids": list(identities)})
+    troubled = {row.id: row.state for row in before}
     if not troubled:
         return []
     failing = T.c.state == Standing.FAILING
@@ -152,6 +162,12 @@ def succeeded(c: Connection, identities: Sequence[str]) -> list[str]:
         )
     )
     return sorted(name for name, state in troubled.items() if state == Standing.FAILING)
+
+
+@cache
+def _troubled() -> Select[Any]:
+    ids = T.c.id.in_(bindparam("b_ids", expanding=True))
+    return select(T.c.id, T.c.state).where(ids, T.c.consecutive_failures > 0)
 
 
 def verified(c: Connection, identity: str, *, now: datetime) -> bool:

@@ -8,7 +8,6 @@ import asyncio
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, bindparam, select
@@ -84,10 +83,11 @@ def no_order() -> None:
     """Send whatever is due, wherever it stands in its lane."""
     table = claims.T
 
-    def heads(now: datetime) -> Select[Any]:
+    def heads(*, pings: bool) -> Select[Any]:
+        del pings
         return (
             select(table.c.id)
-            .where(IS_PENDING, table.c.due_at <= now, free(now))
+            .where(IS_PENDING, table.c.due_at <= claims.B_NOW, free(claims.B_NOW))
             .where(table.c.subscription == bindparam("b_subscription"))
             .order_by(table.c.position.desc())
             .limit(bindparam("b_room"))

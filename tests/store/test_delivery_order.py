@@ -78,7 +78,7 @@ def test_indexes_carry_the_claim(sqlite_database: Database) -> None:
     emit(sqlite_database, event(1))
 
     def explain(c: Any) -> str:
-        return plan_of(c, claims._heads(NOW), b_subscription="sub_1", b_room=4)
+        return plan_of(c, claims._heads(pings=False), b_subscription="sub_1", b_room=4, b_now=NOW)
 
     plan = sqlite_database.read_now(explain)
     assert "USING INDEX ix_deliveries_next (subscription=? AND due_at<?)" in plan
