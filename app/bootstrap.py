@@ -18,6 +18,7 @@ from app.doors import Doors, open_doors
 from app.flow.deliver import Deliver, Pace
 from app.flow.fold import Fold
 from app.flow.ingest import Intake
+from app.flow.leases import Lease
 from app.flow.maintenance import Maintenance
 from app.flow.refolds import Refolds
 from app.flow.retention import Retention
@@ -42,7 +43,7 @@ from app.store.engine import Database
 from app.store.notices import Notices
 from app.watch import Watch, profiles_of
 from app.web.routes import create_router
-from app.workers import Paced, fold_loop, paced_loop
+from app.workers import Loop, Paced, fold_loop, paced_loop
 
 log = logging.getLogger(__name__)
 
@@ -219,6 +220,11 @@ def retention_of(context: Context) -> Retention:
     )
 
 
+def _paced(work: Paced, speed: float, lease: Lease) -> Loop:
+    """The loop of work that one replica does for all."""
+    return partial(paced_loop, lease.name, work, speed=speed)
+
+
 @asynccontextmanager
 async def working(
     context: Context, roles: tuple[str, ...], read_again: Callable[[], Settings] | None = None
@@ -229,7 +235,9 @@ async def working(
     """
     async with AsyncExitStack() as stack:
         stack.push_async_callback(context.poster.aclose)
-        watch = await stack.enter_async_context(Watch(context, works="work" in roles))
+        watch = await stack.enter_async_context(Watch(
+            context, works="work" in roles, wake=partial(context.bells.intake.ring, here=False)
+        ))  # fmt: skip
         speed = context.settings.clock.speed
         watch.crew.start(
             "maintenance",
@@ -242,18 +250,22 @@ async def working(
             watch.crew.start("notices", Notices(context.db.url, bells).run)
         if "work" in roles:
             watch.crew.start(
-                "fold", partial(fold_loop, context.fold, context.bells.intake, speed=speed)
-            )
+                "fold",
+                partial(fold_loop, context.fold, context.bells.intake,
+                        mine=watch.shifts.folded, speed=speed),
+            )  # fmt: skip
             watch.crew.start("deliver", context.deliver.run)
+            refolds = partial(paced_loop, "refolds", context.refolds, speed=speed)
+            watch.crew.start("refolds", refolds)  # each job of it is claimed by itself
             paced: dict[str, Paced] = {
                 "upkeep": context.upkeep,
-                "refolds": context.refolds,
                 "retention": retention_of(context),
                 "standing": context.doors.standing,
             }
-            for name, work in paced.items():
-                watch.crew.start(name, partial(paced_loop, name, work, speed=speed))
-        watch.start()
+            watch.shifts.want({
+                name: partial(_paced, work, speed) for name, work in paced.items()
+            })  # fmt: skip
+        await watch.start()
         if read_again is not None:
             stack.enter_context(watch.following(read_again))
         log.info("started", extra={"roles": ",".join(roles), "loops": len(watch.crew)})

@@ -15,16 +15,18 @@ from typing import Protocol, Self
 from app.core.catalogue import SERVICES
 from app.core.errors import SettingsError
 from app.core.maintenance import excused
+from app.core.ports import StatusFeed
 from app.core.signal import ProbeResult
 from app.core.state import TenantProfile
 from app.core.types import TenantId
 from app.flow.corroborate import Corroborate
 from app.flow.fold import Fold
 from app.flow.ingest import Intake
+from app.flow.leases import Lease, Leases
 from app.flow.maintenance import Maintenance
 from app.flow.poll import Cadence, Poll
 from app.flow.probe import Known, ProbeSchedule
-from app.kit.clock import Clock
+from app.kit.clock import Clock, SystemClock
 from app.settings import Settings
 from app.settings.model import TenantSettings
 from app.sources.graph import GraphSettings, Shared, open_graph
@@ -32,7 +34,7 @@ from app.sources.probe import Probe, Toolbox, intervals_of
 from app.sources.status_feed import SharedPages, feeds_of
 from app.store import probes, sources
 from app.store.engine import Database
-from app.workers import Crew, Loop, paced_loop
+from app.workers import BEATING, FOLD, Crew, Loop, Shifts, Starter, paced_loop
 
 log = logging.getLogger(__name__)
 
@@ -95,47 +97,72 @@ def cadence_of(graph: GraphSettings, tenants: int) -> Cadence:
     )
 
 
-def tenant_loops(rooms: Rooms, tenant: TenantSettings, pages: Pages) -> dict[str, Loop]:
-    """The loops that watch one tenant: its advisories and its probes."""
-    owner = TenantId(tenant.id)
-    speed = rooms.settings.clock.speed
-    loops: dict[str, Loop] = {}
+def tenant_work(rooms: Rooms, tenant: TenantSettings, pages: Pages) -> dict[str, Starter | None]:
+    """What is done for one tenant, each by one replica: its fold, its advisories, its probes."""
+    work: dict[str, Starter | None] = {f"{FOLD}:{tenant.id}": None}
     if tenant.graph is not None:
-        source = open_graph(tenant.graph, pages.graph)
-        poll = Poll(
-            rooms.db,
-            rooms.clock,
-            source,
-            tenant=owner,
-            append=rooms.intake.append_advisories,
-            announce=rooms.fold.news,
-            cadence=cadence_of(tenant.graph, len(rooms.settings.tenants)),
-            witness=rooms.intake.append_probe_results,
-            draw=random.SystemRandom().random,
-        )
-        name = f"graph:{tenant.id}"
-        loops[name] = partial(paced_loop, name, poll, speed=speed)
+        work[f"graph:{tenant.id}"] = partial(_poll_loop, rooms, tenant, tenant.graph, pages)
     for feed in feeds_of(tenant.status_feed, pages.feeds):
-        corroborate = Corroborate(
-            rooms.db,
-            rooms.clock,
-            feed,
-            tenant=owner,
-            take=rooms.intake.append_probe_results,
-            announce=rooms.fold.news,
-            period=timedelta(seconds=tenant.status_feed.poll_seconds),
-            draw=random.SystemRandom().random,
-        )
-        name = f"{feed.name}:{tenant.id}"
-        loops[name] = partial(paced_loop, name, corroborate, speed=speed)
+        work[f"{feed.name}:{tenant.id}"] = partial(_feed_loop, rooms, tenant, feed)
     if tenant.probes:
-        loops[f"probes:{tenant.id}"] = probe_schedule(rooms, tenant, pages.tools).run
-    return loops
+        work[f"probes:{tenant.id}"] = lambda lease: (
+            probe_schedule(rooms, tenant, pages.tools, lease).run
+        )
+    return work
 
 
-def probe_schedule(rooms: Rooms, tenant: TenantSettings, tools: Toolbox) -> ProbeSchedule:
+def _poll_loop(
+    rooms: Rooms, tenant: TenantSettings, graph: GraphSettings, pages: Pages, lease: Lease
+) -> Loop:
+    poll = Poll(
+        lease.fence(rooms.db),
+        rooms.clock,
+        open_graph(graph, pages.graph),
+        tenant=TenantId(tenant.id),
+        append=partial(rooms.intake.append_advisories, lease=lease),
+        announce=partial(rooms.fold.news, also=lease.check),
+        cadence=cadence_of(graph, len(rooms.settings.tenants)),
+        witness=_Results(rooms, lease).append_probe_results,
+        draw=random.SystemRandom().random,
+    )
+    return partial(paced_loop, lease.name, poll, speed=rooms.settings.clock.speed)
+
+
+def _feed_loop(rooms: Rooms, tenant: TenantSettings, feed: StatusFeed, lease: Lease) -> Loop:
+    corroborate = Corroborate(
+        lease.fence(rooms.db),
+        rooms.clock,
+        feed,
+        tenant=TenantId(tenant.id),
+        take=_Results(rooms, lease).append_probe_results,
+        announce=partial(rooms.fold.news, also=lease.check),
+        period=timedelta(seconds=tenant.status_feed.poll_seconds),
+        draw=random.SystemRandom().random,
+    )
+    return partial(paced_loop, lease.name, corroborate, speed=rooms.settings.clock.speed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Results:
+    """The door for results while a lease is ours; asked just before, as their commit is shared."""
+
+    rooms: Rooms
+    lease: Lease
+
+    async def append_probe_results(
+        self, tenant: TenantId, signals: Sequence[ProbeResult], *, source: str, now: datetime
+    ) -> object:
+        """Append results; returns after the commit."""
+        await self.rooms.db.read(self.lease.check)
+        intake = self.rooms.intake
+        return await intake.append_probe_results(tenant, signals, source=source, now=now)
+
+
+def probe_schedule(
+    rooms: Rooms, tenant: TenantSettings, tools: Toolbox, lease: Lease
+) -> ProbeSchedule:
     """The schedule of one tenant's checks; results, newest state and freshness are stored."""
-    owner = TenantId(tenant.id)
+    owner, db = TenantId(tenant.id), lease.fence(rooms.db)
     pace = rooms.settings.clock.speed
     account = tenant.probe_account
     checks = [
@@ -146,13 +173,13 @@ def probe_schedule(rooms: Rooms, tenant: TenantSettings, tools: Toolbox) -> Prob
 
     async def record(results: Sequence[ProbeResult]) -> Known:
         if not results:
-            return await rooms.db.read(lambda c: probes.remembered(c, owner))
+            return await db.read(lambda c: probes.remembered(c, owner))
         windows = rooms.maintenance.of(owner)
         counted = [excused(result, windows) for result in results]
-        return await rooms.db.write(lambda c: probes.record(c, owner, counted, intervals=intervals))
+        return await db.write(lambda c: probes.record(c, owner, counted, intervals=intervals))
 
     async def heartbeat(at: datetime) -> None:
-        await rooms.db.write(
+        await db.write(
             lambda c: sources.record_complete(
                 c,
                 owner,
@@ -167,7 +194,7 @@ def probe_schedule(rooms: Rooms, tenant: TenantSettings, tools: Toolbox) -> Prob
     return ProbeSchedule(
         owner,
         checks,
-        intake=rooms.intake,
+        intake=_Results(rooms, lease),
         record=record,
         heartbeat=heartbeat,
         clock=rooms.clock,
@@ -189,12 +216,15 @@ class Followed:
 class Watch:
     """Keeps the loops of all tenants running while the block lasts."""
 
-    def __init__(self, rooms: Rooms, *, works: bool) -> None:
+    def __init__(
+        self, rooms: Rooms, *, works: bool, wake: Callable[[], None] = lambda: None
+    ) -> None:
         """Prepare.
 
         Args:
             rooms: what the loops work with; its settings are replaced when they are followed.
             works: whether this process runs loops at all, or serves only.
+            wake: called when work came to this replica, so that the fold looks at once.
         """
         self._rooms = rooms
         self._works = works
@@ -202,6 +232,7 @@ class Watch:
         self._names: dict[str, tuple[str, ...]] = {}
         self._lock = asyncio.Lock()
         self.crew = Crew()
+        self.shifts = Shifts(self.crew, Leases(rooms.db, SystemClock()), wake)
 
     async def __aenter__(self) -> Self:
         return self
@@ -212,19 +243,24 @@ class Watch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self.crew.end(name for name in list(self.crew) if name != BEATING)
         await self.crew.end()
+        if self._works:
+            await self.shifts.leave()
         await self._pages.aclose()
 
-    def start(self) -> None:
-        """Start the loops of all tenants."""
+    async def start(self) -> None:
+        """Start the loops of all tenants, as far as no other replica runs them."""
         for tenant in self._rooms.settings.tenants:
             self._begin(tenant)
+        if self._works:
+            await self.shifts.settle()
+            self.crew.start(BEATING, self.shifts.run)
 
     def _begin(self, tenant: TenantSettings) -> None:
-        loops = tenant_loops(self._rooms, tenant, self._pages) if self._works else {}
-        self._names[tenant.id] = tuple(loops)
-        for name, loop in loops.items():
-            self.crew.start(name, loop)
+        work = tenant_work(self._rooms, tenant, self._pages) if self._works else {}
+        self._names[tenant.id] = tuple(work)
+        self.shifts.want(work)
 
     async def follow(self, fresh: Settings) -> Followed:
         """Take up the tenants of new settings: end what is gone or changed, start what is new."""
@@ -234,12 +270,14 @@ class Watch:
             new = {tenant.id: tenant for tenant in fresh.tenants}
             changed = [key for key in old.keys() & new.keys() if old[key] != new[key]]
             ended = [*changed, *(old.keys() - new.keys())]
-            await self.crew.end([name for key in ended for name in self._names.pop(key, ())])
+            await self.shifts.drop([name for key in ended for name in self._names.pop(key, ())])
             self._rooms.settings = present.model_copy(update={"tenants": fresh.tenants})
             self._rooms.fold.know(profiles_of(self._rooms.settings))
             for tenant in fresh.tenants:
                 if tenant.id not in old or tenant.id in changed:
                     self._begin(tenant)
+            if self._works:
+                await self.shifts.settle()
         tables = (name for name in Settings.model_fields if name != "tenants")
         return Followed(
             added=tuple(sorted(new.keys() - old.keys())),

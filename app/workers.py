@@ -3,15 +3,16 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Protocol
 
-from app.core.errors import StorageUnavailable
+from app.core.errors import LeaseLost, StorageUnavailable
 from app.core.pace import TICK
 from app.core.types import TenantId
 from app.flow.fold import Fold
+from app.flow.leases import Lease, Leases
 from app.kit.wake import Bell
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,10 @@ STOP_SECONDS = 25.0  # real seconds that a loop may take to end
 
 
 Loop = Callable[[asyncio.Event], Awaitable[None]]
+Starter = Callable[[Lease], Loop]  # makes the loop that does what a lease is for
+Mine = Callable[[], Mapping[TenantId, Lease]]  # the tenants that this replica folds
+FOLD = "fold"  # the kind of lease that needs no loop of its own: one loop folds all tenants
+BEATING = "leases"  # the loop that is ended last
 
 
 class Paced(Protocol):
@@ -34,12 +39,14 @@ class Paced(Protocol):
         ...
 
 
-async def fold_loop(fold: Fold, bell: Bell, stop: asyncio.Event, *, speed: float) -> None:
+async def fold_loop(
+    fold: Fold, bell: Bell, stop: asyncio.Event, *, mine: Mine, speed: float
+) -> None:
     """Fold when something came in, and at every tick whoever time alone may tell of."""
     pause = max(TICK.total_seconds() / speed, LEAST_WAIT)
     while not stop.is_set():
         begun = time.monotonic()
-        more = await _fold_due(fold, stop)
+        more = await _fold_due(fold, mine(), stop)
         if more and not bell.is_rung:
             continue
         wait = LEAST_WAIT
@@ -49,17 +56,19 @@ async def fold_loop(fold: Fold, bell: Bell, stop: asyncio.Event, *, speed: float
         await bell.wait(max(pause - wait, 0.01))
 
 
-async def _fold_due(fold: Fold, stop: asyncio.Event) -> bool:
-    """Fold the tenants that are due; True when there may be more."""
+async def _fold_due(fold: Fold, mine: Mapping[TenantId, Lease], stop: asyncio.Event) -> bool:
+    """Fold those of our tenants that are due; True when there may be more."""
     more, tenant = False, TenantId("")
     try:
-        for tenant in await fold.due():
+        for tenant in await fold.due(mine.keys()):
             if stop.is_set():
                 return False
             try:
-                more = await fold.step(tenant) or more
+                more = await fold.step(tenant, mine[tenant]) or more
             except StorageUnavailable:
                 raise
+            except LeaseLost:
+                log.info("lease_lost", extra={"lease": mine[tenant].name})
             except Exception:  # a loop survives its step
                 log.exception("fold_failed", extra={"tenant": tenant})
                 await asyncio.sleep(BACKOFF_SECONDS)
@@ -76,6 +85,9 @@ async def paced_loop(name: str, work: Paced, stop: asyncio.Event, *, speed: floa
             wait = (await work.step()).total_seconds() / speed
         except StorageUnavailable:
             log.warning("step_waits", extra={"loop": name})
+            wait = BACKOFF_SECONDS
+        except LeaseLost:  # whoever started this loop will end it
+            log.info("lease_lost", extra={"loop": name})
             wait = BACKOFF_SECONDS
         except Exception:  # a loop survives its step
             log.exception("step_failed", extra={"loop": name})
@@ -105,6 +117,9 @@ class Crew:
     def __len__(self) -> int:
         return len(self._members)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
     def __contains__(self, name: str) -> bool:
         return name in self._members
 
@@ -128,3 +143,75 @@ class Crew:
             for task in late:
                 log.warning("loop_cancelled", extra={"loop": task.get_name()})
                 task.cancel()
+
+
+class Shifts:
+    """Runs those loops of a crew whose leases are ours, and gives the others up."""
+
+    def __init__(self, crew: Crew, leases: Leases, wake: Callable[[], None] = lambda: None) -> None:
+        self._crew = crew
+        self._leases = leases
+        self._wake = wake
+        self._wanted: dict[str, Starter | None] = {}
+        self._running: dict[str, int] = {}  # tokens by name
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def want(self, work: Mapping[str, Starter | None]) -> None:
+        """Add work to be done by some replica; without a starter its lease alone matters."""
+        self._wanted |= work
+
+    async def drop(self, names: Iterable[str]) -> None:
+        """End work that is wanted no more, and give its leases back."""
+        gone = [name for name in names if name in self._wanted]
+        for name in gone:
+            del self._wanted[name]
+        await self._hand_over(gone)
+
+    async def settle(self) -> None:
+        """Look what is ours now: start what came, end what went without waiting for its end."""
+        before = set(self._leases.held)
+        above = await self._leases.tend(self._wanted)
+        held = {lease.name: lease for lease in self._leases.held}
+        if set(held.values()) - before:
+            self._wake()
+        lost = {n for n, token in self._running.items()
+                if n not in held or held[n].token != token}  # fmt: skip
+        if lost or above:
+            task = asyncio.create_task(self._hand_over(lost | set(above), give=above))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+            await asyncio.sleep(0)  # what has ended can be started under its new lease
+        for name, lease in held.items():
+            starter = self._wanted.get(name)
+            if name not in self._running and starter is not None:
+                self._running[name] = lease.token
+                self._crew.start(name, starter(lease))
+
+    async def _hand_over(self, names: Iterable[str], give: Iterable[str] | None = None) -> None:
+        gone = list(names)
+        running = [name for name in gone if self._running.pop(name, None) is not None]
+        await self._crew.end(running)
+        await self._leases.give(gone if give is None else list(give))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Settle again and again, until told to stop."""
+        while not stop.is_set():
+            try:
+                async with asyncio.timeout(self._leases.rhythm.every.total_seconds()):
+                    await stop.wait()
+            except TimeoutError:
+                await self.settle()
+
+    async def leave(self) -> None:
+        """Give everything back when all loops have ended."""
+        await asyncio.gather(*self._ending)
+        await self._leases.leave()
+
+    def folded(self) -> Mapping[TenantId, Lease]:
+        """The tenants whose fold is ours."""
+        mark = f"{FOLD}:"
+        return {
+            TenantId(lease.name.removeprefix(mark)): lease
+            for lease in self._leases.held
+            if lease.name.startswith(mark)
+        }

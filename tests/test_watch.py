@@ -79,7 +79,7 @@ async def test_tenants_come_go_and_change_while_others_run_on(
     context: Context, folder: Folder
 ) -> None:
     async with Watch(context, works=True) as watch:
-        watch.start()
+        await watch.start()
         kept = dict(watch.crew._members)
         assert len(names(watch)) == 4
         told = await watch.follow(folder.write(fabrikam=25, acme=5))
@@ -101,7 +101,7 @@ async def test_what_needs_a_restart_is_named_and_not_half_done(
     context: Context, folder: Folder
 ) -> None:
     async with Watch(context, works=False) as watch:
-        watch.start()
+        await watch.start()
         told = await watch.follow(folder.write("[retention]\nintake_days = 3\n", contoso=10))
         assert (told.removed, told.ignored) == (("fabrikam",), ("retention",))
         assert context.settings.retention.intake_days == 30
@@ -111,7 +111,7 @@ async def test_what_needs_a_restart_is_named_and_not_half_done(
 async def test_what_is_stored_of_a_removed_tenant_stays(context: Context, folder: Folder) -> None:
     await context.db.write(lambda c: incidents.put(c, [an_incident()]))
     async with Watch(context, works=False) as watch:
-        watch.start()
+        await watch.start()
         await watch.follow(folder.write(fabrikam=20))
         assert not await context.fold.step(context.fold.tenants[0])
         living = await context.db.read(lambda c: incidents.living(c, "contoso"))

@@ -2,16 +2,20 @@
 
 import asyncio
 import time
+from collections.abc import Collection
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from app import workers
 from app.core.types import TenantId
+from app.flow.leases import Lease, Rhythm
 from app.kit.wake import Bell
 
 TOOK = 0.1  # seconds of a step
 STEPS = 4
+MINE = {TenantId("contoso"): Lease("fold:contoso", 1)}
 
 
 class Stepping:
@@ -24,10 +28,10 @@ class Stepping:
         self.begun: list[float] = []
         self.enough = asyncio.Event()
 
-    async def due(self) -> list[TenantId]:
-        return [TenantId("contoso")]
+    async def due(self, among: Collection[TenantId]) -> list[TenantId]:
+        return list(among)
 
-    async def step(self, _: TenantId) -> bool:
+    async def step(self, _: TenantId, lease: Lease) -> bool:
         self.begun.append(time.monotonic())
         if len(self.begun) == STEPS:
             self.enough.set()
@@ -41,7 +45,7 @@ async def gaps(*, pressed: bool, more: bool) -> list[float]:
     """How long it was from the end of a step to the next."""
     bell, stop = Bell(), asyncio.Event()
     fold: Any = Stepping(bell, pressed=pressed, more=more)
-    loop = asyncio.create_task(workers.fold_loop(fold, bell, stop, speed=1.0))
+    loop = asyncio.create_task(workers.fold_loop(fold, bell, stop, mine=lambda: MINE, speed=1.0))
     await fold.enough.wait()
     stop.set()
     bell.ring()
@@ -57,3 +61,68 @@ async def test_a_pressed_fold_rests_longer_than_it_worked(*, more: bool) -> None
 
 async def test_a_backlog_alone_is_folded_without_rest() -> None:
     assert min(await gaps(pressed=False, more=True)) < workers.LEAST_WAIT / 2
+
+
+class Held:
+    """Stands in for the leases of a replica: what is ours is said by the test."""
+
+    rhythm = Rhythm(every=timedelta(seconds=0.01))
+
+    def __init__(self) -> None:
+        self.tokens: dict[str, int] = {}
+        self.above: tuple[str, ...] = ()
+        self.given: list[str] = []
+
+    @property
+    def held(self) -> tuple[Lease, ...]:
+        return tuple(Lease(name, token) for name, token in self.tokens.items())
+
+    async def tend(self, wanted: Collection[str]) -> tuple[str, ...]:
+        above, self.above = self.above, ()
+        return above
+
+    async def give(self, names: Collection[str]) -> None:
+        self.given += names
+
+    async def leave(self) -> None:
+        self.given += list(self.tokens)
+
+
+async def test_loops_run_while_their_leases_are_ours() -> None:
+    leases, crew, runs = Held(), workers.Crew(), []
+
+    def starter(lease: Lease) -> workers.Loop:
+        async def loop(stop: asyncio.Event) -> None:
+            runs.append(("begun", lease.name, lease.token))
+            await stop.wait()
+            runs.append(("ended", lease.name, lease.token))
+
+        return loop
+
+    async def settled() -> list[tuple[str, str, int]]:
+        await shifts.settle()
+        await asyncio.sleep(0.01)
+        told, runs[:] = list(runs), []
+        return told
+
+    shifts = workers.Shifts(crew, leases)  # type: ignore[arg-type]  # the part of it that counts
+    shifts.want({"graph:a": starter, "graph:b": starter, "fold:a": None})
+    assert await settled() == []
+    leases.tokens = {"graph:a": 1, "fold:a": 4}
+    assert await settled() == [("begun", "graph:a", 1)]
+    assert shifts.folded() == {"a": Lease("fold:a", 4)}
+    assert await settled() == []
+    leases.tokens = {"graph:a": 3, "graph:b": 1}  # lost and had again: begun anew, under the token
+    told = await settled()
+    assert sorted(told) == [
+        ("begun", "graph:a", 3),
+        ("begun", "graph:b", 1),
+        ("ended", "graph:a", 1),
+    ]
+    assert leases.given == []
+    leases.tokens, leases.above = {"graph:a": 3}, ("graph:b",)
+    assert await settled() == [("ended", "graph:b", 1)]
+    assert leases.given == ["graph:b"]  # after its loop had ended
+    await shifts.drop(["graph:a", "graph:unheard-of"])
+    assert leases.given == ["graph:b", "graph:a"]
+    assert len(crew) == 0

@@ -35,6 +35,7 @@ STATUS: Mapping[type[AppError], int] = {
     errors.UnsupportedMediaType: 415,
     errors.Overloaded: 503,
     errors.RateLimited: 429,
+    errors.LeaseLost: 503,
     errors.StorageUnavailable: 503,
     errors.TargetRefused: 422,
     errors.UnreadablePayload: 400,

@@ -34,6 +34,16 @@ class Budget:
             raise VendorError("budget", text, retry_after=wait)
         self._sent.append(now)
 
+    def resume(self, hour: int, minute: int, at: datetime) -> None:
+        """Count what a process before this one sent in the hour and the minute up to an instant.
+
+        Whoever counts already counts on; when each request left is not known, so all count as late
+        as can be.
+        """
+        if not self._sent:
+            lately = min(minute, hour)
+            self._sent.extend([at - MINUTE] * (hour - lately) + [at] * lately)
+
     def used(self, now: datetime) -> tuple[int, int]:
         """How many were sent in the last hour and in the last minute."""
         while self._sent and self._sent[0] <= now - HOUR:

@@ -132,3 +132,9 @@ class SettingsError(AppError):
     """Raised when the settings file or environment cannot be used."""
 
     title = "The settings cannot be used."
+
+
+class LeaseLost(AppError):
+    """Raised where work is written that another replica does by now; nothing was stored."""
+
+    title = "Another replica does this work now."

@@ -1,7 +1,7 @@
 """The fold: intake log in, state and events out, one transaction per step."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.core.decide import Decision, decide
-from app.core.errors import IllegalTransition, NotFound, PreconditionFailed, StorageUnavailable
+from app.core.errors import StorageUnavailable
 from app.core.events import Event, EventType
 from app.core.ids import derived
 from app.core.incident import Incident
@@ -21,7 +21,9 @@ from app.core.signal import Command, ProbeResult, Signal
 from app.core.state import EngineState, Snapshot, TenantProfile
 from app.core.types import ActorKind, SignalId, SignalKind, TenantId
 from app.flow.curation import Knows, unmapped
+from app.flow.leases import Lease, fenced
 from app.flow.looks import Looks
+from app.flow.precede import see_that_it_may
 from app.kit.clock import Clock
 from app.kit.ids import new_id
 from app.store import advisories, events, evidence, incidents, intake, journal, probes, states
@@ -138,19 +140,21 @@ class Fold:
             records=records,
         )
 
-    async def due(self) -> list[TenantId]:
-        """Tenants for whom something waits or time alone may tell; asked at once for all of them.
+    async def due(self, among: Collection[TenantId] | None = None) -> list[TenantId]:
+        """Those of some tenants for whom something waits or time alone may tell, asked at once.
 
         Raises:
             StorageUnavailable: the database cannot be reached.
         """
         now, stood = self._clock.now(), await self._db.read(states.standings)
-        return [tenant for tenant in self.tenants if self._looks.is_due(tenant, stood, now)]
+        own = self.tenants if among is None else sorted(self._profiles.keys() & among)
+        return [tenant for tenant in own if self._looks.is_due(tenant, stood, now)]
 
-    async def step(self, tenant: TenantId) -> bool:
+    async def step(self, tenant: TenantId, lease: Lease | None = None) -> bool:
         """Fold what waits, or time alone; True when there may be more.
 
         Raises:
+            LeaseLost: another replica folds this tenant now; nothing was folded.
             StorageUnavailable: the database cannot be reached; nothing was folded.
         """
         async with self._locks.setdefault(tenant, asyncio.Lock()):
@@ -181,7 +185,11 @@ class Fold:
             raw: dict[str, bytes] = {}
             for record in records:
                 raw |= intake.raw_of(record.codec, record.body)
-            met = folded.met
+
+            def also(c: Connection) -> None:
+                fenced(lease, c)
+                codes.add(c, tenant, folded.met)
+
             try:
                 await self._store(
                     tenant,
@@ -191,7 +199,7 @@ class Fold:
                     now,
                     raw=raw,
                     pushed=folded.pushed,
-                    also=(lambda c: codes.add(c, tenant, met)) if met else None,
+                    also=also,
                 )
             except Overtaken:
                 return True
@@ -202,7 +210,9 @@ class Fold:
         self, tenant: TenantId, loaded: _Loaded, folded: _Folded, now: datetime, revision: int
     ) -> None:
         living = {i.id: i for i in (*loaded.snapshot.incidents, *folded.decision.incidents)}
-        self._looks.note(tenant, revision, living.values(), now=now, bad=folded.bad)
+        calm = self._looks.note(tenant, revision, living.values(), now=now, bad=folded.bad)
+        if calm and not loaded.records:  # reading a state again is cheaper than keeping hundreds
+            self._cache.pop(tenant, None)
 
     def _decide_records(self, loaded: _Loaded, now: datetime) -> _Folded:
         """Decide, and gather what else is stored of the signals."""
@@ -341,8 +351,8 @@ class Fold:
         async with self._locks.setdefault(tenant, asyncio.Lock()):
             for _ in range(TRIES):
                 loaded = await self._db.read(lambda c: self._load(c, tenant))
-                if command.incident is not None:
-                    await self._check(tenant, command, loaded, expected_revision)
+                living = loaded.snapshot.incidents
+                await see_that_it_may(self._db, tenant, command, living, expected_revision)
                 now = self._clock.now()
                 decision = await asyncio.to_thread(
                     decide, loaded.snapshot, [command], now=now, policy=self._policy
@@ -373,25 +383,3 @@ class Fold:
                     continue
                 return decision
         raise StorageUnavailable
-
-    async def _check(
-        self,
-        tenant: TenantId,
-        command: Command,
-        loaded: _Loaded,
-        expected_revision: int | None,
-    ) -> None:
-        wanted = command.incident or ""
-        known = {i.id: i for i in loaded.snapshot.incidents}
-        incident = known.get(wanted)  # type: ignore[call-overload]  # ids are strings
-        if incident is None:
-            ended = await self._db.read(lambda c: incidents.get(c, tenant, wanted))
-            if ended is None:
-                raise NotFound(id=wanted)
-            raise IllegalTransition(
-                f"An incident that is {ended.status} takes no more commands.",
-                status_now=ended.status.value,
-                merged_into=ended.merged_into,
-            )
-        if expected_revision is not None and incident.revision != expected_revision:
-            raise PreconditionFailed(revision=incident.revision)

@@ -18,6 +18,7 @@ from app.core.errors import Overloaded
 from app.core.maintenance import Window, excused_batch
 from app.core.signal import Advisory, ClientReport, ProbeResult
 from app.core.types import SignalKind, TenantId
+from app.flow.leases import Lease, fenced
 from app.flow.seen import Seen
 from app.kit.ids import new_id
 from app.kit.wake import Bell
@@ -154,6 +155,7 @@ class Intake:
         *,
         source: str,
         now: datetime,
+        lease: Lease | None = None,
     ) -> Receipt:
         """Store advisory revisions with the vendor's JSON per vendor id.
 
@@ -161,6 +163,7 @@ class Intake:
         is news, and the fold ignores what it knows.
 
         Raises:
+            LeaseLost: another replica polls now; nothing was stored.
             StorageUnavailable: the database cannot take them; nothing was stored.
         """
         intake_id = new_id("int")
@@ -169,6 +172,7 @@ class Intake:
         kept = dict(raw or {})
 
         def work(c: Connection) -> None:
+            fenced(lease, c)
             store.append_signals(
                 c, tenant, advisories, source=source, intake_id=intake_id, received_at=now, raw=kept
             )

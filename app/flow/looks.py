@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.core.incident import Incident
-from app.core.pace import LIVELY, look_after
+from app.core.pace import CALM, LIVELY, look_after
 from app.core.types import TenantId
-
-NEVER = -1  # the revision of nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +32,8 @@ class Looks:
         *,
         now: datetime,
         bad: bool,
-    ) -> None:
-        """Plan the next look after a step.
+    ) -> bool:
+        """Plan the next look after a step; True when it may be long until then.
 
         Args:
             tenant: whose step it was.
@@ -48,12 +46,7 @@ class Looks:
         until = now + LIVELY if bad or known is None else known.lively_until
         wait = look_after(incidents, lively=now < until)
         self._known[tenant] = _Look(revision, until, now + wait)
-
-    def forget(self, tenant: TenantId) -> None:
-        """Have a tenant looked at as soon as may be."""
-        known = self._known.get(tenant)
-        if known is not None:
-            self._known[tenant] = _Look(NEVER, known.lively_until, known.due_at)
+        return wait >= CALM
 
     def is_due(
         self, tenant: TenantId, stood: Mapping[TenantId, tuple[int, bool]], now: datetime

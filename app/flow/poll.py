@@ -67,6 +67,10 @@ class Budgeted(Protocol):
         """Say how much of the share is used."""
         ...
 
+    def resume(self, used: Mapping[str, Any], at: datetime) -> None:
+        """Count what was used before this process, as ``budget`` said it at an instant."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cadence:
@@ -147,7 +151,8 @@ class Poll:
         self._draw = draw
         self._kind = kind
         self._title = title
-        self._first_at = clock.now() + cadence.spread * draw()
+        self._begun_at = clock.now()
+        self._first_at = self._begun_at + cadence.spread * draw()
         self._tried_at: datetime | None = None
         self._factor = 1.0
         self._hot = False  # what the last read itself said, which may not be folded yet
@@ -163,6 +168,8 @@ class Poll:
         """
         now = self._clock.now()
         before = await self._db.read(lambda c: self._look(c, now))
+        if self._tried_at is None and isinstance(self._source, Budgeted) and before.record:
+            self._source.resume(before.record.budget or {}, before.record.tried_at or now)
         due = self._due_at(before)
         if now < due:
             await self._tell_if_stale(before.record, now)
@@ -195,9 +202,12 @@ class Poll:
         return tuple(key for key in vendor_ids if self._source.owns(key))
 
     def _due_at(self, before: _Before) -> datetime:
-        if self._tried_at is None:
-            return self._first_at
         interval = self._cadence.hot if before.hot or self._hot else self._cadence.calm
+        if self._tried_at is None:  # whoever takes over keeps the step of who read before
+            read_at = before.record.last_complete_at if before.record else None
+            if read_at is not None and self._begun_at - interval < read_at <= self._begun_at:
+                return read_at + interval
+            return self._first_at
         return self._hold_until or self._tried_at + interval * self._factor
 
     def _is_full_due(self, before: _Before, now: datetime) -> bool:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -187,6 +188,52 @@ class Database:
             self._writers.shutdown()
         self._readers.shutdown()
         self._engine.dispose()
+
+
+class Fenced(Database):
+    """The same database, in which every write first sees that it still may; see ``store.leases``.
+
+    ``check`` runs in the transaction of the write, which it fails by raising.
+    """
+
+    def __init__(self, inner: Database, check: Callable[[Connection], None]) -> None:  # no own pool
+        self.url = inner.url
+        self.dialect = inner.dialect
+        self._inner = inner
+        self._check = check
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of the database behind."""
+        return self._inner.engine
+
+    async def read(self, work: Work[T]) -> T:
+        """Run a unit that only reads; see ``Database.read``."""
+        return await self._inner.read(work)
+
+    def read_now(self, work: Work[T]) -> T:
+        """Run a reading unit on this thread."""
+        return self._inner.read_now(work)
+
+    async def write(self, work: Work[T]) -> T:
+        """Run a unit if the check lets it; see ``Database.write``.
+
+        Raises:
+            LeaseLost: another replica does this work now; nothing was stored.
+            StorageUnavailable: the database cannot be reached; nothing was stored.
+        """
+        return await self._inner.write(partial(self._checked, work))
+
+    def write_now(self, work: Work[T]) -> T:
+        """Run a unit from synchronous code if the check lets it."""
+        return self._inner.write_now(partial(self._checked, work))
+
+    def _checked(self, work: Work[T], c: Connection) -> T:
+        self._check(c)
+        return work(c)
+
+    def close(self) -> None:
+        """Do nothing; the database behind belongs to whoever opened it."""
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:

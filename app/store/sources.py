@@ -55,6 +55,13 @@ class SourceRecord:
     unreadable: int = 0
     budget: Mapping[str, Any] | None = None
 
+    @property
+    def tried_at(self) -> datetime | None:
+        """When it was last read or tried to be; the budget is as of then."""
+        error = None if self.last_error is None else self.last_error.at
+        known = [at for at in (self.last_complete_at, error) if at is not None]
+        return max(known, default=None)
+
 
 def state_of(record: SourceRecord, now: datetime) -> SourceState:
     """Say how well a source can be read: fresh, failing (but not for long), stale, never read."""

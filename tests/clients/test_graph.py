@@ -172,6 +172,20 @@ async def test_no_request_goes_out_beyond_the_budget() -> None:
     assert waits == [60.0, 60.0, 3480.0, 60.0]
 
 
+def test_a_budget_goes_on_where_another_process_left_it() -> None:
+    now = [datetime(2026, 3, 16, 6, 0, tzinfo=UTC)]
+    budget = Budget(5, 9, lambda: now[0])
+    budget.resume(4, 1, now[0] - timedelta(seconds=30))
+    budget.resume(4, 4, now[0])  # it counts already
+    assert budget.used(now[0]) == (4, 1)
+    budget.take()
+    with pytest.raises(VendorError) as caught:
+        budget.take()
+    assert caught.value.retry_after == timedelta(minutes=58, seconds=30)
+    now[0] += timedelta(minutes=58, seconds=30)
+    assert budget.used(now[0]) == (2, 0)
+
+
 async def test_the_vendors_clock_is_heard() -> None:
     wall = datetime(2026, 3, 16, 6, tzinfo=UTC)
     date = {"date": "Mon, 16 Mar 2026 06:10:00 GMT"}

@@ -226,6 +226,7 @@ async def test_a_crash_before_the_note_repeats_harmlessly(rig: Rig) -> None:
     rig.take()
     rig.source.advisories = [served(title="changed")]
     rig.source.unknown = (("status", "x"),)
+    rig.clock.at += HOT
 
     async def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("power loss")

@@ -13,7 +13,7 @@ from app.flow.marks import Marks
 from app.store import incidents, probes
 from app.store.engine import Database
 from tests.builders import NOW, TENANT, a_probe_result, an_incident, minutes
-from tests.flow.polling import Rig, Source, served
+from tests.flow.polling import HOT, Rig, Source, served
 
 SECOND = timedelta(seconds=1)
 
@@ -204,3 +204,18 @@ async def test_without_red_probes_a_failed_reading_is_a_stale_source_only(
     rig.source.trouble = SourceUnreadable("unavailable", "503")
     await rig.step(after=0)
     assert rig.results == []
+
+
+async def test_whoever_takes_over_keeps_the_step_and_the_count_of_who_read_before(rig: Rig) -> None:
+    rig.source.advisories = [served(last_modified_at=NOW)]
+    rig.spread = HOT
+    await rig.poll.step()
+    used = {"used": len(rig.source.reads)}
+    rig.clock.at += HOT / 2
+    rig.poll = rig.build()
+    assert await rig.poll.step() == HOT / 2
+    assert rig.source.resumed == [(used, NOW)]
+    rig.clock.at += HOT * 60  # nobody read for an hour: all begin anew, each at its own moment
+    rig.poll = rig.build()
+    assert await rig.poll.step() == HOT / 2
+    assert {"used": len(rig.source.reads)} == used

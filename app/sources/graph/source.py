@@ -160,6 +160,11 @@ class GraphSource:
             "used_this_minute": minute,
         }
 
+    def resume(self, used: Mapping[str, Any], at: datetime) -> None:
+        """Count what another process used of the share, unless this one counts already."""
+        minute = int(used.get("used_this_minute") or 0)
+        self._budget.resume(int(used.get("used") or 0), minute, at)
+
     def owns(self, vendor_id: str) -> bool:
         """Whether an advisory of that id is ours to follow; public feeds mark theirs by a colon."""
         return ":" not in vendor_id
