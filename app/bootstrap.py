@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from sqlalchemy import make_url
@@ -38,7 +39,7 @@ from app.settings.model import ClockSettings
 from app.sinks.webhook import WebhookSender
 from app.sources.client_report import ClientReportReader
 from app.sources.probe_result import ProbeResultReader
-from app.store import deliveries, instance, migrate
+from app.store import deliveries, instance, keys, migrate
 from app.store.engine import Database
 from app.store.notices import Notices
 from app.watch import Watch, profiles_of
@@ -92,6 +93,12 @@ def make_clock(settings: ClockSettings) -> Clock:
     return ScaledClock(start=settings.start, speed=settings.speed, mark=settings.mark)
 
 
+def is_private(settings: Settings) -> bool:
+    """Whether nobody but this machine reaches us: neither directly nor, by its name, a proxy."""
+    public = urlsplit(settings.server.public_url).hostname or ""
+    return settings.server.host in LOOPBACK and public in LOOPBACK
+
+
 def open_database(settings: Settings, *, may_migrate: bool) -> Database:
     """Open the database and see that its tables are of this version.
 
@@ -117,6 +124,24 @@ def _ready(db: Database, *, may_migrate: bool) -> Database:
             "or start with `sextant serve --migrate`."
         )
     return db
+
+
+def _refuse_open_doors(settings: Settings, db: Database) -> None:
+    """Refuse to serve others before anybody can be told from anybody.
+
+    Raises:
+        SettingsError: somebody else may reach us, and there is no key.
+    """
+    now = make_clock(settings.clock).now()
+    if is_private(settings) or db.read_now(lambda c: keys.any_valid(c, now=now)):
+        return
+    db.close()
+    raise SettingsError(
+        f"Nobody could sign in, and others may reach {settings.server.host} "
+        f"({settings.server.public_url}): make a key first with "
+        "`sextant keys create --tenant '*' --scopes admin --name first`, which prints it once, "
+        "or listen on 127.0.0.1."
+    )
 
 
 def guarded(egress: Egress) -> Poster:
@@ -201,7 +226,7 @@ def build(settings: Settings, db: Database) -> Context:
         poster=poster,
         public_url=public_url,
         secret=secret.encode(),
-        open_console=settings.server.host in LOOPBACK,
+        open_console=is_private(settings),
         metrics=Registry(),
         bells=bells,
     )
@@ -289,6 +314,8 @@ def create_app(
         StorageUnavailable: the database cannot be reached.
     """
     db = open_database(settings, may_migrate=may_migrate)
+    if "api" in roles:
+        _refuse_open_doors(settings, db)
     context = build(settings, db)
 
     @asynccontextmanager

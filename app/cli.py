@@ -8,20 +8,15 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app import cli_probe
+from app import cli_keys, cli_probe
+from app.cli_keys import WrongUsage
 from app.core.errors import AppError, SettingsError
 from app.kit import logs
 from app.kit.lean import leave_out
-
-
-class WrongUsage(Exception):  # noqa: N818 - a word of the field
-    """Raised when the command line itself is wrong; the exit code is 2."""
-
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -119,61 +114,6 @@ def _migrate(arguments: argparse.Namespace) -> int:
     open_database(read_settings(arguments.config), may_migrate=True).close()
     print("The tables are of this version.")
     return 0
-
-
-def _keys(arguments: argparse.Namespace) -> int:
-    return asyncio.run(_keys_do(arguments))
-
-
-async def _keys_do(arguments: argparse.Namespace) -> int:
-    from app.bootstrap import make_clock, open_database  # noqa: PLC0415 - slow to import
-    from app.flow import keys as use_cases  # noqa: PLC0415 - the same
-    from app.main import read_settings  # noqa: PLC0415 - the same
-    from app.store import keys  # noqa: PLC0415 - the same
-
-    settings = read_settings(arguments.config)
-    db = open_database(settings, may_migrate=False)
-    now = make_clock(settings.clock).now()
-    try:
-        if arguments.action == "create":
-            known = {tenant.id for tenant in settings.tenants} | {"*"}
-            if arguments.tenant not in known:
-                raise SettingsError(f"There is no tenant {arguments.tenant} in the settings.")
-            days = arguments.expires_days
-            wanted = _words(arguments.scopes)
-            if not wanted or set(wanted) - set(use_cases.SCOPES):
-                raise WrongUsage(f"--scopes takes {', '.join(use_cases.SCOPES)}, by commas.")
-            made = await use_cases.create(
-                db,
-                tenant=arguments.tenant,
-                name=arguments.name,
-                scopes=wanted,
-                now=now,
-                expires_in=None if days is None else timedelta(days=days),
-                bounds=keys.Bounds(
-                    voices=arguments.voices,
-                    networks=_words(arguments.networks),
-                    locations=_words(arguments.locations),
-                ),
-            )
-            print(f"Key {made.key.id} for {arguments.tenant}; it is shown only now:")
-            print(made.secret)
-        elif arguments.action == "revoke":
-            await use_cases.revoke(db, tenant=None, key_id=arguments.key, now=now)
-            print(f"Revoked {arguments.key}.")
-        else:
-            listed = await db.read(lambda c: keys.page(c, None, after=None, limit=1000))
-            for key in listed:
-                state = "valid" if key.is_valid(now) else "not valid"
-                scopes = ",".join(sorted(key.scopes))
-                print(f"{key.id}  {key.tenant}  …{key.last_four}  {state}  {scopes}  {key.name}")
-    finally:
-        db.close()
-    return 0
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _openapi(arguments: argparse.Namespace) -> int:
@@ -311,7 +251,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--scenario", default="exchange-2026-03")
     demo.add_argument("--once", action="store_true", help="play to the end and judge the outcome")
     add("migrate", _migrate, "Bring the tables to this version.")
-    _add_keys(add("keys", _keys, "Make, list and revoke API keys."))
+    cli_keys.register(add)
     openapi = add("openapi", _openapi, "Write openapi/v1.json, or check it.")
     openapi.add_argument("--check", action="store_true")
     fold = add("fold", _fold, "Run the engine alone, in virtual time, over recorded signals.")
@@ -332,31 +272,6 @@ def _parser() -> argparse.ArgumentParser:
     mapper.add_argument("name")
     mapper.add_argument("file", metavar="FILE", help="a body as the tool sends it")
     return parser
-
-
-def _days(text: str) -> int:
-    """Read a whole number of days, at least one."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return number
-
-
-def _add_keys(parser: Any) -> None:
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS)
-    create = actions.add_parser("create", parents=[common], help="make a key; printed once")
-    create.add_argument("--tenant", required=True, help="a tenant's id, or * for all")
-    create.add_argument("--scopes", required=True, help="comma-separated")
-    create.add_argument("--name", required=True, help="who it is for")
-    create.add_argument("--expires-days", type=_days)
-    create.add_argument("--voices", type=int, metavar="N", help="most reporters it speaks for")
-    create.add_argument("--networks", default="", help="from where it may be used, by commas")
-    create.add_argument("--locations", default="", help="whose probe results it may bring")
-    actions.add_parser("list", parents=[common], help="list keys, never their secrets")
-    revoke = actions.add_parser("revoke", parents=[common], help="revoke a key at once")
-    revoke.add_argument("key", metavar="KEY_ID")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,6 +9,7 @@ from fastapi import Request
 from app.api.context import App
 from app.core.errors import Forbidden, StorageUnavailable, Unauthenticated
 from app.flow.keys import KIND, PUBLIC_KIND
+from app.flow.rates import Buckets
 from app.flow.vouch import Bound, bound_of
 from app.kit.keys import digest, is_wellformed
 from app.store import keys
@@ -16,6 +17,7 @@ from app.store.keys import NO_BOUNDS, ApiKey
 
 CACHE_SECONDS = 5.0  # a revoked key opens nothing after this time
 CACHE_KEYS = 10_000  # most digests remembered
+GUESSES_PER_MINUTE = 20  # wrong keys from one address before it is told to wait
 TOUCH_EVERY = timedelta(minutes=5)  # how exact ``last_used_at`` is
 
 
@@ -25,6 +27,7 @@ class KeyRing:
     def __init__(self, app: App) -> None:
         self._app = app
         self._known: dict[str, tuple[float, ApiKey | None]] = {}
+        self._guesses = Buckets(GUESSES_PER_MINUTE / 60, burst=GUESSES_PER_MINUTE)
 
     async def find(self, secret: str) -> ApiKey:
         """The valid key with this secret.
@@ -40,6 +43,14 @@ class KeyRing:
         if found is None or not found.is_valid(self._app.clock.now()):
             raise Unauthenticated("The API key is unknown, revoked or expired.")
         return found
+
+    def guessed(self, address: str) -> None:
+        """Count a wrong key from an address; who has a right one is never turned away.
+
+        Raises:
+            RateLimited: too many came from there.
+        """
+        self._guesses.take(address)
 
     def forget(self) -> None:
         """Ask the database again for every key; called after a revocation in this process."""
@@ -73,6 +84,7 @@ async def authenticate(request: Request) -> ApiKey:
 
     Raises:
         Unauthenticated: none came, or it opens nothing.
+        RateLimited: too many wrong ones came from the address.
         Forbidden: it may not be used from where the request came.
     """
     known: ApiKey | None = getattr(request.state, "api_key", None)
@@ -86,7 +98,11 @@ async def authenticate(request: Request) -> ApiKey:
     if not secret:
         raise Unauthenticated("Send the API key as: Authorization: Bearer <key>.")
     ring: KeyRing = request.app.state.key_ring
-    key = await ring.find(secret.strip())
+    try:
+        key = await ring.find(secret.strip())
+    except Unauthenticated:
+        ring.guessed(request.client.host if request.client else "")
+        raise
     check_place(request, key)
     request.state.api_key = key
     return key

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from app.core.incident import Incident
 from app.core.signal import Command
 from app.core.types import TenantId
+from app.flow.acts import Act
 from app.kit.clock import Clock
 from app.kit.metrics import Registry
 from app.kit.wake import Bell
@@ -68,7 +69,12 @@ class CommandFold(Protocol):
     """The fold, as far as the edge uses it."""
 
     async def command(
-        self, tenant: TenantId, command: Command, *, expected_revision: int | None = None
+        self,
+        tenant: TenantId,
+        command: Command,
+        *,
+        expected_revision: int | None = None,
+        act: Act | None = None,
     ) -> Incident:
         """Store and fold one command in one transaction and return the incident after it.
 

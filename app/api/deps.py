@@ -11,15 +11,16 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.api.auth import authenticate
 from app.api.context import App
+from app.api.once import Once
 from app.api.operation import Operation
 from app.core.errors import Forbidden, PreconditionFailed, PreconditionRequired, TenantRequired
 from app.core.types import TenantId
-from app.store.keys import OPERATOR
+from app.store.keys import OPERATOR, ApiKey
 
 __all__ = [
     "Admin", "App", "Context", "IfMatch", "Principal", "Reader", "Writer", "check_match",
     "context", "context_of", "etag", "expected_revision", "if_match", "operation_id", "problems",
-    "require", "resource", "tenants_of",
+    "reach", "require", "resource", "tenants_of",
 ]  # fmt: skip
 
 READING = frozenset({"GET", "HEAD"})
@@ -33,9 +34,11 @@ BEARER = HTTPBearer(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who calls, and for which tenant.
+    """Who calls, for which tenant, and in which request.
 
-    ``tenant`` is ``*`` only for an operator's read that names no tenant; see ``tenants_of``.
+    ``tenant`` is ``*`` only for an operator's read that names no tenant; see ``tenants_of``. An
+    operator's ``grants`` are the tenants that it may see; none: all of them.
+    ``operation`` is the document's name of what is asked for.
     """
 
     tenant: TenantId
@@ -43,6 +46,10 @@ class Principal:
     name: str
     scopes: frozenset[str]
     operator: bool
+    grants: tuple[str, ...] = ()
+    operation: str = ""
+    request_id: str | None = None
+    once: Once | None = None
 
     def may(self, scope: str) -> bool:
         """Whether a scope is held; ``admin`` implies all, ``incidents:write`` implies read."""
@@ -90,6 +97,10 @@ def require(*scopes: str) -> Callable[..., Awaitable[Principal]]:
             name=key.name,
             scopes=key.scopes,
             operator=operator,
+            grants=key.grants,
+            operation=getattr(request.scope.get("route"), "name", ""),
+            request_id=getattr(request.state, "request_id", None),
+            once=getattr(request.state, "once", None),
         )
         missing = [scope for scope in scopes if not caller.may(scope)]
         if missing:
@@ -98,22 +109,38 @@ def require(*scopes: str) -> Callable[..., Awaitable[Principal]]:
             raise Forbidden("The API key belongs to another tenant.")
         if operator and caller.tenant == OPERATOR and not reading:
             raise TenantRequired
-        if operator and named is not None and named not in _known_tenants(request):
+        if operator and named is not None and named not in _granted(request, key):
             raise TenantRequired("There is no tenant of that id.")
         return caller
 
     return principal
 
 
-def _known_tenants(request: Request) -> tuple[str, ...]:
-    return tuple(tenant.id for tenant in context_of(request).settings.tenants)
+def _granted(request: Request, key: ApiKey) -> tuple[str, ...]:
+    known = (tenant.id for tenant in context_of(request).settings.tenants)
+    return tuple(tenant for tenant in known if not key.grants or tenant in key.grants)
 
 
 def tenants_of(app: App, principal: Principal) -> tuple[TenantId, ...]:
     """The tenants whose rows a read may show: one, or all for an operator who names none."""
     if principal.tenant != OPERATOR:
         return (principal.tenant,)
-    return tuple(TenantId(tenant.id) for tenant in app.settings.tenants)
+    known = (tenant.id for tenant in app.settings.tenants)
+    granted = principal.grants
+    return tuple(TenantId(tenant) for tenant in known if not granted or tenant in granted)
+
+
+def reach(principal: Principal) -> TenantId | None:
+    """The tenant whose rows a read may show; None for an operator of all who names none.
+
+    Raises:
+        TenantRequired: an operator of some tenants names none of them.
+    """
+    if principal.tenant != OPERATOR:
+        return principal.tenant
+    if principal.grants:
+        raise TenantRequired("Name one of your tenants with ?tenant=.")
+    return None
 
 
 Reader = Annotated[Principal, Depends(require("incidents:read"))]

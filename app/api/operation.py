@@ -1,13 +1,8 @@
 """One operation of ``/v1``: the caller comes first, and a POST under one key has one effect."""
 
-import asyncio
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Coroutine
-from datetime import datetime, timedelta
 from email.message import Message
-from functools import partial
 from typing import Any, cast
 
 from fastapi import Request
@@ -16,38 +11,32 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Query
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
-from sqlalchemy import Connection
 from starlette.responses import Response
 
 from app.api.auth import authenticate
 from app.api.context import App
 from app.api.middleware import INTAKE
+from app.api.once import KEY_HEADER, Once, once_of
+from app.api.problems import answer, request_id, status_of
 from app.api.rates import Rates
 from app.core.errors import (
-    IdempotencyConflict,
+    AppError,
     InvalidInput,
     Overloaded,
     StorageUnavailable,
     UnknownParameter,
     UnsupportedMediaType,
 )
-from app.kit.vault import Vault
-from app.store import idempotency
-from app.store.idempotency import Claim, Kept
+from app.store.idempotency import Taken
 
 log = logging.getLogger(__name__)
 
 Serve = Callable[[Request], Coroutine[Any, Any, Response]]
 
-KEY_HEADER = "idempotency-key"
-REPLAYED = "idempotency-replayed"
-LONGEST_KEY = 255  # characters
-KEPT_FOR = timedelta(hours=24)
-RUNNING_FOR = timedelta(minutes=5)  # longer than any request runs
-LOOKS = 20  # how often we look whether the other request was answered
-LOOK_SECONDS = 0.1
-REPLAYED_HEADERS = ("content-type", "location", "etag", "cache-control")
 SERVER_ERROR = 500
+# Refusals of a request that was carried out as far as it could be: a repetition gets the same.
+# One that was malformed, or not permitted, may be put right and sent again under its key.
+SETTLED = frozenset({404, 409, 410, 412})
 
 
 class Operation(APIRoute):
@@ -119,89 +108,42 @@ def _refuse_other_media(request: Request) -> None:
 async def _once(request: Request, inner: Serve) -> Response:
     """Answer a POST once per key; a repetition gets the kept answer.
 
-    Raises:
-        IdempotencyConflict: the key was used with another body.
-        Overloaded: the first request with this key is still running.
+    An operation that changes something keeps its answer in the transaction of the change. What
+    is left to keep here had no effect, or one that a repetition does not repeat (intake).
     """
-    app = cast("App", request.app.state.context)
-    caller = await authenticate(request)
-    key = request.headers[KEY_HEADER].strip()
-    if not key or len(key) > LONGEST_KEY:
-        detail = f"Use 1 to {LONGEST_KEY} characters."
-        raise InvalidInput(errors=[{"pointer": f"/{KEY_HEADER}", "in": "header", "detail": detail}])
-    body = await request.body()
-    wanted = Claim(
-        tenant=request.headers.get("sextant-tenant", caller.tenant)[:100],
-        principal=caller.id,
-        route=f"POST {request.url.path}",
-        key=_sha256(key.encode()),
-        fingerprint=_sha256(body),
-    )
-    vault = Vault(_sha256(app.secret + b"\x00" + key.encode()))
-    kept = await _claim(app, wanted)
+    once = await once_of(request)
+    kept = await once.find()
     if kept is not None:
-        return _replay(vault.open(kept.body.decode()), kept.status)
+        return kept
+    request.state.once = once
+    response: Response | None = None
     try:
         response = await inner(request)
-    except BaseException:
-        await asyncio.shield(_let_go(app, wanted))
-        raise
-    await _keep(app, wanted, vault, response)
-    return response
+    except Taken:
+        pass  # an equal request was first, and nothing of this one is stored
+    except AppError as error:
+        if status_of(error) not in SETTLED:
+            raise
+        app = cast("App", request.app.state.context)
+        response = answer(error, public_url=app.public_url, instance=request_id(request))
+    if response is not None and (once.kept or not await _keep(request, once, response)):
+        return response
+    kept = await once.find()
+    if kept is None:
+        raise Overloaded(retry_after_seconds=1)
+    return kept
 
 
-async def _claim(app: App, wanted: Claim) -> Kept | None:
-    for _ in range(LOOKS):
-        now = app.clock.now()
-        kept = await app.db.write(partial(_claim_at, wanted=wanted, now=now))
-        if kept is None:
-            return None
-        if kept.fingerprint != wanted.fingerprint:
-            raise IdempotencyConflict
-        if kept.status != idempotency.RUNNING:
-            return kept
-        await asyncio.sleep(LOOK_SECONDS)
-    raise Overloaded(
-        "A request with the same Idempotency-Key is still running.", retry_after_seconds=1
-    )
-
-
-def _claim_at(c: Connection, *, wanted: Claim, now: datetime) -> Kept | None:
-    return idempotency.claim(
-        c, wanted, now=now, kept_since=now - KEPT_FOR, running_since=now - RUNNING_FOR
-    )
-
-
-async def _keep(app: App, wanted: Claim, vault: Vault, response: Response) -> None:
-    """Keep an answer, sealed with the key that asked for it: it may hold a secret shown once."""
+async def _keep(request: Request, once: Once, response: Response) -> bool:
+    """Keep an answer that was not stored with an effect; True when another one is kept."""
     body = getattr(response, "body", None)
     if response.status_code >= SERVER_ERROR or not isinstance(body, bytes):
-        await _let_go(app, wanted)
-        return
-    headers = {
-        name: response.headers[name] for name in REPLAYED_HEADERS if name in response.headers
-    }
-    sealed = vault.seal(json.dumps({"headers": headers, "body": body.decode()})).encode()
+        return False
+    app = cast("App", request.app.state.context)
     try:
-        await app.db.write(
-            lambda c: idempotency.keep(c, wanted, status=response.status_code, body=sealed)
-        )
+        await app.db.write(lambda c: once.keep(c, response))
+    except Taken:
+        return True
     except StorageUnavailable:
-        # The effect is durable, so the caller gets its answer; a repetition waits, then repeats.
-        log.warning("answer_not_kept", extra={"route": wanted.route})
-
-
-async def _let_go(app: App, wanted: Claim) -> None:
-    try:
-        await app.db.write(lambda c: idempotency.release(c, wanted))
-    except StorageUnavailable:
-        log.warning("claim_not_released", extra={"route": wanted.route})
-
-
-def _replay(text: str, status: int) -> Response:
-    kept = json.loads(text)
-    return Response(kept["body"], status, headers={**kept["headers"], REPLAYED: "true"})
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+        log.warning("answer_not_kept", extra={"request_id": request_id(request)})
+    return False

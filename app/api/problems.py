@@ -28,6 +28,7 @@ STATUS: Mapping[type[AppError], int] = {
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
     errors.TenantRequired: 400,
+    errors.AlreadyRotated: 409,
     errors.PreconditionRequired: 428,
     errors.PreconditionFailed: 412,
     errors.IdempotencyConflict: 422,

@@ -68,6 +68,12 @@ class TenantRequired(AppError):
     title = "Name the tenant with the Sextant-Tenant header."
 
 
+class AlreadyRotated(AppError):
+    """Raised when a client has two valid keys already; ``key`` is rotated when one has ended."""
+
+    title = "Two keys of this client are valid already."
+
+
 class PreconditionRequired(AppError):
     """Raised when If-Match is required and absent."""
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -20,6 +21,7 @@ from app.core.route import PlannedEvent, planned
 from app.core.signal import Command, ProbeResult, Signal
 from app.core.state import EngineState, Snapshot, TenantProfile
 from app.core.types import ActorKind, SignalId, SignalKind, TenantId
+from app.flow.acts import Act, obeyed, with_act
 from app.flow.curation import Knows, unmapped
 from app.flow.leases import Lease, fenced
 from app.flow.looks import Looks
@@ -300,7 +302,12 @@ class Fold:
         return states.encode(decision.state), rendered, shown
 
     async def command(
-        self, tenant: TenantId, command: Command, *, expected_revision: int | None = None
+        self,
+        tenant: TenantId,
+        command: Command,
+        *,
+        expected_revision: int | None = None,
+        act: Act | None = None,
     ) -> Incident:
         """Store and fold one command in one transaction; gives the incident after it.
 
@@ -310,10 +317,8 @@ class Fold:
             PreconditionFailed: ``expected_revision`` is not the incident's revision.
             StorageUnavailable: the database cannot be reached; nothing was stored.
         """
-        decision = await self._fold_command(tenant, command, expected_revision)
-        if command.incident is None:
-            return next(i for i in decision.incidents if i.key == f"person:{command.id}")
-        return next(i for i in decision.incidents if i.id == command.incident)
+        decision = await self._fold_command(tenant, command, expected_revision, act=act)
+        return obeyed(command, decision)
 
     async def news(
         self,
@@ -347,6 +352,7 @@ class Fold:
         expected_revision: int | None,
         *,
         also: Callable[[Connection], Any] | None = None,
+        act: Act | None = None,
     ) -> Decision:
         async with self._locks.setdefault(tenant, asyncio.Lock()):
             for _ in range(TRIES):
@@ -363,21 +369,14 @@ class Fold:
                     sequence=decision.sequence,
                     number=decision.number,
                 )
-
-                def record(c: Connection, now: datetime = now) -> int:
-                    return intake.append_signals(
-                        c,
-                        tenant,
-                        [command],
-                        source=command.actor,
-                        intake_id=new_id("int"),
-                        received_at=now,
-                        folded=True,
-                    )
-
+                record = partial(
+                    intake.append_signals, tenant=tenant, signals=[command], source=command.actor,
+                    intake_id=new_id("int"), received_at=now, folded=True,
+                )  # fmt: skip
+                unit = with_act(act, command, loaded.snapshot, decision, also=also)
                 try:
                     await self._store(
-                        tenant, loaded, after, decision, now, raw={}, also=also, record=record
+                        tenant, loaded, after, decision, now, raw={}, also=unit, record=record
                     )
                 except Overtaken:
                     continue

@@ -1,13 +1,15 @@
-"""API keys: made and revoked by the command line and by the API alike."""
+"""API keys: made, rotated and revoked by the command line and by the API alike."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from ipaddress import ip_network
+from typing import Any
 
 from sqlalchemy import Connection
 
-from app.core.errors import InvalidInput, NotFound
+from app.core.errors import AlreadyRotated, InvalidInput, NotFound
+from app.flow.acts import Act, noted, plain
 from app.kit.ids import new_id
 from app.kit.keys import digest, make_key
 from app.store import keys
@@ -28,6 +30,8 @@ SCOPES = (
     "admin",
 )  # closed list of design section 7
 LONGEST_NAME = 100  # characters
+MOST_VALID = 2  # keys of one client that are valid at once, while it is rotated
+OVERLAP = timedelta(hours=24)  # for so long the rotated key goes on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,37 +51,112 @@ async def create(
     now: datetime,
     expires_in: timedelta | None = None,
     bounds: Bounds = NO_BOUNDS,
+    act: Act | None = None,
 ) -> NewKey:
-    """Make and store an API key; ``tenant`` is ``*`` for an operator's.
+    """Make and store an API key; ``tenant`` is ``*`` or ``a,b`` for an operator's.
 
     Raises:
         InvalidInput: a scope is unknown, there is none, the name is empty or too long, or a bound
             cannot be meant.
     """
+    several = tuple(sorted({part.strip() for part in tenant.split(",")} - {""}))
+    grants = several if len(several) > 1 else ()
+    tenant = OPERATOR if grants else tenant.strip(", ")
     errors = [*_faults(tenant=tenant, name=name, scopes=scopes), *_faults_of(bounds, scopes)]
     if errors:
         raise InvalidInput(errors[0]["detail"], errors=errors)
     made = _make(
-        tenant=tenant, name=name, scopes=scopes, now=now, expires_in=expires_in, bounds=bounds
+        tenant=tenant,
+        grants=grants,
+        name=name,
+        scopes=scopes,
+        now=now,
+        expires_in=expires_in,
+        bounds=bounds,
     )
-    await db.write(lambda c: keys.create(c, made.key, digest=digest(made.secret)))
+
+    def unit(c: Connection) -> None:
+        keys.create(c, made.key, digest=digest(made.secret))
+        noted(act, c, made.key.id, after=_told(made.key), made=made, tenant=tenant)
+
+    await db.write(unit)
     return made
 
 
-async def revoke(db: Database, *, tenant: str | None, key_id: str, now: datetime) -> ApiKey:
+async def rotate(
+    db: Database,
+    *,
+    tenant: str | None,
+    key_id: str,
+    now: datetime,
+    overlap: timedelta = OVERLAP,
+    act: Act | None = None,
+) -> NewKey:
+    """Make the key that follows another; both are valid until ``overlap`` has passed.
+
+    Raises:
+        NotFound: there is no such key, or it is valid no longer.
+        AlreadyRotated: two keys of this client are valid.
+    """
+
+    def read(c: Connection) -> ApiKey:
+        found = keys.get(c, tenant, key_id)
+        if found is None or not found.is_valid(now):
+            raise NotFound
+        return found
+
+    old = await db.read(read)
+    lasts = None if old.expires_at is None else old.expires_at - old.created_at
+    following = replace(
+        old,
+        id=new_id("key"),
+        created_at=now,
+        expires_at=None if lasts is None else now + lasts,
+        last_used_at=None,
+    )
+    made = _with_secret(following)
+
+    def unit(c: Connection) -> None:
+        current = read(c)
+        if keys.valid_of(c, current.client, now=now) >= MOST_VALID:
+            raise AlreadyRotated
+        keys.create(c, made.key, digest=digest(made.secret))
+        keys.end_at(c, key_id, at=now + overlap)
+        told = {"follows": key_id, **_told(made.key)}
+        noted(act, c, made.key.id, after=told, made=made, tenant=old.tenant)
+
+    await db.write(unit)
+    return made
+
+
+async def revoke(
+    db: Database, *, tenant: str | None, key_id: str, now: datetime, act: Act | None = None
+) -> ApiKey:
     """Revoke a key; ``tenant`` None reaches the keys of all tenants.
 
     Raises:
         NotFound: there is no such key.
     """
 
-    def work(c: Connection) -> ApiKey | None:
-        return keys.revoke(c, tenant, key_id, now=now)
+    def work(c: Connection) -> ApiKey:
+        before = keys.get(c, tenant, key_id)
+        found = keys.revoke(c, tenant, key_id, now=now)
+        if found is None or before is None:
+            raise NotFound
+        noted(act, c, key_id, before=_told(before), after=_told(found), tenant=found.tenant)
+        return found
 
-    found = await db.write(work)
-    if found is None:
-        raise NotFound
-    return found
+    return await db.write(work)
+
+
+def _told(key: ApiKey) -> dict[str, Any]:
+    """What the audit log tells of a key."""
+    return plain(key, without=("last_used_at",))
+
+
+def _with_secret(key: ApiKey) -> NewKey:
+    secret = make_key(PUBLIC_KIND if PUBLIC_SCOPE in key.scopes else KIND)
+    return NewKey(key=replace(key, last_four=secret[-4:]), secret=secret)
 
 
 def _faults(*, tenant: str, name: str, scopes: Collection[str]) -> list[dict[str, str]]:
@@ -93,6 +172,8 @@ def _faults(*, tenant: str, name: str, scopes: Collection[str]) -> list[dict[str
         errors.append({"pointer": "/scopes", "detail": detail})
     if not 1 <= len(name.strip()) <= LONGEST_NAME:
         errors.append({"pointer": "/name", "detail": f"Use 1 to {LONGEST_NAME} characters."})
+    if not tenant:
+        errors.append({"pointer": "/tenant", "detail": "Name a tenant, or * for all."})
     return errors
 
 
@@ -115,23 +196,26 @@ def _faults_of(bounds: Bounds, scopes: Collection[str]) -> list[dict[str, str]]:
 def _make(
     *,
     tenant: str,
+    grants: tuple[str, ...],
     name: str,
     scopes: Collection[str],
     now: datetime,
     expires_in: timedelta | None,
     bounds: Bounds,
 ) -> NewKey:
-    secret = make_key(PUBLIC_KIND if PUBLIC_SCOPE in scopes else KIND)
+    identity = new_id("key")
     key = ApiKey(
-        id=new_id("key"),
+        id=identity,
         tenant=tenant,
         name=name.strip(),
         scopes=frozenset(scopes),
-        last_four=secret[-4:],
+        last_four="",
         created_at=now,
         expires_at=None if expires_in is None else now + expires_in,
         revoked_at=None,
         last_used_at=None,
         bounds=bounds,
+        grants=grants,
+        client=identity,
     )
-    return NewKey(key=key, secret=secret)
+    return _with_secret(key)

@@ -5,9 +5,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import Connection
+
 from app.core.errors import InvalidInput, NotFound, PreconditionFailed
 from app.core.maintenance import Window
 from app.core.types import TenantId
+from app.flow.acts import Act, noted, plain
 from app.kit.clock import Clock
 from app.kit.ids import new_id
 from app.store import maintenance
@@ -51,6 +54,7 @@ class Maintenance:
         probes: Collection[str] = (),
         locations: Collection[str] = (),
         by: str,
+        act: Act | None = None,
     ) -> Window:
         """Make a window; without ``starts_at`` it begins now.
 
@@ -73,7 +77,12 @@ class Maintenance:
         if ends_at <= now:
             raise _refused("The window would have ended already.", "/ends_at")
         _check(window)
-        await self._db.write(lambda c: maintenance.add(c, window))
+
+        def unit(c: Connection) -> None:
+            maintenance.add(c, window)
+            noted(act, c, window.id, after=plain(window), made=window)
+
+        await self._db.write(unit)
         await self.step()
         return window
 
@@ -88,7 +97,9 @@ class Maintenance:
             raise NotFound
         return found
 
-    async def change(self, current: Window, changes: Mapping[str, Any]) -> Window:
+    async def change(
+        self, current: Window, changes: Mapping[str, Any], *, act: Act | None = None
+    ) -> Window:
         """Change title or times of a window as it was read.
 
         Raises:
@@ -97,12 +108,10 @@ class Maintenance:
         """
         window = replace(current, **changes, revision=current.revision + 1)
         _check(window)
-        if not await self._db.write(lambda c: maintenance.replace(c, window)):
-            raise PreconditionFailed
-        await self.step()
+        await self._replace(current, window, act)
         return window
 
-    async def end(self, current: Window) -> Window:
+    async def end(self, current: Window, *, act: Act | None = None) -> Window:
         """End a window now; one that has not begun covers nothing any more.
 
         Raises:
@@ -113,10 +122,17 @@ class Maintenance:
             return current
         begins = min(current.starts_at, now)
         window = replace(current, starts_at=begins, ends_at=now, revision=current.revision + 1)
-        if not await self._db.write(lambda c: maintenance.replace(c, window)):
-            raise PreconditionFailed
-        await self.step()
+        await self._replace(current, window, act)
         return window
+
+    async def _replace(self, current: Window, window: Window, act: Act | None) -> None:
+        def unit(c: Connection) -> None:
+            if not maintenance.replace(c, window):
+                raise PreconditionFailed
+            noted(act, c, window.id, before=plain(current), after=plain(window), made=window)
+
+        await self._db.write(unit)
+        await self.step()
 
 
 def _check(window: Window) -> None:

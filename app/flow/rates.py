@@ -11,11 +11,20 @@ MOST_BUCKETS = 10_000  # callers remembered; when there are more, full buckets a
 
 
 class Buckets:
-    """One bucket per caller; ``rate`` is in requests per second, 0 for no limit."""
+    """One bucket per caller; ``rate`` is in requests per second, 0 for no limit.
 
-    def __init__(self, rate: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+    ``burst`` is how many requests a full bucket holds; None: what comes in ``BURST_SECONDS``.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        *,
+        burst: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._rate = rate
-        self._size = max(rate * BURST_SECONDS, 1.0)
+        self._size = max(rate * BURST_SECONDS if burst is None else burst, 1.0)
         self._clock = clock
         self._levels: dict[str, tuple[float, float]] = {}
 

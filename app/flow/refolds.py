@@ -12,6 +12,7 @@ from app.core.policy import Policy
 from app.core.ports import Render
 from app.core.state import TenantProfile
 from app.core.types import TenantId
+from app.flow.acts import Act, noted
 from app.flow.replay import Replayed, fold_again, policy_with
 from app.kit.clock import Clock
 from app.kit.ids import new_id
@@ -59,6 +60,7 @@ class Refolds:
         until: datetime,
         changes: Mapping[str, Any],
         by: str,
+        act: Act | None = None,
     ) -> Refold:
         """Store a replay that waits for its turn.
 
@@ -90,6 +92,8 @@ class Refolds:
             if refolds.waiting(c, tenant) >= MOST_WAITING:
                 raise Overloaded(f"{MOST_WAITING} replays wait already.", retry_after_seconds=60)
             refolds.add(c, wanted)
+            told = {"since": since, "until": until, "policy": wanted.policy}
+            noted(act, c, wanted.id, after=told, made=wanted)
 
         await self._db.write(unit)
         return wanted

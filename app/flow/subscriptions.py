@@ -13,6 +13,7 @@ from app.core.events import EventType
 from app.core.retry import Standing, Why
 from app.core.route import Filter, Subscription
 from app.core.types import TenantId
+from app.flow.acts import Act, noted, plain
 from app.kit import signing
 from app.kit.clock import Clock
 from app.kit.egress import Egress, Refused
@@ -20,9 +21,9 @@ from app.kit.ids import new_id
 from app.kit.vault import Vault
 from app.kit.wake import Bell
 from app.store import deliveries, replays, subscriptions
-from app.store.deliveries import Delivery
+from app.store.deliveries import Attempt, Delivery
 from app.store.engine import Database
-from app.store.replays import CANCELLED, Replay
+from app.store.replays import CANCELLED, Replay, Tally
 
 ROTATION = timedelta(hours=24)  # both secrets sign for so long
 EVERYTHING = Filter()
@@ -53,7 +54,9 @@ class Subscriptions:
         self._vault = vault
         self._bell = bell
 
-    async def create(self, tenant: TenantId, wish: Wish, *, by: str) -> tuple[Subscription, str]:
+    async def create(
+        self, tenant: TenantId, wish: Wish, *, by: str, act: Act | None = None
+    ) -> tuple[Subscription, str]:
         """Make one and ping it; gives it with what its receiver verifies with, shown only here.
 
         Raises:
@@ -83,6 +86,7 @@ class Subscriptions:
         def unit(c: Connection) -> None:
             subscriptions.add(c, made)
             _ping(c, made, by=by, now=now)
+            noted(act, c, made.id, after=_told(made), made=(made, shown(secret)))
 
         await self._db.write(unit)
         self._bell.ring()
@@ -107,6 +111,7 @@ class Subscriptions:
         *,
         revision: int,
         by: str,
+        act: Act | None = None,
     ) -> Subscription:
         """Change settings over a known revision; a changed ``url`` must be verified again.
 
@@ -116,6 +121,7 @@ class Subscriptions:
             changes: fields of ``Wish`` to their new values; ``signing`` is not among them.
             revision: the revision that the caller has seen.
             by: who changes it.
+            act: what is audited.
 
         Raises:
             NotFound: there is none of that id.
@@ -135,29 +141,35 @@ class Subscriptions:
             if moved:
                 subscriptions.stand(c, identity, Standing.UNVERIFIED, reason="url")
                 _ping(c, changed, by=by, now=now)
+            noted(act, c, identity, before=_told(current), after=_told(changed), made=changed)
 
         await self._db.write(unit)
         self._bell.ring()
         return await self.get(tenant, identity)
 
-    async def delete(self, tenant: TenantId, identity: str, *, revision: int) -> None:
+    async def delete(
+        self, tenant: TenantId, identity: str, *, revision: int, act: Act | None = None
+    ) -> None:
         """Delete one; what waits for it is parked in plain sight.
 
         Raises:
             NotFound: there is none of that id.
             PreconditionFailed: it has another revision.
         """
-        await self.get(tenant, identity)
+        current = await self.get(tenant, identity)
         now = self._clock.now()
 
         def unit(c: Connection) -> None:
             if not subscriptions.delete(c, tenant, identity, revision=revision, now=now):
                 raise PreconditionFailed
             deliveries.park_all(c, identity, reason=Why.DELETED, now=now)
+            noted(act, c, identity, before=_told(current))
 
         await self._db.write(unit)
 
-    async def rotate(self, tenant: TenantId, identity: str) -> tuple[Subscription, str]:
+    async def rotate(
+        self, tenant: TenantId, identity: str, *, act: Act | None = None
+    ) -> tuple[Subscription, str]:
         """Give a new secret; the old one signs beside it for a day.
 
         Raises:
@@ -174,14 +186,19 @@ class Subscriptions:
             previous_until=now + ROTATION,
             updated_at=now,
         )
-        done = await self._db.write(
-            lambda c: subscriptions.replace(c, changed, revision=current.revision)
-        )
-        if not done:
-            raise PreconditionFailed
+
+        def unit(c: Connection) -> None:
+            if not subscriptions.replace(c, changed, revision=current.revision):
+                raise PreconditionFailed
+            made = (changed, shown(secret))
+            noted(act, c, identity, before=_told(current), after=_told(changed), made=made)
+
+        await self._db.write(unit)
         return changed, shown(secret)
 
-    async def test(self, tenant: TenantId, identity: str, *, by: str) -> Delivery:
+    async def test(
+        self, tenant: TenantId, identity: str, *, by: str, act: Act | None = None
+    ) -> Delivery:
         """Send a ``test.ping``; answered 2xx it makes the subscription active.
 
         Raises:
@@ -194,22 +211,32 @@ class Subscriptions:
             planned = deliveries.get(c, tenant, _ping(c, current, by=by, now=now))
             if planned is None:
                 raise NotFound
+            noted(act, c, identity, after={"delivery": planned[0].id}, made=planned[0])
             return planned[0]
 
         queued = await self._db.write(unit)
         self._bell.ring()
         return queued
 
-    async def redeliver(self, tenant: TenantId, identity: str) -> Delivery:
-        """Queue one delivery again.
+    async def redeliver(
+        self, tenant: TenantId, identity: str, *, act: Act | None = None
+    ) -> tuple[Delivery, list[Attempt]]:
+        """Queue one delivery again; gives it with the attempts that it had.
 
         Raises:
             NotFound: there is none of that id.
         """
         now = self._clock.now()
-        found = await self._db.write(lambda c: deliveries.redeliver(c, tenant, identity, now=now))
-        if found is None:
-            raise NotFound
+
+        def unit(c: Connection) -> tuple[Delivery, list[Attempt]]:
+            queued = deliveries.redeliver(c, tenant, identity, now=now)
+            if queued is None:
+                raise NotFound
+            made = queued, deliveries.attempts(c, [identity]).get(identity, [])
+            noted(act, c, identity, after={"event": queued.event}, made=made)
+            return made
+
+        found = await self._db.write(unit)
         self._bell.ring()
         return found
 
@@ -222,6 +249,7 @@ class Subscriptions:
         until: datetime,
         select: str,
         by: str,
+        act: Act | None = None,
     ) -> Replay:
         """Ask for a window again: what ``failed`` (parked), ``missing`` (not planned), or ``all``.
 
@@ -243,10 +271,18 @@ class Subscriptions:
             created_at=now,
             next_at=now,
         )
-        await self._db.write(lambda c: replays.add(c, job))
+
+        def unit(c: Connection) -> None:
+            replays.add(c, job)
+            told = {"replay": job.id, "since": job.since, "until": job.until, "select": select}
+            noted(act, c, identity, after=told, made=job)
+
+        await self._db.write(unit)
         return job
 
-    async def cancel_replay(self, tenant: TenantId, identity: str, name: str) -> Replay:
+    async def cancel_replay(
+        self, tenant: TenantId, identity: str, name: str, *, act: Act | None = None
+    ) -> tuple[Replay, Tally]:
         """End a replay before it is through; what of it waits is parked in plain sight.
 
         Raises:
@@ -256,18 +292,21 @@ class Subscriptions:
         await self.get(tenant, identity)
         now = self._clock.now()
 
-        def unit(c: Connection) -> tuple[Replay | None, bool]:
+        def unit(c: Connection) -> tuple[Replay, Tally]:
             job = replays.get(c, identity, name)
-            if job is not None and replays.cancel(c, job, now=now):
-                return replays.get(c, identity, name), True
-            return job, job is not None and job.state == CANCELLED
+            if job is None:
+                raise NotFound
+            done = replays.cancel(c, job, now=now)
+            ended = replays.get(c, identity, name) or job
+            if ended.state != CANCELLED:
+                raise IllegalTransition(f"A replay that is {ended.state} cannot be cancelled.")
+            made = ended, replays.tally(c, name)
+            if done:
+                was, became = {"state": job.state}, {"state": ended.state}
+                noted(act, c, name, before=was, after=became, made=made)
+            return made
 
-        job, over = await self._db.write(unit)
-        if job is None:
-            raise NotFound
-        if not over:
-            raise IllegalTransition(f"A replay that is {job.state} cannot be cancelled.")
-        return job
+        return await self._db.write(unit)
 
     async def public_keys(self) -> list[tuple[str, str]]:
         """List the ids of ``v1a`` subscriptions with the keys that verify what we sign now."""
@@ -291,6 +330,14 @@ class Subscriptions:
             raise TargetRefused(
                 error.text, errors=[{"pointer": "/url", "detail": error.text}]
             ) from error
+
+
+SECRETS = ("secret", "secret_previous")
+
+
+def _told(one: Subscription) -> dict[str, Any]:
+    """What the audit log tells of a subscription: never its secrets."""
+    return plain(one, without=SECRETS)
 
 
 def shown(secret: str) -> str:

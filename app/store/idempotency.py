@@ -1,17 +1,19 @@
-"""Idempotency keys: the claim on a key, and the answer that was given under it."""
+"""Idempotency keys: the answer that was given under a key, stored with what it answers."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.store.tables import IdempotencyRow
 
 T = IdempotencyRow.__table__  # type: ignore[attr-defined]  # set by SQLModel when it builds the class
 
-RUNNING = 0  # the status of a claim whose answer is not there yet
+
+class Taken(Exception):  # noqa: N818 - not an error: an equal request was first
+    """Raised in a transaction whose key was answered already, so that it comes to nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,59 +29,52 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """What is kept of an earlier request; ``status`` is ``RUNNING`` while it is being answered."""
+    """What is kept of an earlier request."""
 
     fingerprint: str
     status: int
     body: bytes
 
 
-def claim(
-    c: Connection, wanted: Claim, *, now: datetime, kept_since: datetime, running_since: datetime
-) -> Kept | None:
-    """Claim a key; None when it is ours now, else what is kept of the request that has it.
-
-    What is older than ``kept_since`` is forgotten; a claim older than ``running_since`` without
-    an answer belonged to a process that died, and is taken over.
-    """
-    where = _where(wanted)
-    c.execute(delete(T).where(where, T.c.created_at < kept_since))
-    c.execute(delete(T).where(where, T.c.status == RUNNING, T.c.created_at < running_since))
-    if _insert(c, wanted, now):
+def find(c: Connection, wanted: Claim, *, since: datetime) -> Kept | None:
+    """What was answered under this key at ``since`` or later; None when nothing was."""
+    where = and_(_where(wanted), T.c.created_at >= since)
+    row = c.execute(select(T.c.fingerprint, T.c.status, T.c.body).where(where)).one_or_none()
+    if row is None:
         return None
-    row = c.execute(select(T.c.fingerprint, T.c.status, T.c.body).where(where)).one()
     return Kept(fingerprint=row.fingerprint, status=row.status, body=row.body)
 
 
-def keep(c: Connection, wanted: Claim, *, status: int, body: bytes) -> None:
-    """Keep the answer to a claimed request."""
-    c.execute(update(T).where(_where(wanted)).values(status=status, body=body))
+def keep(
+    c: Connection, wanted: Claim, *, status: int, body: bytes, now: datetime, since: datetime
+) -> None:
+    """Keep the answer to a request, in the transaction of its effect.
 
+    Of two transactions under one key the second waits for the first, and comes to nothing.
 
-def release(c: Connection, wanted: Claim) -> None:
-    """Let go of a claim whose request had no effect."""
-    c.execute(delete(T).where(_where(wanted), T.c.status == RUNNING))
-
-
-def forget(c: Connection, *, before: datetime) -> int:
-    """Delete what was kept before an instant; returns how many."""
-    return c.execute(delete(T).where(T.c.created_at < before)).rowcount
-
-
-def _insert(c: Connection, wanted: Claim, now: datetime) -> bool:
+    Raises:
+        Taken: an equal request was answered at ``since`` or later.
+    """
+    c.execute(delete(T).where(_where(wanted), T.c.created_at < since))
     values: dict[str, Any] = {
         "tenant": wanted.tenant,
         "principal": wanted.principal,
         "route": wanted.route,
         "key": wanted.key,
         "fingerprint": wanted.fingerprint,
-        "status": RUNNING,
-        "body": b"",
+        "status": status,
+        "body": body,
         "created_at": now,
     }
     insert = sqlite.insert if c.dialect.name == "sqlite" else postgresql.insert
     statement = insert(T).values(values).on_conflict_do_nothing().returning(T.c.key)
-    return c.execute(statement).first() is not None
+    if c.execute(statement).first() is None:
+        raise Taken
+
+
+def forget(c: Connection, *, before: datetime) -> int:
+    """Delete what was kept before an instant; returns how many."""
+    return c.execute(delete(T).where(T.c.created_at < before)).rowcount
 
 
 def _where(wanted: Claim) -> ColumnElement[bool]:

@@ -7,13 +7,13 @@ from datetime import datetime
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
 
 from app.store.tables import ApiKeyRow
 
 T = ApiKeyRow.__table__  # type: ignore[attr-defined]  # set by SQLModel when it builds the class
 
-OPERATOR = "*"  # the tenant of a key over all tenants
+OPERATOR = "*"  # the tenant of a key over several tenants
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,11 @@ NO_BOUNDS = Bounds()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """What is known of a key; ``tenant`` is ``*`` for an operator's."""
+    """What is known of a key.
+
+    ``tenant`` is ``*`` for an operator's, whose ``grants`` name its tenants; none: all of them.
+    Keys of one ``client`` follow each other by rotation.
+    """
 
     id: str
     tenant: str
@@ -58,6 +62,8 @@ class ApiKey:
     revoked_at: datetime | None
     last_used_at: datetime | None
     bounds: Bounds = NO_BOUNDS
+    grants: tuple[str, ...] = ()
+    client: str = ""
 
     def is_valid(self, now: datetime) -> bool:
         """Whether the key opens anything at this instant."""
@@ -76,9 +82,16 @@ def create(c: Connection, key: ApiKey, *, digest: str) -> None:
             last_four=key.last_four,
             created_at=key.created_at,
             expires_at=key.expires_at,
+            grants=",".join(key.grants),
+            client=key.client or key.id,
             bounds=None if key.bounds == NO_BOUNDS else json.dumps(asdict(key.bounds)),
         )
     )
+
+
+def any_valid(c: Connection, *, now: datetime) -> bool:
+    """Whether some key opens anything."""
+    return c.execute(select(T.c.id).where(_valid(now)).limit(1)).first() is not None
 
 
 def find(c: Connection, digest: str) -> ApiKey | None:
@@ -106,6 +119,18 @@ def page(c: Connection, tenant: str | None, *, after: str | None, limit: int) ->
     return [_key(row) for row in c.execute(statement)]
 
 
+def valid_of(c: Connection, client: str, *, now: datetime) -> int:
+    """How many keys of one client open something."""
+    counted = select(func.count()).select_from(T).where(T.c.client == client, _valid(now))
+    return int(c.execute(counted).scalar_one())
+
+
+def end_at(c: Connection, key_id: str, *, at: datetime) -> None:
+    """Let a key end at an instant, unless it ends before."""
+    later = or_(T.c.expires_at.is_(None), T.c.expires_at > at)
+    c.execute(update(T).where(T.c.id == key_id, later).values(expires_at=at))
+
+
 def revoke(c: Connection, tenant: str | None, key_id: str, *, now: datetime) -> ApiKey | None:
     """Revoke a key for good and return it; the first revocation's time stands."""
     statement = update(T).where(T.c.id == key_id, T.c.revoked_at.is_(None))
@@ -121,6 +146,10 @@ def touch(c: Connection, key_ids: Collection[str], *, now: datetime) -> None:
     c.execute(update(T).where(T.c.id.in_(sorted(key_ids)), earlier).values(last_used_at=now))
 
 
+def _valid(now: datetime) -> ColumnElement[bool]:
+    return and_(T.c.revoked_at.is_(None), or_(T.c.expires_at.is_(None), T.c.expires_at > now))
+
+
 def _key(row: Row[Any]) -> ApiKey:
     return ApiKey(
         id=row.id,
@@ -133,6 +162,8 @@ def _key(row: Row[Any]) -> ApiKey:
         revoked_at=row.revoked_at,
         last_used_at=row.last_used_at,
         bounds=_bounds(row.bounds),
+        grants=tuple(filter(None, row.grants.split(","))),
+        client=row.client or row.id,
     )
 
 

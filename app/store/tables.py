@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, Text
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, Text, text
 from sqlmodel import Field, SQLModel
 
-from app.store import journal_tables  # noqa: F401 - its tables register themselves with these
+from app.store import audit_tables, journal_tables  # noqa: F401 - they register themselves
 from app.store.columns import BIG, instant, partial_index
 
 
@@ -18,7 +18,7 @@ class InstanceRow(SQLModel, table=True):
 
 
 class ApiKeyRow(SQLModel, table=True):
-    """An API key; only its SHA-256 is kept. ``scopes`` is comma-separated."""
+    """An API key; only its SHA-256 is kept. ``scopes, grants`` are comma-separated."""
 
     __tablename__ = "api_keys"
     id: str = Field(primary_key=True)
@@ -32,6 +32,10 @@ class ApiKeyRow(SQLModel, table=True):
     revoked_at: datetime | None = Field(default=None, sa_column=instant(nullable=True))
     last_used_at: datetime | None = Field(default=None, sa_column=instant(nullable=True))
     bounds: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    grants: str = Field(sa_column=Column(Text(), nullable=False, server_default=text("''")))
+    client: str = Field(
+        sa_column=Column(Text(), nullable=False, server_default=text("''"), index=True)
+    )
 
 
 class IntakeRow(SQLModel, table=True):

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx
+import pytest
 
 from app.store import idempotency, incidents
 from app.store.engine import Database
-from app.store.idempotency import Claim
+from app.store.idempotency import Claim, Taken
 from app.store.incidents import Filters
 from tests.api.conftest import OTHER, Context, make_key
 from tests.builders import NOW, TENANT
@@ -132,34 +133,28 @@ async def test_a_body_in_pieces_is_one_body(
     assert again.headers["idempotency-replayed"] == "true"
 
 
-def test_a_claim_of_a_process_that_died_is_taken_over(database: Database) -> None:
-    def claim(minutes: float) -> object:
+def test_of_two_under_one_key_the_second_comes_to_nothing(database: Database) -> None:
+    def keep(minutes: float, body: bytes) -> None:
         now = NOW + timedelta(minutes=minutes)
-        return database.write_now(
-            lambda c: idempotency.claim(
-                c,
-                CLAIM,
-                now=now,
-                kept_since=now - timedelta(hours=1),
-                running_since=now - timedelta(minutes=5),
-            )
+        since = now - timedelta(hours=1)
+        database.write_now(
+            lambda c: idempotency.keep(c, CLAIM, status=201, body=body, now=now, since=since)
         )
 
-    assert claim(0) is None
-    waiting = claim(1)
-    assert isinstance(waiting, idempotency.Kept)
-    assert waiting.status == idempotency.RUNNING
-    assert claim(6) is None
-    database.write_now(lambda c: idempotency.keep(c, CLAIM, status=201, body=b"done"))
-    kept = claim(30)
-    assert isinstance(kept, idempotency.Kept)
-    assert (kept.status, kept.body) == (201, b"done")
-    database.write_now(lambda c: idempotency.release(c, CLAIM))
-    assert claim(31) is not None
+    def found(minutes: float) -> bytes | None:
+        since = NOW + timedelta(minutes=minutes) - timedelta(hours=1)
+        kept = database.read_now(lambda c: idempotency.find(c, CLAIM, since=since))
+        return None if kept is None else kept.body
+
+    assert found(0) is None
+    keep(0, b"first")
+    with pytest.raises(Taken):
+        keep(1, b"second")
+    assert (found(1), found(61)) == (b"first", None)
+    keep(61, b"third")
+    assert found(62) == b"third"
     assert database.write_now(lambda c: idempotency.forget(c, before=NOW + timedelta(days=1))) == 1
-    assert claim(32) is None
-    database.write_now(lambda c: idempotency.release(c, CLAIM))
-    assert claim(33) is None
+    assert found(62) is None
 
 
 async def _count(world: Context) -> int:

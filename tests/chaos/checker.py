@@ -84,8 +84,9 @@ def check(
             *phantom_plans(facts),
             *phantom_attempts(heard, facts),
             *phantom_told(told, facts),
+            *repeated_commands(facts),
         ),
-        duplicate=(*duplicate_deliveries(heard), *duplicate_commands(facts)),
+        duplicate=tuple(duplicate_deliveries(heard)),
         inverted=(*inversions(heard), *inverted_feed(told)),
         drifted=(
             *drifted_bodies(heard, facts),
@@ -144,8 +145,8 @@ def phantom_signals(acts: Sequence[Act], facts: Facts) -> Found:
             yield f"{record.kind} {record.mark or record.id} of {record.tenant} was sent by nobody"
 
 
-def duplicate_commands(facts: Facts) -> Found:
-    """Find commands that took effect more than once, as a repetition after a crash may."""
+def repeated_commands(facts: Facts) -> Found:
+    """Find commands that took effect more than once; those that are repeated have a key."""
     times = Counter((r.tenant, r.mark) for r in facts.records if r.kind == "command" and r.mark)
     for (tenant, mark), count in sorted(times.items()):
         for _ in range(count - 1):

@@ -253,7 +253,7 @@ PLANTED: list[tuple[str, str, Plant]] = [
      told_of(a_line(1), a_line(2), a_line(3), a_line(4))),
     ("the feed told of other content", "drifted",
      told_of(a_line(1), a_line(2, content="else"), a_line(3))),
-    ("a command took effect twice", "duplicate", more_records(a_command("open"))),
+    ("a command took effect twice", "phantom", more_records(a_command("open"))),
     ("an event came after a later one", "inverted", unordered),
     ("an event came with other bytes", "drifted", heard(an_attempt(3, 503, digest="else"))),
     (

@@ -148,9 +148,9 @@ async def test_a_cancelled_replay_parks_what_waits_and_lets_the_next_one_go_on(
     first, second = await ask(world, made), await ask(world, made, "missing")
     await world.upkeep.step()
     emit(world.db, event(900, **ALONE))  # what is new is none of the replay's
-    cancelled = await world.subscriptions.cancel_replay(TENANT, made.id, first.id)
+    cancelled, _ = await world.subscriptions.cancel_replay(TENANT, made.id, first.id)
     assert (cancelled.state, cancelled.finished_at) == ("cancelled", world.clock.at)
-    again = await world.subscriptions.cancel_replay(TENANT, made.id, first.id)
+    again, _ = await world.subscriptions.cancel_replay(TENANT, made.id, first.id)
     assert again == cancelled
     parked = [d for d in world.page(state="parked", limit=500) if d.replay == first.id]
     assert len(parked) == AHEAD
@@ -162,7 +162,7 @@ async def test_a_cancelled_replay_parks_what_waits_and_lets_the_next_one_go_on(
         await world.subscriptions.cancel_replay(TENANT, made.id, second.id)
     with pytest.raises(NotFound):
         await world.subscriptions.cancel_replay(TENANT, made.id, "rpl_none")
-    assert (await world.subscriptions.redeliver(TENANT, parked[0].id)).state == "pending"
+    assert (await world.subscriptions.redeliver(TENANT, parked[0].id))[0].state == "pending"
 
 
 @pytest.mark.parametrize(("status", "state"), [(204, "delivered"), (503, "parked")])

@@ -1,12 +1,14 @@
 """Commands: what a person may do to an incident; each is one event."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import Body
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from app.api.asked import Asked
 from app.api.context import App
 from app.api.deps import Context, IfMatch, Principal, Writer, expected_revision, problems, resource
 from app.api.v1.incidents import IncidentId, shown
@@ -135,9 +137,14 @@ async def open_incident(body: IncidentIn, app: Context, caller: Writer) -> Respo
         raise InvalidInput(unknown[0]["detail"], errors=unknown)
     facts = body.model_dump(mode="json")
     facts["services"] = list(dict.fromkeys(body.services))
-    incident = await app.fold.command(caller.tenant, _command("open", caller, app, facts))
-    location = f"{app.public_url}/v1/incidents/{incident.id}"
-    return shown(app, incident, status=201, extra={"location": location})
+
+    def opened(incident: Incident) -> Response:
+        location = f"{app.public_url}/v1/incidents/{incident.id}"
+        return shown(app, incident, status=201, extra={"location": location})
+
+    act = Asked(app, caller, opened)
+    command = _command("open", caller, app, facts)
+    return act.reply(await app.fold.command(caller.tenant, command, act=act))
 
 
 @router.patch("/incidents/{incident_id}", response_model=None, responses={**DONE, **problems(428)})
@@ -232,10 +239,11 @@ async def obey(  # noqa: PLR0917 - the parts of one request, passed on as they c
     """Have one command carried out; answers with the incident after it."""
     facts = body.model_dump(mode="json") if isinstance(body, BaseModel) else body
     command = _command(name, caller, app, facts, incident=incident_id)
+    act = Asked(app, caller, partial(shown, app))
     incident: Incident = await app.fold.command(
-        caller.tenant, command, expected_revision=expected_revision(if_match)
+        caller.tenant, command, expected_revision=expected_revision(if_match), act=act
     )
-    return shown(app, incident)
+    return act.reply(incident)
 
 
 def _command(

@@ -4,18 +4,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import Depends, Path, Query, status
+from fastapi import Depends, Path, Query, Response, status
 from sqlalchemy import Connection
 
-from app.api.deps import Context, Principal, problems, require, resource
+from app.api.asked import Asked, json_answer
+from app.api.deps import Context, Principal, problems, reach, require, resource
 from app.api.paging import Cursor, Limit, Pager
 from app.api.v1.schemas import Out
 from app.core.errors import NotFound
 from app.core.retry import Why
-from app.core.types import TenantId
 from app.store import deliveries
 from app.store.deliveries import PENDING, Attempt, Delivery
-from app.store.keys import OPERATOR
 
 router = resource("deliveries")
 
@@ -136,19 +135,13 @@ async def read_delivery(
 @router.post(
     "/deliveries/{delivery_id}/redeliver",
     status_code=status.HTTP_202_ACCEPTED,
+    response_model=DeliveryOut,
     responses=problems(404),
 )
-async def redeliver(
-    delivery_id: Identity, app: Context, caller: SubscriptionsWriter
-) -> DeliveryOut:
+async def redeliver(delivery_id: Identity, app: Context, caller: SubscriptionsWriter) -> Response:
     """Queue a delivery again, from its first attempt on, under the same event id."""
-    await app.subscriptions.redeliver(caller.tenant, delivery_id)
-    return await read_delivery(delivery_id, app, caller)
-
-
-def reach(caller: Principal) -> TenantId | None:
-    """The tenant whose rows a read may show; None for an operator who names none."""
-    return None if caller.tenant == OPERATOR else caller.tenant
+    act = Asked(app, caller, lambda made: json_answer(delivery_out(*made), status=202))
+    return act.reply(await app.subscriptions.redeliver(caller.tenant, delivery_id, act=act))
 
 
 def delivery_out(one: Delivery, attempts: Sequence[Attempt]) -> DeliveryOut:

@@ -3,17 +3,19 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import Path, Request, Response, status
+from fastapi import Body, Path, Request, Response, status
 from pydantic import Field
 
+from app.api.asked import Asked, json_answer, nothing
 from app.api.auth import KeyRing
-from app.api.deps import Admin, Context, Principal, problems, resource
+from app.api.deps import Admin, Context, problems, reach, resource
 from app.api.paging import Cursor, Limit, Pager
 from app.api.v1.schemas import In, Out
 from app.core.errors import Forbidden
 from app.flow import keys as use_cases
+from app.flow.keys import NewKey
 from app.store import keys
-from app.store.keys import OPERATOR, ApiKey, Bounds
+from app.store.keys import ApiKey, Bounds
 
 router = resource("keys")
 
@@ -53,6 +55,12 @@ class KeyIn(In):
     )
 
 
+class RotationIn(In):
+    """How long the key that is followed goes on beside the new one."""
+
+    overlap_hours: int = Field(default=24, ge=0, le=30 * 24)
+
+
 class KeyOut(Out):
     """A key, without its secret."""
 
@@ -65,6 +73,7 @@ class KeyOut(Out):
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    client: str
     voices: int | None
     networks: list[str]
     locations: list[str]
@@ -83,10 +92,16 @@ class KeyPage(Out):
     next: str | None
 
 
-@router.post("/keys", status_code=status.HTTP_201_CREATED, responses=problems(422))
-async def create_key(body: KeyIn, app: Context, caller: Admin) -> NewKeyOut:
+@router.post(
+    "/keys",
+    status_code=status.HTTP_201_CREATED,
+    response_model=NewKeyOut,
+    responses=problems(422),
+)
+async def create_key(body: KeyIn, app: Context, caller: Admin) -> Response:
     """Make an API key for the tenant; its secret is in this answer and nowhere else."""
     days = body.expires_in_days
+    act = Asked(app, caller, _told_once)
     made = await use_cases.create(
         app.db,
         tenant=caller.tenant,
@@ -97,8 +112,9 @@ async def create_key(body: KeyIn, app: Context, caller: Admin) -> NewKeyOut:
         bounds=Bounds(
             voices=body.voices, networks=tuple(body.networks), locations=tuple(body.locations)
         ),
+        act=act,
     )
-    return NewKeyOut(**_fields(made.key), key=made.secret)
+    return act.reply(made)
 
 
 @router.get("/keys", responses=problems())
@@ -106,10 +122,35 @@ async def list_keys(app: Context, caller: Admin, limit: Limit, cursor: Cursor = 
     """List the tenant's API keys, newest first, revoked ones among them."""
     pager = Pager(app.secret, "keys", tenant=caller.tenant)
     after = pager.read(cursor)
-    tenant = _reach(caller)
+    tenant = reach(caller)
     rows = await app.db.read(lambda c: keys.page(c, tenant, after=after, limit=limit + 1))
     items, following = pager.page(rows, limit, lambda key: key.id)
     return KeyPage(items=[KeyOut(**_fields(key)) for key in items], next=following)
+
+
+@router.post(
+    "/keys/{key_id}/rotate",
+    status_code=status.HTTP_201_CREATED,
+    response_model=NewKeyOut,
+    responses=problems(404, 409, 422),
+)
+async def rotate_key(
+    key_id: Annotated[str, Path(max_length=64)],
+    app: Context,
+    caller: Admin,
+    body: Annotated[RotationIn | None, Body()] = None,
+) -> Response:
+    """Make the key that follows this one; for a while both are valid, never more than two."""
+    act = Asked(app, caller, _told_once)
+    made = await use_cases.rotate(
+        app.db,
+        tenant=reach(caller),
+        key_id=key_id,
+        now=app.clock.now(),
+        overlap=timedelta(hours=(body or RotationIn()).overlap_hours),
+        act=act,
+    )
+    return act.reply(made)
 
 
 @router.delete(
@@ -121,14 +162,18 @@ async def revoke_key(
     """Revoke an API key for good; other replicas follow within five seconds."""
     if key_id == caller.key_id:
         raise Forbidden("A key cannot revoke itself; use another one.")
-    await use_cases.revoke(app.db, tenant=_reach(caller), key_id=key_id, now=app.clock.now())
+    act = Asked(app, caller, nothing)
+    now = app.clock.now()
+    await use_cases.revoke(app.db, tenant=reach(caller), key_id=key_id, now=now, act=act)
     ring: KeyRing = request.app.state.key_ring
     ring.forget()
     return Response(status_code=status.HTTP_204_NO_CONTENT)
 
 
-def _reach(caller: Principal) -> str | None:
-    return None if caller.tenant == OPERATOR else caller.tenant
+def _told_once(made: NewKey) -> Response:
+    """Answer with a new key and its secret, which is shown this once."""
+    shown = NewKeyOut(**_fields(made.key), key=made.secret)
+    return json_answer(shown, status=201, headers={"cache-control": "no-store"})
 
 
 def _fields(key: ApiKey) -> dict[str, Any]:
@@ -142,6 +187,7 @@ def _fields(key: ApiKey) -> dict[str, Any]:
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
         "last_used_at": key.last_used_at,
+        "client": key.client,
         "voices": key.bounds.voices,
         "networks": list(key.bounds.networks),
         "locations": list(key.bounds.locations),

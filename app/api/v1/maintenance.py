@@ -6,13 +6,22 @@ from typing import Annotated, Any, Literal, Self
 from fastapi import Path, Response, status
 from pydantic import AwareDatetime, Field, model_validator
 
-from app.api.deps import Context, IfMatch, Reader, Writer, check_match, etag, problems, resource
+from app.api.asked import Asked, json_answer, nothing
+from app.api.deps import (
+    Context,
+    IfMatch,
+    Reader,
+    Writer,
+    check_match,
+    etag,
+    problems,
+    reach,
+    resource,
+)
 from app.api.paging import Cursor, Limit, Pager
 from app.api.v1.schemas import In, Out
 from app.core.maintenance import Window
-from app.core.types import TenantId
 from app.store import maintenance
-from app.store.keys import OPERATOR
 
 router = resource("maintenance-windows")
 
@@ -72,11 +81,23 @@ class MaintenanceWindowPage(Out):
     next: str | None
 
 
-@router.post("/maintenance-windows", status_code=status.HTTP_201_CREATED, responses=problems(422))
+@router.post(
+    "/maintenance-windows",
+    status_code=status.HTTP_201_CREATED,
+    response_model=MaintenanceWindowOut,
+    responses=problems(422),
+)
 async def create_maintenance_window(
-    body: MaintenanceWindowIn, app: Context, caller: Writer, response: Response
-) -> MaintenanceWindowOut:
+    body: MaintenanceWindowIn, app: Context, caller: Writer
+) -> Response:
     """Make a maintenance window."""
+
+    def created(made: Window) -> Response:
+        location = f"/v1/maintenance-windows/{made.id}"
+        headers = {"etag": etag(made.revision), "location": location}
+        return json_answer(_shown(made, app.clock.now()), status=201, headers=headers)
+
+    act = Asked(app, caller, created)
     made = await app.maintenance.create(
         caller.tenant,
         title=body.title,
@@ -86,10 +107,9 @@ async def create_maintenance_window(
         probes=body.probes,
         locations=body.locations,
         by=caller.name,
+        act=act,
     )
-    response.headers["etag"] = etag(made.revision)
-    response.headers["location"] = f"/v1/maintenance-windows/{made.id}"
-    return _shown(made, app.clock.now())
+    return act.reply(made)
 
 
 @router.get("/maintenance-windows")
@@ -99,7 +119,7 @@ async def list_maintenance_windows(
     """List the maintenance windows, newest first, those that have ended among them."""
     pager = Pager(app.secret, "maintenance-windows", tenant=caller.tenant)
     after = pager.read(cursor)
-    tenant = _reach(caller.tenant)
+    tenant = reach(caller)
     rows = await app.db.read(lambda c: maintenance.page(c, tenant, after=after, limit=limit + 1))
     items, following = pager.page(rows, limit, lambda window: window.id)
     now = app.clock.now()
@@ -111,7 +131,7 @@ async def read_maintenance_window(
     window_id: Identity, app: Context, caller: Reader, response: Response
 ) -> MaintenanceWindowOut:
     """Read a maintenance window."""
-    found: Window = await app.maintenance.get(_reach(caller.tenant), window_id)
+    found: Window = await app.maintenance.get(reach(caller), window_id)
     response.headers["etag"] = etag(found.revision)
     return _shown(found, app.clock.now())
 
@@ -130,7 +150,8 @@ async def change_maintenance_window(
     current: Window = await app.maintenance.get(caller.tenant, window_id)
     check_match(if_match, current.revision)
     changes: dict[str, Any] = body.model_dump(exclude_unset=True)
-    changed: Window = await app.maintenance.change(current, changes)
+    act = Asked(app, caller, nothing)
+    changed: Window = await app.maintenance.change(current, changes, act=act)
     response.headers["etag"] = etag(changed.revision)
     return _shown(changed, app.clock.now())
 
@@ -146,12 +167,8 @@ async def end_maintenance_window(
     """End a maintenance window now; what it covered stays without weight."""
     current: Window = await app.maintenance.get(caller.tenant, window_id)
     check_match(if_match, current.revision)
-    await app.maintenance.end(current)
+    await app.maintenance.end(current, act=Asked(app, caller, nothing))
     return Response(status_code=status.HTTP_204_NO_CONTENT)
-
-
-def _reach(tenant: TenantId) -> TenantId | None:
-    return None if tenant == OPERATOR else tenant
 
 
 def _shown(window: Window, now: datetime) -> MaintenanceWindowOut:

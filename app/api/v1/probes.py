@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-from fastapi import Request
+from fastapi import Request, Response
 from pydantic import Field
 
+from app.api.asked import Asked, json_answer
 from app.api.deps import Context, Reader, Writer, problems, resource, tenants_of
 from app.api.picture import Pictures, ProbeState
 from app.api.v1.schemas import In, Out
-from app.core.errors import NotFound
 from app.core.signature import Signature
 from app.core.standing import Quorum, Standing, Vote, vote
 from app.core.types import Condition, Outcome, SelfCheck, TenantId
-from app.store import probes
+from app.flow import signatures
 
 router = resource("probes")
 
@@ -119,14 +119,13 @@ async def list_probes(request: Request, app: Context, caller: Reader) -> ProbeLi
     return ProbeList(items=found, next=None)
 
 
-@router.post("/probes/relearn", responses=problems(404, 422))
-async def relearn_signature(body: RelearnIn, app: Context, caller: Writer) -> RelearnOut:
+@router.post("/probes/relearn", response_model=RelearnOut, responses=problems(404, 422))
+async def relearn_signature(body: RelearnIn, app: Context, caller: Writer) -> Response:
     """Forget the healthy signature of a check and learn it anew, when the vendor has changed."""
     probe, location = body.probe, body.location
-    number = await app.db.write(lambda c: probes.relearn(c, caller.tenant, probe, location))
-    if not number:
-        raise NotFound
-    return RelearnOut(probe=probe, forgotten=number)
+    act = Asked(app, caller, lambda n: json_answer(RelearnOut(probe=probe, forgotten=n)))
+    number = await signatures.relearn(app.db, caller.tenant, probe, location=location, act=act)
+    return act.reply(number)
 
 
 def _votes(states: Sequence[ProbeState]) -> dict[str, Vote]:

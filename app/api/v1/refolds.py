@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 from fastapi import Path, Response, status
 from pydantic import AwareDatetime, Field
 
-from app.api.deps import Context, Reader, Writer, problems, resource
+from app.api.asked import Asked, json_answer
+from app.api.deps import Context, Reader, Writer, problems, reach, resource
 from app.api.paging import Cursor, Limit, Pager
-from app.api.v1.deliveries import reach
 from app.api.v1.schemas import In, Out
 from app.store import refolds
 from app.store.refolds import Refold
@@ -113,20 +113,29 @@ class RefoldPage(Out):
     next: str | None
 
 
-@router.post("/replays", status_code=status.HTTP_202_ACCEPTED, responses=problems(422, 503))
-async def ask_for_replay(
-    body: RefoldIn, app: Context, caller: Writer, response: Response
-) -> RefoldOut:
+@router.post(
+    "/replays",
+    status_code=status.HTTP_202_ACCEPTED,
+    response_model=RefoldOut,
+    responses=problems(422, 503),
+)
+async def ask_for_replay(body: RefoldIn, app: Context, caller: Writer) -> Response:
     """Fold the stored intake of a window again, under changed thresholds or the same; a job."""
+
+    def queued(asked: Refold) -> Response:
+        headers = {"location": f"/v1/replays/{asked.id}"}
+        return json_answer(_shown(asked), status=202, headers=headers)
+
+    act = Asked(app, caller, queued)
     asked = await app.refolds.ask(
         caller.tenant,
         since=body.since,
         until=body.until,
         changes=body.policy,
         by=caller.name,
+        act=act,
     )
-    response.headers["location"] = f"/v1/replays/{asked.id}"
-    return _shown(asked)
+    return act.reply(asked)
 
 
 @router.get("/replays")

@@ -7,9 +7,10 @@ from fastapi import Path, Response, status
 from pydantic import AwareDatetime, model_validator
 from sqlalchemy import Connection
 
-from app.api.deps import Context, problems, resource
+from app.api.asked import Asked, json_answer
+from app.api.deps import Context, problems, reach, resource
 from app.api.paging import Cursor, Limit, Pager
-from app.api.v1.deliveries import SubscriptionsWriter, reach
+from app.api.v1.deliveries import SubscriptionsWriter
 from app.api.v1.schemas import In, Out
 from app.core.errors import NotFound
 from app.store import replays
@@ -67,16 +68,19 @@ class ReplayPage(Out):
 @router.post(
     "/subscriptions/{subscription_id}/replays",
     status_code=status.HTTP_202_ACCEPTED,
+    response_model=ReplayOut,
     responses=problems(404, 422),
 )
 async def replay_window(
-    subscription_id: Identity,
-    body: ReplayIn,
-    app: Context,
-    caller: SubscriptionsWriter,
-    response: Response,
-) -> ReplayOut:
+    subscription_id: Identity, body: ReplayIn, app: Context, caller: SubscriptionsWriter
+) -> Response:
     """Have events of a window sent again, under the ids that they had; goes on by itself."""
+
+    def planned(job: Replay) -> Response:
+        location = f"/v1/subscriptions/{subscription_id}/replays/{job.id}"
+        return json_answer(_shown(job, Tally()), status=202, headers={"location": location})
+
+    act = Asked(app, caller, planned)
     job = await app.subscriptions.replay(
         caller.tenant,
         subscription_id,
@@ -84,9 +88,9 @@ async def replay_window(
         until=body.until,
         select=body.select,
         by=caller.name,
+        act=act,
     )
-    response.headers["location"] = f"/v1/subscriptions/{subscription_id}/replays/{job.id}"
-    return _shown(job, Tally())
+    return act.reply(job)
 
 
 @router.get("/subscriptions/{subscription_id}/replays", responses=problems(404))
@@ -129,14 +133,17 @@ async def read_replay(
 
 
 @router.post(
-    "/subscriptions/{subscription_id}/replays/{replay_id}/cancel", responses=problems(404, 409)
+    "/subscriptions/{subscription_id}/replays/{replay_id}/cancel",
+    response_model=ReplayOut,
+    responses=problems(404, 409),
 )
 async def cancel_replay(
     subscription_id: Identity, replay_id: Identity, app: Context, caller: SubscriptionsWriter
-) -> ReplayOut:
+) -> Response:
     """End a replay before it is through; what of it waits is parked, and can be redelivered."""
-    job = await app.subscriptions.cancel_replay(caller.tenant, subscription_id, replay_id)
-    return _shown(job, await app.db.read(lambda c: replays.tally(c, job.id)))
+    act = Asked(app, caller, lambda made: json_answer(_shown(*made)))
+    made = await app.subscriptions.cancel_replay(caller.tenant, subscription_id, replay_id, act=act)
+    return act.reply(made)
 
 
 def _shown(job: Replay, tally: Tally) -> ReplayOut:

@@ -4,6 +4,7 @@ from starlette.routing import BaseRoute
 
 from app.api.v1 import (
     advisories,
+    audit,
     client_reports,
     commands,
     deliveries,
@@ -47,6 +48,7 @@ RESOURCES = (
     symptoms,
     events,
     keys,
+    audit,
     maintenance,
 )
 

@@ -3,11 +3,14 @@
 import hashlib
 import re
 from datetime import datetime
+from functools import partial
+from http import HTTPStatus
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Path, Response, status
 from pydantic import AfterValidator, Field, model_validator
 
+from app.api.asked import Asked, json_answer, nothing
 from app.api.context import App
 from app.api.deps import (
     Context,
@@ -17,10 +20,11 @@ from app.api.deps import (
     etag,
     operation_id,
     problems,
+    reach,
     resource,
 )
 from app.api.paging import Cursor, Limit, Pager
-from app.api.v1.deliveries import DeliveryOut, SubscriptionsWriter, delivery_out, reach
+from app.api.v1.deliveries import DeliveryOut, SubscriptionsWriter, delivery_out
 from app.api.v1.schemas import In, Labels, Out, SeverityWord
 from app.core.events import EventType
 from app.core.retry import Standing
@@ -167,10 +171,15 @@ class PublicKeysOut(Out):
     keys: list[PublicKeyOut]
 
 
-@router.post("/subscriptions", status_code=status.HTTP_201_CREATED, responses=problems(422))
+@router.post(
+    "/subscriptions",
+    status_code=status.HTTP_201_CREATED,
+    response_model=SecretSubscriptionOut,
+    responses=problems(422),
+)
 async def create_subscription(
-    body: SubscriptionIn, app: Context, caller: SubscriptionsWriter, response: Response
-) -> SecretSubscriptionOut:
+    body: SubscriptionIn, app: Context, caller: SubscriptionsWriter
+) -> Response:
     """Make a subscription and send it a `test.ping`; answered 2xx, it becomes active."""
     wish = Wish(
         url=body.url,
@@ -181,11 +190,9 @@ async def create_subscription(
         signing=body.signing,
         description=body.description,
     )
-    made, secret = await app.subscriptions.create(caller.tenant, wish, by=caller.name)
-    response.headers["etag"] = _tag(made)
-    response.headers["location"] = f"/v1/subscriptions/{made.id}"
-    response.headers["cache-control"] = "no-store"
-    return SecretSubscriptionOut(**_fields(app, made), secret=secret)
+    act = Asked(app, caller, partial(_told_once, app, status=status.HTTP_201_CREATED))
+    made = await app.subscriptions.create(caller.tenant, wish, by=caller.name, act=act)
+    return act.reply(made)
 
 
 @router.get("/subscriptions")
@@ -230,7 +237,12 @@ async def change_subscription(
     if body.filter is not None:
         changes["filter"] = _filter(current.filter, body.filter)
     changed = await app.subscriptions.change(
-        caller.tenant, subscription_id, changes, revision=current.revision, by=caller.name
+        caller.tenant,
+        subscription_id,
+        changes,
+        revision=current.revision,
+        by=caller.name,
+        act=Asked(app, caller, nothing),
     )
     response.headers["etag"] = _tag(changed)
     return _shown(app, changed)
@@ -246,32 +258,39 @@ async def delete_subscription(
 ) -> Response:
     """Delete a subscription; what waits for it is parked."""
     current = await _current(app, caller, subscription_id, if_match)
-    await app.subscriptions.delete(caller.tenant, subscription_id, revision=current.revision)
+    act = Asked(app, caller, nothing)
+    await app.subscriptions.delete(
+        caller.tenant, subscription_id, revision=current.revision, act=act
+    )
     return Response(status_code=status.HTTP_204_NO_CONTENT)
 
 
 @router.post(
     "/subscriptions/{subscription_id}/test",
     status_code=status.HTTP_202_ACCEPTED,
+    response_model=DeliveryOut,
     responses=problems(404),
 )
 async def test_subscription(
     subscription_id: Identity, app: Context, caller: SubscriptionsWriter
-) -> DeliveryOut:
+) -> Response:
     """Send a `test.ping`; answered 2xx it makes the subscription active, also a disabled one."""
-    queued = await app.subscriptions.test(caller.tenant, subscription_id, by=caller.name)
-    return delivery_out(queued, [])
+    act = Asked(app, caller, lambda queued: json_answer(delivery_out(queued, []), status=202))
+    queued = await app.subscriptions.test(caller.tenant, subscription_id, by=caller.name, act=act)
+    return act.reply(queued)
 
 
-@router.post("/subscriptions/{subscription_id}/rotate-secret", responses=problems(404, 412))
+@router.post(
+    "/subscriptions/{subscription_id}/rotate-secret",
+    response_model=SecretSubscriptionOut,
+    responses=problems(404, 412),
+)
 async def rotate_secret(
-    subscription_id: Identity, app: Context, caller: SubscriptionsWriter, response: Response
-) -> SecretSubscriptionOut:
+    subscription_id: Identity, app: Context, caller: SubscriptionsWriter
+) -> Response:
     """Give a new secret; for 24 hours every delivery is signed with the old one as well."""
-    changed, secret = await app.subscriptions.rotate(caller.tenant, subscription_id)
-    response.headers["etag"] = _tag(changed)
-    response.headers["cache-control"] = "no-store"
-    return SecretSubscriptionOut(**_fields(app, changed), secret=secret)
+    act = Asked(app, caller, partial(_told_once, app))
+    return act.reply(await app.subscriptions.rotate(caller.tenant, subscription_id, act=act))
 
 
 @well_known.get("/.well-known/webhook-keys.json")
@@ -279,6 +298,16 @@ async def public_webhook_keys(app: Context) -> PublicKeysOut:
     """List the public keys that verify `v1a` signatures; no key is needed to read them."""
     keys = await app.subscriptions.public_keys()
     return PublicKeysOut(keys=[PublicKeyOut(subscription=name, key=key) for name, key in keys])
+
+
+def _told_once(app: App, made: tuple[Subscription, str], *, status: int = 200) -> Response:
+    """Answer with a subscription and its new secret, which is shown this once."""
+    one, secret = made
+    headers = {"etag": _tag(one), "cache-control": "no-store"}
+    if status == HTTPStatus.CREATED:
+        headers["location"] = f"/v1/subscriptions/{one.id}"
+    shown = SecretSubscriptionOut(**_fields(app, one), secret=secret)
+    return json_answer(shown, status=status, headers=headers)
 
 
 async def _current(

@@ -11,7 +11,8 @@ from fastapi.routing import APIRoute
 
 from app.api.auth import authenticate, bound
 from app.api.deps import App, Principal, context_of, problems, resource
-from app.api.operation import KEY_HEADER, Operation, Serve
+from app.api.once import KEY_HEADER
+from app.api.operation import Operation, Serve
 from app.api.rates import Rates
 from app.core.batch import Batch
 from app.core.errors import InvalidInput
