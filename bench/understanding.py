@@ -5,7 +5,7 @@ Precision and recall of every kind of finding over the labelled texts of
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,16 @@ from app.sources.graph import translate
 ROOT = Path(__file__).resolve().parents[1]
 FIXTURES = ROOT / "tests" / "fixtures" / "graph"
 PAGE = ROOT / "docs" / "understanding.md"
-KINDS = ("features", "clients", "symptoms", "regions", "cause", "mitigation", "next_update")
+KINDS = (
+    "services",
+    "features",
+    "clients",
+    "symptoms",
+    "regions",
+    "cause",
+    "mitigation",
+    "next_update",
+)
 Label = dict[str, Any]
 
 
@@ -46,16 +55,19 @@ class Score:
         return self.right / there if there else None
 
 
-def labelled() -> Iterator[tuple[Label, Understood]]:
-    """Each label with what the rules take from its text."""
+REAL, OWN = ("recorded", "quoted"), ("written",)  # parts of the file of labels
+
+
+def labelled(parts: Collection[str] = (*REAL, *OWN)) -> Iterator[tuple[Label, Understood]]:
+    """Each label of some parts of the file with what the rules take from its text."""
     labels = json.loads((FIXTURES / "labelled_texts.json").read_text("utf-8"))
     issues = {i["id"]: i for i in json.loads((FIXTURES / "issues_in_v1_shape.json").read_text())}
-    for label in labels["recorded"]:
+    for label in labels["recorded"] if "recorded" in parts else ():
         issue = issues[label["id"]]
         oldest = sorted(issue["posts"], key=lambda post: str(post["createdDateTime"]))
         cut = {**issue, "posts": oldest[: label["posts"]]}
         yield label, translate(cut, names={}, now=datetime(2026, 1, 1, tzinfo=UTC)).understood
-    for label in labels["quoted"]:
+    for label in (one for part in ("quoted", "written") if part in parts for one in labels[part]):
         at = datetime.fromisoformat(label["at"])
         post = Post(id="1", created_at=at, type="regular", text=label["text"], html="")
         yield (
@@ -70,10 +82,10 @@ def labelled() -> Iterator[tuple[Label, Understood]]:
         )
 
 
-def measure() -> dict[str, Score]:
-    """Score every kind of finding."""
+def measure(parts: Collection[str] = (*REAL, *OWN)) -> dict[str, Score]:
+    """Score every kind of finding over some parts of the file."""
     scores = {kind: Score() for kind in KINDS}
-    for label, read in labelled():
+    for label, read in labelled(parts):
         for kind, score in scores.items():
             if kind not in label:
                 continue
@@ -113,16 +125,28 @@ word of ours, and `app/core/wording.py` applies them to the title, the impact an
 sections of the posts. Every finding names the words it rests on (`understood.words` in
 `GET /v1/advisories/{{id}}`); what the text does not say stays empty.
 
-Measured on {texts} labelled texts (states of {issues} real advisories from 2020 to 2026), lexicon
-version {version}, by `python -m bench.understanding`. The texts are few, and the rules were mended
-after a first look, so the figures are an upper bound. At that first look precision and recall
-were 1.00 and 0.75 for features, 1.00 and 0.50 for clients, 1.00 and 0.58 for symptoms, 0.88 and
-0.78 for causes, 1.00 and 1.00 for mitigations and next updates: expect those of a new text.
-`n/a`: none of the texts says anything of the kind.
+Lexicon version {version}, measured by `python -m bench.understanding`. `n/a`: none of the texts
+says anything of the kind.
 
-| finding | texts | right | invented | overlooked | precision | recall |
-|---|---|---|---|---|---|---|
-{rows}
+## Texts of the vendor
+
+{texts} states of {issues} real advisories from 2020 to 2022: all that was recorded. They are few,
+and the rules were mended after a first look, so the figures are an upper bound. At that first look
+precision and recall were 1.00 and 0.75 for features, 1.00 and 0.50 for clients, 1.00 and 0.58 for
+symptoms, 0.88 and 0.78 for causes, 1.00 and 1.00 for mitigations, next updates and services.
+
+{real}
+
+## Texts of our own
+
+{own_texts} texts in the grammar of the vendor's posts, labelled before the rules were run over
+them, for what the recorded ones do not say: regions, clients, certificates, dependencies. Whoever
+wrote them knew the rules, so they too flatter. At the first look: services 0.89 and 1.00, features
+0.93 and 0.93 (one label was mended), clients and regions 1.00 and 1.00, symptoms 1.00 and 0.86,
+**causes 0.71 and 0.45**, mitigations 1.00 and 0.75, next updates 1.00 and 1.00. Expect those of a
+new text at best. Since the rules were mended:
+
+{own}
 
 Causes: `configuration_change`, `deployment` (code or update), `capacity` (or traffic),
 `dependency`, `networking`, `certificate`, `third_party`, `infrastructure` (a part of the service
@@ -135,25 +159,34 @@ failed and no more is said), `unknown`. Mitigations: `rollback`, `restart`, `fai
 """
 
 
-def document(scores: dict[str, Score]) -> str:
+HEAD = """| finding | texts | right | invented | overlooked | precision | recall |
+|---|---|---|---|---|---|---|
+"""
+
+
+def document() -> str:
     """The page."""
+    real, own = measure(REAL), measure(OWN)
+    both = [(kind, s) for scores in (real, own) for kind, s in scores.items()]
+    notes = [f"- {kind}: {note}" for kind, s in both for note in s.notes]
+    return TEXT.format(
+        texts=real["features"].texts,
+        issues=len({label["id"] for label, _ in labelled(REAL)}),
+        own_texts=own["features"].texts,
+        version=LEXICON_VERSION,
+        real=_table(real),
+        own=_table(own),
+        notes="\n".join(notes or ["None."]),
+    )
+
+
+def _table(scores: dict[str, Score]) -> str:
     rows = [
         f"| {kind} | {s.texts} | {s.right} | {s.invented} | {s.missed} | {_share(s.precision)} |"
         f" {_share(s.recall)} |"
         for kind, s in scores.items()
     ]
-    notes = [f"- {kind}: {note}" for kind, s in scores.items() for note in s.notes]
-    return TEXT.format(
-        texts=max(score.texts for score in scores.values()),
-        issues=_issues(),
-        version=LEXICON_VERSION,
-        rows="\n".join(rows),
-        notes="\n".join(notes or ["None."]),
-    )
-
-
-def _issues() -> int:
-    return len({label["id"] for label, _ in labelled()})
+    return HEAD + "\n".join(rows)
 
 
 def _share(value: float | None) -> str:
@@ -162,7 +195,7 @@ def _share(value: float | None) -> str:
 
 def main() -> None:
     """Write the page."""
-    PAGE.write_text(document(measure()), "utf-8")
+    PAGE.write_text(document(), "utf-8")
     print(PAGE.read_text("utf-8"))
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
+from app.core.catalogue import OTHER
 from app.core.signal import Advisory, Post
 from app.core.types import Condition, SignalId, TenantId
 from app.core.wording import stated_start, understand
@@ -14,7 +15,7 @@ from app.core.wording import stated_start, understand
 __all__ = [
     "KNOWN_CLASSIFICATIONS", "KNOWN_ORIGINS", "KNOWN_POST_TYPES", "KNOWN_STATUSES", "Phase",
     "condition_of", "digest_of", "in_order", "keep_vanished_posts", "phase_of", "revision_id",
-    "stated_start", "understand", "unknown_values", "with_reading", "withdraw",
+    "services_of", "stated_start", "understand", "unknown_values", "with_reading", "withdraw",
 ]  # fmt: skip
 
 
@@ -54,6 +55,7 @@ _MEANINGS: dict[str, tuple[Condition, Phase]] = {
     "investigationsuspended": (Condition.DEGRADED, Phase.UNCHANGED),
 }
 KNOWN_STATUSES = frozenset(_MEANINGS)
+UNSPECIFIC = frozenset({"microsoft-365-suite", OTHER})
 KNOWN_CLASSIFICATIONS = frozenset({"advisory", "incident"})
 KNOWN_ORIGINS = frozenset({"microsoft", "thirdparty", "customer"})
 KNOWN_POST_TYPES = frozenset({"regular", "quick", "strategic"})
@@ -67,6 +69,16 @@ def condition_of(status: str) -> Condition:
 def phase_of(status: str) -> Phase:
     """Say how far the vendor is by its status; a word without a meaning is unknown, thus open."""
     return _MEANINGS.get(status.casefold(), (Condition.UNKNOWN, Phase.UNKNOWN))[1]
+
+
+def services_of(advisory: Advisory) -> tuple[str, ...]:
+    """The services that an advisory is about: the one it is filed under, and those its text names.
+
+    The text counts only where it is filed under no service in particular: beside a service of its
+    own, others are named for many reasons.
+    """
+    named = advisory.understood.services if advisory.service in UNSPECIFIC else ()
+    return tuple(dict.fromkeys((advisory.service, *named)))
 
 
 def unknown_values(advisory: Advisory) -> tuple[tuple[str, str], ...]:

@@ -6,12 +6,43 @@ from types import MappingProxyType
 
 from app.core.types import Client, Symptom
 
-LEXICON_VERSION = 2
+LEXICON_VERSION = 3
 
 
 def _compile(table: Mapping[str, str]) -> Mapping[str, re.Pattern[str]]:
     return MappingProxyType({key: re.compile(text, re.IGNORECASE) for key, text in table.items()})
 
+
+# Slugs of the catalogue; names that are also plain words ("forms", "stream") need the vendor's.
+SERVICES = _compile(
+    {
+        "exchange-online": (r"\bExchange (?:Online|Web Services|ActiveSync)\b|\bOutlook\b|\bOWA\b"),
+        "microsoft-teams": r"\bTeams\b",
+        "sharepoint-online": r"\bSharePoint\b",
+        "onedrive": r"\bOneDrive\b",
+        "entra-id": r"\bEntra\b|\bAzure (?:AD|Active Directory)\b",
+        "microsoft-365-suite": r"\b(?:Microsoft|Office) 365 services\b",
+        "microsoft-365-apps": r"\b(?:Microsoft|Office) 365 [Aa]pps\b",
+        "microsoft-365-web": r"\b(?:Office|Microsoft 365) for the web\b|\bOffice Online\b",
+        "microsoft-365-admin": (
+            r"\b(?:M|Microsoft |Office )365 admin(?:istration)? (?:cent(?:er|re)|portal)\b"
+        ),
+        "intune": r"\bIntune\b",
+        "copilot": r"\bCopilot\b",
+        "defender": r"\bDefender\b",
+        "purview": r"\bPurview\b|\beDiscovery\b|\bsensitivity labels?\b",
+        "power-bi": r"\bPower ?BI\b|\bMicrosoft Fabric\b",
+        "power-platform": r"\bPower (?:Platform|Apps|Automate)\b",
+        "viva": r"\bViva\b|\bYammer\b",
+        "dynamics-365": r"\bDynamics (?:365|CRM)\b",
+        "skype-for-business": r"\bSkype (?:for Business|Meeting)\b",
+        "planner": r"\bMicrosoft Planner\b",
+        "forms": r"\bMicrosoft Forms\b",
+        "bookings": r"\bMicrosoft Bookings\b",
+        "stream": r"\bMicrosoft Stream\b",
+        "sway": r"\bMicrosoft Sway\b",
+    }
+)
 
 CLIENTS = _compile(
     {
@@ -45,6 +76,7 @@ FEATURES = _compile(
         "mail-flow": (
             r"\bmail ?flow\b|\be-?mail (?:message )?delivery\b|\bdelivery of e-?mail\b"
             r"|\b(?:send|sending|receive|receiving)\b[^.]{0,30}\b(?:e-?mail|messages?)\b"
+            r"|\b(?:in|out)bound (?:e-?mail|mail|messages?)\b"
             r"|\bquarantin\w+\b|\bspam\b|\bdelivery results\b"
         ),
         "calendar": r"\bcalendars?\b|\bfree/busy\b|\bmeeting rooms?\b",
@@ -169,6 +201,7 @@ CAUSES = _compile(
         "deployment": (
             r"\bdeploy(?:ment|ed|ing|s)?\b|\b(?:service|code|software|feature|build) (?:updates?|"
             r"changes?|regressions?|defects?)\b|\bcode issues?\b|\bregression\b|\brollout\b|\bbug\b"
+            r"|\bupdates? to (?:our|the) (?:service|code|software)\b|\bdefect\b"
         ),
         "capacity": (
             r"\bcapacity\b|\bincrease (?:of|in) (?:user |client )?(?:requests?|traffic|load)\b"
@@ -187,6 +220,7 @@ CAUSES = _compile(
         "infrastructure": (
             r"\binfrastructure\b|\bhardware\b|\bpower (?:loss|outage|event)\b|\bcomponents?\b"
             r"|\bdata ?cent(?:er|re)s?\b|\bstorage\b|\bdatabases?\b|\bservers?\b"
+            r"|\bparts? of (?:the|our) service\b"
         ),
     }
 )
@@ -198,7 +232,7 @@ MITIGATIONS = _compile(
     {
         "rollback": (
             r"\brevert\w*\b|\broll(?:ed|ing)?[- ]?back\b|\bdisabl(?:ed|ing)\b[^.]{0,40}\bchange\b"
-            r"|\bundo(?:ne|ing)?\b[^.]{0,30}\bchange\b|\brestor\w+\b[^.]{0,30}\bprevious\b"
+            r"|\bund(?:o(?:ne|ing)?|id)\b[^.]{0,30}\bchange\b|\brestor\w+\b[^.]{0,30}\bprevious\b"
         ),
         "failover": r"\bfail(?:ed|ing)?[- ]?over\b",
         "traffic_shift": (
@@ -218,7 +252,7 @@ MITIGATIONS = _compile(
             r"\b(?:deploy|appl|implement|releas|complet)\w*\b[^.]{0,40}\b(?:fix|solution|patch|"
             r"code change|code update)\b"
             r"|\b(?:fix|solution|code (?:change|update)|patch)\b[^.]{0,30}\b(?:deployed|applied|"
-            r"has started|completed|saturation)\b"
+            r"has started|completed|saturation|reached)\b"
         ),
         "other": (
             r"\bremediated\b|\bmitigat(?:ed|es)\b|\bdisabl(?:ed|ing)\b|\boptimi[sz](?:ed|ing)\b"
@@ -236,7 +270,9 @@ BLAME = re.compile(
     r"\b(?:identified|determined|confirmed|found|isolated|believe)\b[^.]{0,160}"
     r"\b(?:caus\w+|result\w+ in|led to|responsible|root cause|not processing)\b"
     r"|\bidentified an? [^.]{0,60}\b(?:issue|problem|fault|defect)\b"
-    r"|\bcaused by\b|\bdue to\b|\bresulted in (?:the )?impact\b",
+    r"|\b(?:identified|determined|found) that\b[^.]{0,120}\b(?:expired|failed|overloaded|drops?)\b"
+    r"|\bcaused by\b|\bdue to\b|\bresulted in (?:the )?impact\b|\bfault lies with\b"
+    r"|\bpower (?:loss|outage)\b|\babove\b[^.]{0,30}\bcapacity\b",
     re.IGNORECASE,
 )
 # A sentence about what still works, or a way around, says nothing of what is broken.

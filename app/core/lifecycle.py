@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from app.core.advisory import Phase, condition_of, phase_of
+from app.core.advisory import Phase, condition_of, phase_of, services_of
 from app.core.correlate import started_at
 from app.core.disturbance import Disturbance, clients_of, named, symptoms_of
 from app.core.explain import (
@@ -193,7 +193,7 @@ def _vendor_fields(incident: Incident, context: Context) -> Incident:
     serious = any(k.advisory.classification.lower() == "incident" for k in known)
     severity = Severity.MAJOR if serious else Severity.MINOR
     read = [k.advisory.understood for k in known]
-    services = tuple(dict.fromkeys(k.advisory.service for k in known))
+    services = tuple(dict.fromkeys(s for k in known for s in services_of(k.advisory)))
     confidence = max(
         VENDOR_ONLY_CONFIDENCE.get(k.advisory.classification.lower(), 0.5) for k in known
     )

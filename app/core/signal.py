@@ -90,6 +90,7 @@ class Understood:
     next_update_at: datetime | None = None
     words: dict[str, str] | None = None
     mitigation_category: str | None = None
+    services: tuple[str, ...] = ()  # slugs that the text names, whatever it is filed under
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -146,6 +146,7 @@ def understand(
     cause, category = _cause(cut, words)
     mitigation, deed = _mitigation(cut, words)
     return Understood(
+        services=_find("services", lexicon.SERVICES, told, words),
         features=features,
         clients=tuple(Client(key) for key in _find("clients", lexicon.CLIENTS, told, words)),
         symptoms=tuple(Symptom(key) for key in _find("symptoms", lexicon.SYMPTOMS, told, words)),

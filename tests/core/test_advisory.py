@@ -6,7 +6,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.core import advisory as advisories
-from app.core.advisory import Phase, condition_of, phase_of, stated_start, understand
+from app.core.advisory import (
+    Phase,
+    condition_of,
+    phase_of,
+    services_of,
+    stated_start,
+    understand,
+    with_reading,
+)
+from app.core.signal import Understood
 from app.core.types import Client, Condition, SignalId, Symptom, TenantId
 from app.core.wording import instant_in, sections
 from tests.builders import NOW, a_post, an_advisory, minutes
@@ -234,6 +243,8 @@ def test_the_story_is_understood_with_its_words() -> None:
     assert read.mitigation == "We're reverting the change to mitigate the impact."
     assert read.next_update_at == datetime(2026, 3, 16, 8, 30, tzinfo=UTC)
     assert read.words is not None
+    assert read.services == ("exchange-online",)
+    assert read.words["services.exchange-online"] == "Outlook"
     assert read.words["clients.outlook_web"] == "Outlook on the web"
     assert read.words["regions.de"] == "Germany"
     assert read.words["cause_category"] == "configuration change"
@@ -348,3 +359,16 @@ def test_long_causes_are_cut() -> None:
     read = _read(f"Root cause: {'word ' * 500}")
     assert len(read.cause) == 1000
     assert read.cause.endswith("…")
+
+
+def test_what_is_filed_under_the_suite_is_about_the_services_that_it_names() -> None:
+    text = (
+        "User impact: Users can't open SharePoint Online sites.\n\nMore info: Teams is unaffected."
+    )
+    fresh = {"title": "Exchange Online and SharePoint Online fail", "posts": (a_post(text=text),)}
+    suite = with_reading(an_advisory(service="microsoft-365-suite", **fresh))
+    assert services_of(suite) == ("microsoft-365-suite", "exchange-online", "sharepoint-online")
+    own = with_reading(an_advisory(service="entra-id", **fresh))
+    assert services_of(own) == ("entra-id",)  # others are named for many reasons
+    assert own.understood.services == ("exchange-online", "sharepoint-online")
+    assert own.digest == with_reading(replace(own, understood=Understood())).digest

@@ -8,7 +8,7 @@ import pytest
 
 from app.core.errors import IllegalTransition, NotFound
 from app.core.incident import Incident
-from app.core.signal import Command, Signal
+from app.core.signal import Command, Signal, Understood
 from app.core.types import Disagreement, Origin, Severity, SignalId, Status
 from tests.core.play import World, advisory, at, outage, probes, reports
 
@@ -225,6 +225,14 @@ def test_own_evidence_upgrades_what_only_the_vendor_reported() -> None:
     (incident,) = world.alive
     assert incident.detected_at is not None
     assert incident.impact.reporters > 10
+
+
+def test_an_incident_of_the_suite_names_the_services_that_its_text_names() -> None:
+    world = World()
+    filed = advisory(1, "06:43", "investigating", service="microsoft-365-suite")
+    world.play([replace(filed, understood=Understood(services=("copilot",)))], until=at("06:50"))
+    (incident,) = world.alive
+    assert incident.services == ("microsoft-365-suite", "copilot")
 
 
 def test_a_false_positive_dismisses_what_only_the_vendor_reported() -> None:

@@ -26,6 +26,7 @@ router = resource("advisories")
 class UnderstoodOut(Out):
     """What the wording says; ``words`` names for each what it rests on."""
 
+    services: list[str]
     features: list[str]
     clients: list[Client]
     symptoms: list[Symptom]
@@ -270,6 +271,7 @@ def _times(advisory: Advisory) -> dict[str, Any]:
 def understood_of(understood: Understood) -> dict[str, Any]:
     """Write what the wording says as the API shows it."""
     return {
+        "services": list(understood.services),
         "features": list(understood.features),
         "clients": [client.value for client in understood.clients],
         "symptoms": [symptom.value for symptom in understood.symptoms],
