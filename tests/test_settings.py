@@ -20,6 +20,10 @@ GRAPH = """
 tenant_id = "t"
 client_id = "c"
 """
+MIRROR = (
+    "[[tenants.mirrors]]\nname = 'snow'\nbase_url = 'https://x.example.com'\n"
+    "credential = { basic = { username = 'a', password = { env = 'PW' } } }\n"
+)
 PROBE = """
 [[tenants.probes]]
 name = "owa"
@@ -134,7 +138,8 @@ def test_an_inline_secret_is_refused_unless_allowed(read) -> None:
         (TENANT + TENANT, 'two tenants have the id "contoso"'),
         (TENANT + PROBE + PROBE, 'two probes are named "owa" at location "berlin"'),
         (TENANT + GRAPH, "tenants[0].graph.credential is missing"),
-        (TENANT + "[[tenants.mirrors]]\nname = 'x'\n", "not supported in this version"),
+        (TENANT + MIRROR + MIRROR, 'two mirrors are named "snow"'),
+        (TENANT + MIRROR + 'fields = { priority = "1" }\n', "priority is not for you to set"),
         (TENANT + "[[tenants.channels]]\nname = 'x'\n", "not supported in this version"),
         (TENANT + "timezone = 'Mars/Olympus'\n", "use one like Europe/Berlin"),
         ("[server]\nport = 99999\n", "server.port: Input should be less than or equal to 65535"),

@@ -22,6 +22,7 @@ NEWS = {
     "subscription_disabled": EventType.SUBSCRIPTION_DISABLED,
     "subscription_recovered": EventType.SUBSCRIPTION_RECOVERED,
     "subscription_replay_finished": EventType.SUBSCRIPTION_REPLAY_FINISHED,
+    "link_conflict": EventType.LINK_CONFLICT,
 }
 
 

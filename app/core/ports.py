@@ -7,7 +7,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from app.core.events import Event
+from app.core.incident import Incident
 from app.core.signal import Advisory, ProbeResult
+from app.core.ticket import Change, Row, Rule, Ticket
 from app.core.types import TenantId
 
 
@@ -184,4 +186,63 @@ class Upstream(Protocol):
 
     async def post(self, lines: Sequence[bytes]) -> Posted:
         """Hand over lines of probe results; returns when they are durable there, or why not."""
+        ...
+
+
+class MirrorWord(StrEnum):
+    """What a call to an ITSM met."""
+
+    DONE = "done"
+    ABSENT = "absent"  # there is no such record, or none that we may see
+    UNKNOWN = "unknown"  # a write that may have been done or not
+    UNREACHED = "unreached"  # certainly nothing was done; try again later
+    REFUSED = "refused"  # and would be again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MirrorAnswer:
+    """The answer of an ITSM; ``why`` and ``remedy`` are sentences for people."""
+
+    word: MirrorWord
+    tickets: tuple[Ticket, ...] = ()
+    rows: tuple[Row, ...] = ()
+    cursor: str = ""
+    why: str = ""
+    remedy: str = ""
+    retry_after: timedelta | None = None
+
+
+class Mirror(Protocol):
+    """A sink that keeps a remote ticket in step; it raises only for a bug."""
+
+    name: str
+    system: str
+    rules: Mapping[str, Rule]
+
+    def fields(self, incident: Incident, *, url: str) -> Mapping[str, str]:
+        """What the ticket of an incident is to hold, by the ITSM's own names."""
+        ...
+
+    async def find(self, correlation: str) -> MirrorAnswer:
+        """Look up by our name for it; all that there are, oldest first."""
+        ...
+
+    async def create(self, correlation: str, fields: Mapping[str, str], note: str) -> MirrorAnswer:
+        """Create, with a first note."""
+        ...
+
+    async def read(self, remote_id: str) -> MirrorAnswer:
+        """Read one."""
+        ...
+
+    async def change(self, remote_id: str, change: Change) -> MirrorAnswer:
+        """Write once."""
+        ...
+
+    async def changed(self, cursor: str) -> MirrorAnswer:
+        """Tickets of ours that changed since a cursor, some perhaps again."""
+        ...
+
+    async def journal(self, remote_id: str) -> MirrorAnswer:
+        """Entries of a ticket's journal, oldest first."""
         ...

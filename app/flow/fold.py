@@ -308,8 +308,11 @@ class Fold:
         *,
         expected_revision: int | None = None,
         act: Act | None = None,
+        also: Callable[[Connection], Any] | None = None,
     ) -> Incident:
         """Store and fold one command in one transaction; gives the incident after it.
+
+        ``also`` is written in the same transaction; whatever it raises undoes both.
 
         Raises:
             NotFound: no such incident.
@@ -317,7 +320,7 @@ class Fold:
             PreconditionFailed: ``expected_revision`` is not the incident's revision.
             StorageUnavailable: the database cannot be reached; nothing was stored.
         """
-        decision = await self._fold_command(tenant, command, expected_revision, act=act)
+        decision = await self._fold_command(tenant, command, expected_revision, act=act, also=also)
         return obeyed(command, decision)
 
     async def news(
@@ -329,6 +332,7 @@ class Fold:
         actor: str,
         reason: str,
         also: Callable[[Connection], Any] | None = None,
+        kind_of_actor: ActorKind = ActorKind.SOURCE,
     ) -> None:
         """Emit an event that is about no incident, such as ``source.stale``.
 
@@ -338,7 +342,7 @@ class Fold:
         command = Command(
             id=SignalId(derived(tenant, kind, new_id("news"), size=16)),
             name=kind.value.replace(".", "_"),
-            actor_kind=ActorKind.SOURCE.value,
+            actor_kind=kind_of_actor.value,
             actor=actor,
             received_at=now,
             body={**facts, "reason": reason},

@@ -48,18 +48,22 @@ def tls_context(ca_file: Path | str | None = None) -> ssl.SSLContext:
 def client(
     *,
     ca_file: Path | str | None = None,
+    verify: ssl.SSLContext | None = None,
     timeout_seconds: float = 30.0,
+    connect_seconds: float | None = None,
     base_url: str = "",
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> httpx.AsyncClient:
     """Build a client for addresses from the operator's own file: verified, direct, no redirects.
 
-    ``transport`` replaces the network, with a mock.
+    ``verify`` stands for ``ca_file`` where a certificate is to be shown as well. ``transport``
+    replaces the network, with a mock.
     """
+    context = verify or tls_context(ca_file) if transport is None else True
     return httpx.AsyncClient(
-        verify=tls_context(ca_file) if transport is None else True,
+        verify=context,
         transport=transport,
-        timeout=timeout_seconds,
+        timeout=httpx.Timeout(timeout_seconds, connect=connect_seconds or timeout_seconds),
         base_url=base_url,
         trust_env=False,
         follow_redirects=False,

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from app.core.policy import Policy
+from app.sinks.servicenow import MirrorSettings
 from app.sources.graph import GraphSettings
 from app.sources.intake.mapper import MapperSettings
 from app.sources.probe import ProbeAccount, ProbeSettings, needs_account
@@ -106,6 +107,7 @@ class TenantSettings(_Table):
     probe_account: ProbeAccount | None = None
     status_feed: StatusFeedSettings = StatusFeedSettings()
     probes: tuple[ProbeSettings, ...] = ()
+    mirrors: tuple[MirrorSettings, ...] = ()
 
     @field_validator("timezone")
     @classmethod
@@ -210,6 +212,10 @@ class Settings(_Table):
         twice = _repeated(tenant.id for tenant in value)
         if twice:
             msg = f'two tenants have the id "{twice}"; an id names one tenant'
+            raise ValueError(msg)
+        twice = _repeated(mirror.name for tenant in value for mirror in tenant.mirrors)
+        if twice:
+            msg = f'two mirrors are named "{twice}"; a name is unique over all tenants'
             raise ValueError(msg)
         return value
 

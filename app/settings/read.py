@@ -24,7 +24,6 @@ DEFAULT_FILE = Path("sextant.toml")
 NOT_SETTINGS = frozenset({"SEXTANT_CONFIG"})  # read before the settings are
 FILES = re.compile(r"(^|[._])file$")  # keys that hold a path, relative to the settings file
 LATER = {  # what the design has and this version cannot serve yet
-    "mirrors": "ITSM mirrors are not supported in this version; remove [[tenants.mirrors]]",
     "channels": "channels are not supported in this version; remove [[tenants.channels]] "
     "and create a subscription with a webhook instead",
 }

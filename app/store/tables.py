@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, Text, text
 from sqlmodel import Field, SQLModel
 
-from app.store import audit_tables, journal_tables  # noqa: F401 - they register themselves
+from app.store import audit_tables, journal_tables, link_tables  # noqa: F401 - they register themselves
 from app.store.columns import BIG, instant, partial_index
 
 

@@ -1,0 +1,171 @@
+"""The mirror loop: links from events, a step for each that is due, the poll of the other side."""
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from app.core.errors import StorageUnavailable
+from app.core.incident import Incident
+from app.core.link import Link, LinkState, Trigger, moved
+from app.core.ports import MirrorWord
+from app.flow import held
+from app.flow.create import Create
+from app.flow.keep import FAR, Keep
+from app.flow.terms import LEASE, Tools, backoff
+from app.flow.unheard import incident_of
+from app.kit.ids import new_id
+from app.store import events, incidents, links
+from app.store.links import NotMine
+
+log = logging.getLogger(__name__)
+
+BREAKS_AFTER = 5  # polls that did not reach the other side; until one does, nothing is carried
+BATCH = 2  # links that one step carries side by side: what one connector may ask of an instance
+EVENTS = 500  # of the log that one step follows
+LEAST = timedelta(seconds=1)  # real time between steps with nothing to do
+BUSY = timedelta(milliseconds=50)  # real time between steps with more to do
+UNMADE = frozenset(
+    {LinkState.PENDING, LinkState.HELD, LinkState.CREATING, LinkState.CREATE_UNKNOWN}
+)
+
+
+class MirrorLoop:
+    """Keeps the tickets of one mirror in step with the incidents of one tenant."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._create = Create(tools)
+        self._keep = Keep(tools)
+        self._misses = 0
+
+    async def step(self) -> timedelta:
+        """Follow the log, poll, and carry what is due; says when to go on, in time of the story."""
+        speed = self._tools.terms.speed
+        more, name = await self._follow(), self._tools.mirror.name
+        now = self._tools.clock.now()
+        next_at = await self._tools.db.read(lambda c: links.next_at(c, name))
+        if next_at is None or next_at > now:
+            return (BUSY if more else LEAST) * speed
+        await self._poll()
+        carried = await self._carry()
+        return (BUSY if more or carried else LEAST) * speed
+
+    async def _follow(self) -> bool:
+        """Make links of what happened, and wake those that it concerns."""
+        tools, now = self._tools, self._tools.clock.now()
+        tenant, name = tools.terms.tenant, tools.mirror.name
+        known = await tools.db.read(lambda c: links.known(c, name))
+        _, newest = await tools.db.read(lambda c: events.bounds(c, tenant))
+        if known is not None and newest <= known.position:
+            return False
+
+        def unit(c: Connection) -> bool:
+            if known is None:  # a new mirror begins with what is open
+                links.standing(c, name, tenant, now=now, position=newest, lock=True)
+                for incident in incidents.living(c, tenant):
+                    self._concern(c, incident, now)
+                return True
+            place = links.standing(c, name, tenant, now=now, position=0, lock=True)
+            found = events.after(c, tenant, place.position, EVENTS)
+            for identity in sorted({e.incident for e in found if e.incident}):
+                touched = incidents.get(c, tenant, identity)
+                if touched is not None:
+                    self._concern(c, touched, now)
+            if found:
+                links.advance(c, name, found[-1].sequence)
+            return len(found) == EVENTS
+
+        return await tools.db.write(unit)
+
+    def _concern(self, c: Connection, incident: Incident, now: datetime) -> None:
+        """Wake the link of an incident, or make one where a ticket is wanted now."""
+        tools = self._tools
+        wanted = tools.terms.wants(incident)
+        link = links.newest(c, tools.mirror.name, incident.id)
+        due = now + tools.terms.debounce_of(incident)
+        if link is None:
+            if wanted:
+                links.add(
+                    c,
+                    held.fresh(tools, incident.id, incident.id, generation=1, now=now, due_at=due),
+                )
+            return
+        if link.state is LinkState.ENDED and link.remote_id is None:
+            if wanted:
+                links.restore(c, link.id, moved(link.state, Trigger.WANTED), due, "Wanted again.")
+            return
+        if link.state is LinkState.PENDING and link.asked_at is None:
+            links.wake(c, link.id, due if wanted else now)
+        elif link.state not in UNMADE or not wanted:
+            links.wake(c, link.id, now)
+
+    async def _poll(self) -> None:
+        """Ask what changed at the other side; whoever is concerned is looked at now."""
+        tools, now = self._tools, self._tools.clock.now()
+        name, token = tools.mirror.name, new_id("lease")
+        until = now + LEASE * tools.terms.speed
+        cursor = await tools.db.write(
+            lambda c: links.claim_poll(c, name, token=token, now=now, until=until)
+        )
+        if cursor is None:
+            return
+        answer = await tools.mirror.changed(cursor)
+        done = answer.word is MirrorWord.DONE
+        self._misses = self._misses + 1 if answer.word is MirrorWord.UNREACHED else 0
+        wait = tools.terms.poll if done else max(backoff(self._misses), tools.terms.poll)
+        again_at = now + (answer.retry_after or wait)
+        if not done:
+            log.warning("poll_failed", extra={"mirror": name, "why": answer.why})
+
+        def unit(c: Connection) -> None:
+            known = links.by_remote(c, name, [t.remote_id for t in answer.tickets])
+            for ticket in answer.tickets:
+                link = known.get(ticket.remote_id)
+                if link is not None and link.memory.base.get("version") != ticket.version:
+                    links.wake(c, link.id, now)
+            moved = answer.cursor if done else None
+            links.polled(c, name, token=token, cursor=moved, now=now, again_at=again_at)
+
+        await tools.db.write(unit)
+
+    async def _carry(self) -> int:
+        """Take links that are due and carry each one step, side by side."""
+        tools, now = self._tools, self._tools.clock.now()
+        token, until = new_id("lease"), now + LEASE * tools.terms.speed
+        name = tools.mirror.name
+        if self._misses >= BREAKS_AFTER:
+            return 0
+        due = await tools.db.write(
+            lambda c: links.claim(c, name, token=token, now=now, until=until, limit=BATCH)
+        )
+        await asyncio.gather(*(self._carry_one(link, token) for link in due))
+        return len(due)
+
+    async def _carry_one(self, link: Link, token: str) -> None:
+        """Carry one link one step; what was lost to another process is theirs now."""
+        tools = self._tools
+        incident = await tools.db.read(lambda c: incident_of(c, link))
+        with contextlib.suppress(NotMine):
+            made = link.remote_id is not None
+            work = self._keep.step if made else self._create.step
+            try:
+                if link.state is LinkState.ENDED and not made:
+                    after_it = replace(link, due_at=tools.clock.now() + FAR)
+                else:
+                    after_it = await work(link, incident, token=token)
+            except StorageUnavailable:
+                return  # the lease lapses
+            self._log(link, after_it)
+            await tools.db.write(lambda c: links.save(c, after_it, token=token))
+
+    def _log(self, before: Link, link: Link) -> None:
+        if before.state is not link.state:
+            log.info(
+                "link_moved",
+                extra={"mirror": link.mirror, "link": link.id, "incident": link.incident or "",
+                       "from": before.state.value, "to": link.state.value},
+            )  # fmt: skip
