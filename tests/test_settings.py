@@ -22,7 +22,7 @@ client_id = "c"
 """
 MIRROR = (
     "[[tenants.mirrors]]\nname = 'snow'\nbase_url = 'https://x.example.com'\n"
-    "credential = { basic = { username = 'a', password = { env = 'PW' } } }\n"
+    "credential = { certificate = { file = 'x.pem' } }\n"
 )
 PROBE = """
 [[tenants.probes]]
