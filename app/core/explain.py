@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from math import log
+from math import exp, log
 
 from app.core.disturbance import Disturbance, symptoms_of
 from app.core.incident import LinkedAdvisory, Reason
@@ -13,6 +13,9 @@ from app.core.types import SourceKind, Status
 
 ONSETS_PER_MINUTE = 7e-5  # three outages a month, as the prior hazard (correlation notes, 3)
 CERTAIN = 0.999  # more is never claimed
+EVEN = 1.0  # odds that are claimed at most while one group of witnesses stands alone
+FADE = 0.7  # nats that each minute in which no other group joins speaks against it
+FADED_MINUTES = 5  # after so many it does not speak any louder
 VENDOR_NATS = {"incident": log(20.0), "advisory": log(3.0)}  # most that the vendor may add
 WORDS = {
     "http_5xx": "server errors",
@@ -38,6 +41,28 @@ def probability(peak: float) -> float:
     """Probability that the trouble is real, from the highest evidence ratio and the prior."""
     odds = ONSETS_PER_MINUTE * peak
     return min(odds / (1 + odds), CERTAIN)
+
+
+def probability_alone(peak: float, minutes: int) -> float:
+    """The same while no second group agrees: one group may be wrong as a whole, however loud.
+
+    Args:
+        peak: highest evidence ratio.
+        minutes: since it was suspected.
+    """
+    odds = min(ONSETS_PER_MINUTE * peak, EVEN) * exp(-_fade(minutes))
+    return odds / (1 + odds)
+
+
+def _fade(minutes: int) -> float:
+    return FADE * min(max(minutes, 0), FADED_MINUTES)
+
+
+def alone_reason(minutes: int, *, at: datetime) -> Reason:
+    """What it says against a suspicion that no other group of witnesses joins."""
+    nats = _fade(minutes)
+    text = f"no second group of witnesses joined within {min(minutes, FADED_MINUTES)} min"
+    return _reason("alone", -nats, f"{text} ({signed(-nats)})", source=None, at=at)
 
 
 def listed(names: Sequence[str], *, limit: int = 4) -> str:

@@ -9,8 +9,10 @@ from app.core.correlate import started_at
 from app.core.disturbance import Disturbance, clients_of, named, symptoms_of
 from app.core.explain import (
     advisory_reason,
+    alone_reason,
     own_reasons,
     probability,
+    probability_alone,
     resolved_reason,
     summary_of,
     title_of,
@@ -156,6 +158,10 @@ def _own_fields(incident: Incident, disturbance: Disturbance, context: Context) 
     services = tuple(dict.fromkeys((*incident.services, *disturbance.services)))
     names = [context.profile.service_names.get(s, s) for s in services]
     peak = max(f.peak for f in disturbance.findings)
+    if confirmed or incident.advisories:
+        sure = max(probability(peak), incident.confidence)
+    else:
+        sure = probability_alone(peak, context.minute - disturbance.suspected)
     evidence = own_evidence(disturbance)
     firsts = [e.first_at for e in evidence.values() if e.first_at is not None]
     origin = disturbance.origin
@@ -176,7 +182,7 @@ def _own_fields(incident: Incident, disturbance: Disturbance, context: Context) 
         networks=disturbance.networks,
         key=disturbance.key,
         impact=impact,
-        confidence=round(max(probability(peak), incident.confidence), 3),
+        confidence=round(sure, 3),
         evidence={**evidence, **_advisory_evidence(incident.advisories, context)},
         first_signal_at=min(firsts) if firsts else incident.first_signal_at,
         onset_at=instant_of(disturbance.onset),
@@ -346,6 +352,9 @@ def _standing(incident: Incident, disturbance: Disturbance, context: Context) ->
         still = ", ".join(disturbance.failing_now or disturbance.waiting) or "reports"
         text = f"Microsoft says restored, but we still see it fail: {still}"
         return [resolved_reason(incident.status, text, against=True, at=at)]
+    waited = context.minute - disturbance.suspected
+    if incident.status is Status.SUSPECTED and waited > 0:
+        return [alone_reason(waited, at=instant_of(disturbance.suspected))]
     if incident.status is Status.RESOLVED:
         quiet = context.policy.quiet_minutes
         text = (

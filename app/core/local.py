@@ -80,7 +80,10 @@ def is_own(lines: Lines, services: Iterable[str], networks: set[str], minutes: r
     touched, missed, clear = 0, 0.0, False
     for service in sorted(services):
         verdict = _judge(lines, service, networks, minutes)
-        if verdict is not None:
+        if verdict is not None and verdict.everywhere:
+            if len(networks) > 1:
+                return False  # what fails everywhere explains the rest better than a path does
+        elif verdict is not None:
             touched += 1
             missed += verdict.missed
             clear = clear or verdict.clear
@@ -89,10 +92,14 @@ def is_own(lines: Lines, services: Iterable[str], networks: set[str], minutes: r
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What speaks against the vendor: reporters that are missing elsewhere, and good probes."""
+    """What speaks against the vendor: reporters that are missing elsewhere, and good probes.
+
+    ``everywhere``: nothing does, the service fails elsewhere too.
+    """
 
     missed: float
     clear: bool
+    everywhere: bool = False
 
 
 def _judge(lines: Lines, service: str, networks: set[str], minutes: range) -> _Judged | None:
@@ -114,7 +121,7 @@ def _judgement(lines: Lines, service: str, networks: set[str], minutes: range) -
             elsewhere = elsewhere or bad >= TOUCHED_RESULTS
             clear = clear or good >= CLEAR_RESULTS
     if elsewhere:
-        return None
+        return _Judged(0.0, clear=False, everywhere=True) if here else None
     inside = outside = 0
     for cell in lines.cells.get(service, ()):
         said = sum(cell.firsts[m] for m in minutes if m in cell.firsts)
