@@ -186,7 +186,8 @@ class Run:
                 await asyncio.sleep(0.05)
 
     async def _subscription(self, http: httpx.AsyncClient, path: str, form: str, port: int) -> None:
-        wish = {"url": f"http://127.0.0.1:{port}/{path}", "format": form}
+        signed = "v1" if form == "native" else "v1a"
+        wish = {"url": f"http://127.0.0.1:{port}/{path}", "format": form, "signing": signed}
         made = (await http.post("/v1/subscriptions", json=wish)).raise_for_status().json()
         self.receiver.names[path], self.receiver.secrets[path] = made["id"], made["secret"]
         async with asyncio.timeout(START_SECONDS):

@@ -2,7 +2,9 @@
 
 import asyncio
 import gzip
+import socket
 import ssl
+import struct
 import tracemalloc
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
@@ -218,11 +220,58 @@ async def test_a_hostile_receiver_costs_a_deadline_at_most(name: str) -> None:
     assert most < 16 * 2**20
 
 
-async def test_a_reset_is_an_outcome() -> None:
+RESETS = {
+    "at once": (False, b"", "unknown"),
+    "after the request": (True, b"", "unknown"),
+    "within its headers": (True, HEAD, "unknown"),
+    "within its body": (True, HEAD + b"content-length: 900\r\n\r\nxx", "delivered"),
+}
+
+
+@pytest.mark.parametrize("when", RESETS)
+async def test_a_reset_is_an_outcome(when: str) -> None:
+    reads, answer, word = RESETS[when]
+    served = 0
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal served
+        served += 1
+        if reads:
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(len(BODY.content))
+        writer.write(answer)
+        await writer.drain()
+        if answer:
+            await asyncio.sleep(0.05)  # a reset throws away what is not read yet
+        # Closed without lingering, the kernel sends RST instead of FIN.
+        lingering = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, lingering)
         writer.transport.abort()
 
-    assert (await met(serve)).outcome in {"unknown", "connection_failed"}
+    outcome = await met(serve, deadline=3.0)
+    assert (outcome.outcome, served <= 2) == (word, True)
+    assert outcome.status == (200 if word == "delivered" else None)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(status: int) -> None:
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n"))
+        host, port = writer.get_extra_info("sockname")[:2]
+        lines = [
+            f"HTTP/1.1 {status} -",
+            f"location: http://{host}:{port}/else",
+            "content-length: 0",
+        ]
+        writer.write("\r\n".join([*lines, "", ""]).encode())
+        await writer.drain()
+        writer.close()
+
+    outcome = await met(serve)
+    assert (outcome.outcome, outcome.status) == ("refused", status)
+    assert asked == [b"POST / HTTP/1.1\r\n"]
 
 
 async def test_a_kept_connection_that_went_stale_is_tried_anew_at_once() -> None:
