@@ -17,11 +17,11 @@ from sqlalchemy import (
     case,
     func,
     insert,
-    literal,
     or_,
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.core.retry import BREAKS_AFTER, PROBE_EVERY, Standing
 from app.core.route import Filter, Subscription
@@ -189,19 +189,25 @@ def failed(c: Connection, identity: str, *, now: datetime) -> tuple[Standing, da
 
     The one that makes ``BREAKS_AFTER`` in a row, and each after it, opens the breaker.
     """
+    about = {"b_id": identity, "b_now": now, "b_until": now + PROBE_EVERY}
+    row = c.execute(_count_failure(), about).first()
+    return None if row is None else (Standing(row.state), row.failing_since)
+
+
+@cache
+def _count_failure() -> ReturningUpdate[Any]:
     breaks = T.c.consecutive_failures + 1 >= BREAKS_AFTER
-    until = literal(now + PROBE_EVERY, T.c.open_until.type)
-    row = c.execute(
+    now, until = (bindparam(name, type_=T.c.open_until.type) for name in ("b_now", "b_until"))
+    return (
         update(T)
-        .where(T.c.id == identity, T.c.deleted_at.is_(None))
+        .where(T.c.id == bindparam("b_id"), T.c.deleted_at.is_(None))
         .values(
             consecutive_failures=T.c.consecutive_failures + 1,
-            failing_since=func.coalesce(T.c.failing_since, literal(now, T.c.failing_since.type)),
+            failing_since=func.coalesce(T.c.failing_since, now),
             open_until=case((breaks, until), else_=T.c.open_until),
         )
         .returning(T.c.state, T.c.failing_since)
-    ).first()
-    return None if row is None else (Standing(row.state), row.failing_since)
+    )
 
 
 def stand(c: Connection, identity: str, standing: Standing, *, reason: str) -> bool:

@@ -26,7 +26,7 @@ from tests.chaos.kill import Report, alone, say, tell
 from tests.chaos.process import PROJECT
 from tests.chaos.sent import cut
 
-LEDGER = PROJECT / "bench" / "chaos.jsonl"
+LEDGER = PROJECT / "chaos.jsonl"  # not in git: what it says is in the page
 PAGE = PROJECT / "bench" / "chaos.md"
 BEGIN, END = "<!-- campaign -->", "<!-- /campaign -->"
 KINDS = ("lost", "phantom", "inverted", "drifted", "duplicate")
@@ -148,7 +148,23 @@ def table(found: Iterable[Line]) -> str:
             f"{total['in_flight']:,}", f"{total['minutes'] / 60:.1f}",
         ]  # fmt: skip
         rows.append(f"| {' | '.join(str(cell) for cell in cells)} |")
-    return "\n".join(rows)
+    return "\n".join([*rows, "", *_pieces(every)])
+
+
+def _pieces(every: Iterable[Line]) -> list[str]:
+    """One line per piece, so that each can be run again."""
+    heads = ["piece", "done", "seed", "revision", "ended", "minutes", "load", "held"]
+    heads += [*KINDS[:-1], "duplicates", "in flight", "restart p50, worst (s)"]
+    rows = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
+    for line in every:
+        restart = f"{line['restart_median']}, {line['restart_worst']}" if "events" in line else "-"
+        cells = [
+            line["kind"], f"{line['done']:,}", line["seed"], line["revision"], line["ended_at"],
+            line["minutes"], line["load"], "yes" if line["holds"] else "no",
+            *(line[name] for name in KINDS), line["in_flight"], restart,
+        ]  # fmt: skip
+        rows.append(f"| {' | '.join(str(cell) for cell in cells)} |")
+    return rows
 
 
 def _write(ledger: Path) -> None:
