@@ -273,9 +273,9 @@ class Fold:
                 journal.mark(c, tenant, before, now=now, body=mark)
             incidents.put(c, decision.incidents)
             evidence.put(c, tenant, fresh)
-            for revised in decision.advisories:
-                vendor_id = revised.advisory.vendor_id
-                advisories.upsert(c, tenant, revised.advisory, raw.get(vendor_id), revised.revision)
+            revised = [(r.advisory, raw.get(r.advisory.vendor_id), r.revision)
+                       for r in decision.advisories]  # fmt: skip
+            advisories.put(c, tenant, revised)
             for vendor_id, incident in decision.links.items():
                 advisories.set_incidents(c, tenant, vendor_id, [incident])
             probes.record(c, tenant, pushed)

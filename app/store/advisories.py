@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import Select
 
 from app.core.signal import Advisory
@@ -34,20 +35,43 @@ def upsert(
     c: Connection, tenant: TenantId, advisory: Advisory, raw: bytes | None, revision: int
 ) -> None:
     """Store a revision in place of the former one; without ``raw`` the vendor's JSON stays."""
-    values: dict[str, Any] = {
-        "revision": revision,
-        "service": advisory.service,
-        "is_resolved": advisory.is_resolved,
-        "withdrawn": advisory.withdrawn,
-        "last_modified_at": advisory.last_modified_at,
-        "state": _ENCODER.encode(advisory),
+    put(c, tenant, [(advisory, raw, revision)])
+
+
+def put(
+    c: Connection, tenant: TenantId, revised: Sequence[tuple[Advisory, bytes | None, int]]
+) -> None:
+    """Store many revisions as ``upsert`` does one, in one statement.
+
+    First contact brings hundreds, and whoever else writes waits meanwhile.
+    """
+    if not revised:
+        return
+    insert = sqlite.insert if c.dialect.name == "sqlite" else postgresql.insert
+    new = insert(T)
+    kept: dict[str, Any] = {
+        name: new.excluded[name]
+        for name in ("revision", "service", "is_resolved", "withdrawn", "last_modified_at", "state")
     }
-    if raw is not None:
-        values["raw"] = raw
-    here = (T.c.tenant == tenant, T.c.id == advisory.vendor_id)
-    if c.execute(update(T).where(*here).values(values)).rowcount == 0:
-        values |= {"tenant": tenant, "id": advisory.vendor_id, "incidents": "[]"}
-        c.execute(insert(T).values(values))
+    kept["raw"] = func.coalesce(new.excluded.raw, T.c.raw)
+    c.execute(
+        new.on_conflict_do_update(index_elements=[T.c.tenant, T.c.id], set_=kept),
+        [
+            {
+                "tenant": tenant,
+                "id": advisory.vendor_id,
+                "revision": revision,
+                "service": advisory.service,
+                "is_resolved": advisory.is_resolved,
+                "withdrawn": advisory.withdrawn,
+                "last_modified_at": advisory.last_modified_at,
+                "incidents": "[]",
+                "state": _ENCODER.encode(advisory),
+                "raw": raw,
+            }
+            for advisory, raw, revision in revised
+        ],
+    )
 
 
 def set_incidents(
