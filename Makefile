@@ -64,6 +64,7 @@ chaos: setup
 	$(PY) -m tests.chaos.campaign faults --target $(CHAOS_FAULTS)
 	$(PY) -m tests.chaos.campaign disorder --piece 50000 --target $(CHAOS_DELIVERIES)
 	$(PY) -m tests.chaos.campaign table
+	$(PY) -m tests.chaos.takeover
 	CHAOS_KILLS=25 CHAOS_POLLS=10000 $(BIN)/pytest tests/chaos -s
 	FUZZ_PAGES=10000 $(BIN)/pytest tests/sources/test_graph_fuzz.py
 

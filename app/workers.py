@@ -53,7 +53,16 @@ async def fold_loop(
         if bell.is_rung:  # more came in meanwhile, from callers who wait for the same interpreter
             wait = min(max(REST * (time.monotonic() - begun), LEAST_WAIT), MOST_REST, pause)
         await asyncio.sleep(wait)
-        await bell.wait(max(pause - wait, 0.01))
+        await _rung_or_stopped(bell, stop, max(pause - wait, 0.01))
+
+
+async def _rung_or_stopped(bell: Bell, stop: asyncio.Event, seconds: float) -> None:
+    """Wait for a ring, at most so long; not at all once told to stop."""
+    ringing = asyncio.create_task(bell.wait(seconds))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({ringing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (ringing, stopping):
+        task.cancel()
 
 
 async def _fold_due(fold: Fold, mine: Mapping[TenantId, Lease], stop: asyncio.Event) -> bool:
