@@ -113,6 +113,7 @@ class Deliver:
         self._unproven = 0  # in flight to those that did not answer lately
         self._turn = ""  # the subscription that was claimed for last
         self._tasks: set[asyncio.Task[None]] = set()
+        self._held: set[str] = set()  # deliveries under way here: sent by nobody else of us
         self._results: list[tuple[Recorded, asyncio.Future[None]]] = []
         self._recording: asyncio.Task[None] | None = None
 
@@ -143,7 +144,7 @@ class Deliver:
             return []
         now = self._clock.now()
         token, after = new_id("lease"), self._turn
-        flying, shares = dict(self._flying), dict(self._shares)
+        flying, shares, held = dict(self._flying), dict(self._shares), frozenset(self._held)
         left = UNPROVEN - self._unproven
 
         def unit(c: Connection) -> list[Claimed]:  # may run again: everything it uses is a copy
@@ -155,6 +156,7 @@ class Deliver:
                 limit=limit,
                 room=_bulkhead(flying, shares, left),
                 after=after,
+                held=held,
             )
 
         claimed = await self._db.write(unit)
@@ -169,11 +171,14 @@ class Deliver:
         self._flying[name] += 1
         self._unproven += unproven
         self._tasks.add(task)
-        task.add_done_callback(partial(self._landed, name, unproven=unproven))
+        self._held.add(claimed.delivery.id)
+        task.add_done_callback(partial(self._landed, claimed, unproven=unproven))
         return task
 
-    def _landed(self, subscription: str, task: asyncio.Task[None], *, unproven: bool) -> None:
+    def _landed(self, claimed: Claimed, task: asyncio.Task[None], *, unproven: bool) -> None:
+        subscription = claimed.subscription.id
         self._tasks.discard(task)
+        self._held.discard(claimed.delivery.id)
         self._unproven -= unproven
         self._flying[subscription] -= 1
         if self._flying[subscription] <= 0:

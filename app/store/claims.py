@@ -1,7 +1,7 @@
 """The queue of deliveries: claimed in batches by lease, fenced by token, in order per lane."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -68,14 +68,17 @@ def claim(
     limit: int,
     room: Room,
     after: str = "",
+    held: Collection[str] = (),
 ) -> list[Claimed]:
     """Take due deliveries, of each subscription as many as there is room for.
 
     Of each lane only its oldest waiting delivery is taken, so that order holds; a ping passes
     whatever the subscription's standing is, everything else waits for an active one, and while
     its breaker is open for one delivery a minute. Subscriptions take turns, from that ``after`` on.
+    What the caller still has under way (``held``) it is not given again, however late it is.
     """
     ids = _fair(c, _turns(c, now, after), now=now, limit=limit, room=room)
+    ids = [identity for identity in ids if identity not in held]
     if not ids:
         return []
     lease = {"b_ids": ids, "b_now": now, "b_token": token, "b_until": until}

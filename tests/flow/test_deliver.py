@@ -182,3 +182,19 @@ async def test_a_lease_that_lapsed_lets_another_replica_deliver(world: World) ->
     await first
     [done] = world.page(state="delivered", incident="inc_1")
     assert done.attempts == 2
+
+
+async def test_what_is_under_way_here_is_not_sent_again_however_late_it_is(world: World) -> None:
+    made = await world.active()
+    emit(world.db, event(1))
+    gate = world.receiver.hanging[made.url] = asyncio.Event()
+    sending = asyncio.create_task(world.deliver.step())
+    await until(lambda: world.receiver.now.get(made.url, 0) == 1)
+    world.clock.at += 2 * world.deliver._pace.lease  # the machine stood still, or so it seems
+    emit(world.db, event(2, incident="inc_2"))
+    again = asyncio.create_task(world.deliver.step())
+    await until(lambda: world.receiver.now[made.url] == 2)  # the second event, not the first again
+    gate.set()
+    assert (await sending, await again) == (1, 1)
+    assert sorted(world.ids()) == ["evt_000001", "evt_000002"]
+    assert {(row.state, row.attempts) for row in world.page(incident="inc_1")} == {("delivered", 1)}
