@@ -57,6 +57,7 @@ def clock() -> FixedClock:
 @pytest.fixture
 def world(sqlite_database: Database, clock: FixedClock) -> Context:
     limits = SimpleNamespace(
+        key_voices=0,
         body_bytes=64 * 1024,
         intake_body_bytes=1024 * 1024,
         api_requests_per_second=0.0,

@@ -40,6 +40,7 @@ def test_no_rate_is_no_limit_and_memory_is_bounded() -> None:
 
 async def test_a_caller_over_its_share_gets_a_problem(world: Context) -> None:
     world.settings.limits = SimpleNamespace(
+        key_voices=0,
         body_bytes=1000,
         intake_body_bytes=1000,
         api_requests_per_second=0.5,
