@@ -21,9 +21,9 @@ from app.core.state import (
 )
 from app.core.types import Client, Outcome, SelfCheck, Symptom
 
-SIGN_IN = frozenset({Symptom.AUTH_LOOP, Symptom.AUTH_REJECTED})
+# Refused sign-ins. A prompt loop is none: sign-in works there, and what was signed in to refuses.
+SIGN_IN = frozenset({Symptom.AUTH_REJECTED})
 WEAK = 0.2  # reports of less outage weight (a wrong password, say) are counted, not believed
-FAILED = frozenset({Outcome.FAILED})
 TEXT_LIMIT = 200  # characters of an exemplar
 MARK_BYTES = 7  # of an actor's mark: 56 bits, uniform, so that the smallest are a fair sample
 SEPARATORS = 4  # in the key of a cell
@@ -251,9 +251,19 @@ def add_reports(state: EngineState, reports: Iterable[ClientReport]) -> tuple[En
     return replace(state, cells=cells, epochs=epochs), sorter.touched
 
 
+def is_bad(result: ProbeResult) -> bool:
+    """Whether a result speaks against the service: it failed, or answered far too slowly.
+
+    A *degraded* answer of another kind does not: a changed contract hurts nobody by itself, and
+    throttling is as often ours.
+    """
+    slow = result.outcome is Outcome.DEGRADED and result.symptom is Symptom.SLOW
+    return slow or result.outcome is Outcome.FAILED
+
+
 def _merge_probe(old: ProbeMinute, result: ProbeResult) -> ProbeMinute:
     sound = result.self_check is not SelfCheck.FAILED and result.outcome is not Outcome.UNKNOWN
-    failed = sound and result.outcome in FAILED
+    failed = sound and is_bad(result)
     symptom, kept, at = old.symptom, old.mark, result.occurred_at
     if failed:
         mark = f"{at.isoformat()}|{result.id}"
@@ -300,7 +310,7 @@ def add_probe_results(
         minutes[minute] = _merge_probe(minutes.get(minute) or NOTHING, result)
         scope = (tracks[key].service, result.location)
         touched.results[scope] = min(minute, touched.results.get(scope, minute))
-        if result.outcome in FAILED and result.self_check is not SelfCheck.FAILED:
+        if is_bad(result) and result.self_check is not SelfCheck.FAILED:
             touched.failures.add(scope)
             samples.setdefault(key, []).append(
                 Exemplar(

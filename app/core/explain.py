@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from math import exp, log
 
+from app.core import desync
 from app.core.disturbance import Disturbance, symptoms_of
 from app.core.incident import LinkedAdvisory, Reason
 from app.core.policy import Policy
@@ -136,7 +137,23 @@ def own_reasons(disturbance: Disturbance, policy: Policy) -> list[Reason]:
     result.append(
         _reason(f"origin_{disturbance.origin}", 0.0, disturbance.origin_text, source=None, at=at)
     )
-    return result + _later_reasons(disturbance, policy)
+    return result + _apart(disturbance, policy) + _later_reasons(disturbance, policy)
+
+
+def _apart(disturbance: Disturbance, policy: Policy) -> list[Reason]:
+    """Whether sign-in and mailbox have come apart; it adds no weight, its signals have theirs."""
+    start, end = disturbance.onset, disturbance.last_bad
+    people = policy.quorum_actors
+    heard = desync.told_by_people(disturbance.cells, start, end, people=people)
+    places = desync.told_by_checks(disturbance.tracks, start, end)
+    if heard is None and not places:
+        return []
+    who = [f"at least {people} users are asked for their password again and again"] if heard else []
+    if places:
+        who.append(f"a fresh token is refused at {listed(places)}")
+    text = f"token issued, mailbox refuses: {'; '.join(who)}"
+    source = SourceKind.PROBE if places else SourceKind.CLIENT_REPORT
+    return [_reason("tier_desync", 0.0, text, source=source, at=instant_of(heard or start))]
 
 
 def _later_reasons(disturbance: Disturbance, policy: Policy) -> list[Reason]:

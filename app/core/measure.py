@@ -4,7 +4,7 @@ from app.core.disturbance import Disturbance
 from app.core.incident import EvidenceSummary, Impact
 from app.core.policy import Policy
 from app.core.state import TenantProfile, instant_of
-from app.core.types import ImpactLevel, Origin, Severity, SourceKind
+from app.core.types import ImpactLevel, Origin, Severity, SourceKind, Symptom
 
 MANY_REPORTERS = 10  # reporters from which "many" are affected, whatever the tenant's size
 MANY_SHARE = 0.002  # share of users that report when many are affected
@@ -41,6 +41,8 @@ def severity_of(disturbance: Disturbance, impact: Impact, *, confirmed: bool) ->
         return Severity.MINOR
     if disturbance.origin is Origin.LOCAL:
         return Severity.MINOR
+    if {name for name, _ in disturbance.size.symptoms} == {Symptom.SLOW}:
+        return Severity.MINOR  # it works, and takes its time
     wide = worst > 1 and worst * 2 > total
     if impact.level is ImpactLevel.ALL or (impact.level is ImpactLevel.MANY and wide):
         return Severity.CRITICAL

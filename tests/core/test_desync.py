@@ -1,15 +1,20 @@
 """Token issued, mailbox refuses: told after two refusals in five minutes, until one is taken."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.desync import CODE, PROBE, Refusals, derive
-from app.core.signal import ProbeResult
-from app.core.types import Outcome, SelfCheck, Symptom
-from tests.builders import NOW, a_probe_result, minutes
+from app.core.aggregate import add_reports
+from app.core.desync import CODE, PROBE, Refusals, derive, told_by_people
+from app.core.incident import Incident
+from app.core.signal import ProbeResult, Signal
+from app.core.state import Cell, EngineState, minute_of
+from app.core.types import Client, Origin, Outcome, SelfCheck, SourceKind, Symptom
+from tests.builders import NOW, a_probe_result, a_report, minutes
+from tests.core.play import World, at, probes, reports
 
 ISSUED = {"token": "issued"}
 
@@ -87,3 +92,58 @@ def test_it_never_fails_on_a_first_refusal(verdicts: list[bool]) -> None:
     for number, (bad, told) in enumerate(zip(verdicts, play(*results), strict=True)):
         before = number > 0 and verdicts[number - 1]
         assert (told is not None and told.outcome is Outcome.FAILED) == (bad and before)
+
+
+LOOP = ((Client.OUTLOOK_DESKTOP, Symptom.AUTH_LOOP), (Client.IMAP_POP, Symptom.AUTH_LOOP))
+REFUSED = ((Client.OUTLOOK_DESKTOP, Symptom.AUTH_REJECTED),)
+
+
+def told(*, mix: tuple[tuple[Client, Symptom], ...], more: Sequence[Signal] = ()) -> Incident:
+    """What is made of reports of one kind, while the front door is well from everywhere."""
+    world = World()
+    said = reports(at("06:00"), at("06:30"), per_minute=6, seed=21, mix=mix)
+    well = probes(at("05:30"), at("07:00"), failing={})
+    world.play([*well, *said, *more], until=at("06:20"))
+    (incident,) = world.alive
+    return incident
+
+
+def test_a_prompt_loop_that_people_report_is_the_signal_and_no_fault_of_their_sign_in() -> None:
+    incident = told(mix=LOOP)
+    (reason,) = [r for r in incident.explanation if r.reason == "tier_desync"]
+    assert reason.source is SourceKind.CLIENT_REPORT
+    assert "at least 3 users are asked for their password" in reason.text
+    assert Symptom.AUTH_LOOP in incident.symptoms
+    assert incident.origin is Origin.VENDOR
+
+
+def test_refused_sign_ins_are_not_the_signal() -> None:
+    incident = told(mix=REFUSED)
+    assert incident.origin is Origin.IDENTITY
+    assert not [r for r in incident.explanation if r.reason == "tier_desync"]
+
+
+def test_checks_that_are_refused_with_a_fresh_token_are_named_beside_the_people() -> None:
+    derived = [
+        a_probe_result(probe=PROBE, location="berlin", at=at("06:05") + minutes(n),
+                       symptom=Symptom.AUTH_LOOP)
+        for n in range(12)
+    ]  # fmt: skip
+    (reason,) = [r for r in told(mix=LOOP, more=derived).explanation if r.reason == "tier_desync"]
+    assert reason.source is SourceKind.PROBE
+    assert reason.text.endswith("again and again; a fresh token is refused at berlin")
+
+
+def test_one_who_says_it_often_is_one_and_two_are_not_enough() -> None:
+    def cells(*actors: str) -> list[Cell]:
+        said = [
+            a_report(symptom=Symptom.AUTH_LOOP, actor=actor, at=NOW + minutes(n % 5))
+            for n in range(20)
+            for actor in actors
+        ]
+        return list(add_reports(EngineState(), said)[0].cells.values())
+
+    start, end = minute_of(NOW), minute_of(NOW) + 10
+    assert told_by_people(cells("a", "b"), start, end, people=3) is None
+    assert told_by_people(cells("a", "b", "c"), start, end, people=3) == start
+    assert told_by_people(cells("a", "b", "c"), start + 6, end, people=3) is None

@@ -333,3 +333,24 @@ def test_an_unknown_probe_outcome_is_never_healthy() -> None:
                for p in probes(at("05:30"), at("07:30"), failing=EVERYWHERE)]  # fmt: skip
     world.play(unknown, until=at("07:30"))
     assert [i.status for i in world.alive] != [Status.RESOLVED]
+
+
+@pytest.mark.parametrize(
+    ("symptom", "opened"), [(Symptom.SLOW, 1), (Symptom.CONTENT_ERROR, 0), (Symptom.THROTTLED, 0)]
+)
+def test_slow_everywhere_is_an_incident_and_a_changed_contract_is_none(
+    symptom: Symptom, opened: int
+) -> None:
+    world = World()
+    results = [
+        replace(r, outcome=Outcome.DEGRADED, symptom=symptom, http_status=200)
+        if r.outcome is Outcome.FAILED
+        else r
+        for r in probes(at("05:30"), at("06:20"), failing=EVERYWHERE)
+    ]
+    world.play(results, until=at("06:15"))
+    assert len(world.alive) == opened
+    for incident in world.alive:
+        assert incident.status is Status.CONFIRMED
+        assert incident.symptoms == (Symptom.SLOW,)
+        assert incident.severity is Severity.MINOR

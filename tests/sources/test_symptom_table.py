@@ -98,3 +98,9 @@ def test_a_stated_symptom_is_believed(table):
 def test_a_number_means_activesync_only_for_activesync(table):
     assert table.classify("114", None, None).symptom is Symptom.OTHER
     assert table.classify("114", None, None, client=Client.ACTIVESYNC).weight == 0.95
+
+
+def test_whatever_says_that_a_fresh_token_is_refused_is_the_prompt_loop(table):
+    marked = [row for row in table.rows if row.get("desync")]
+    assert len(marked) > 8
+    assert {table.closed[row["symptom"]] for row in marked} == {Symptom.AUTH_LOOP}
