@@ -4,11 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import httpx
 
 from app.clients.errors import VendorError
+
+if TYPE_CHECKING:
+    from app.kit.certificates import ClientCertificate
 
 Stamp: TypeAlias = tuple[int, int, int] | None  # of a file: when it changed, its size, its inode
 
@@ -57,14 +60,22 @@ class Certificate:
         Raises:
             VendorError: the file cannot be used.
         """
+        made = self.read()
+        return {"private_key": made.key_pem, "public_certificate": made.certificate_pem}
+
+    def read(self) -> "ClientCertificate":
+        """Read the file.
+
+        Raises:
+            VendorError: the file cannot be used.
+        """
         # Reading certificates is slow to import, and only this kind of credential needs it.
         from app.kit.certificates import UnreadableCertificate, read_certificate  # noqa: PLC0415
 
         try:
-            made = read_certificate(Path(self.file), self.password)
+            return read_certificate(Path(self.file), self.password)
         except UnreadableCertificate as error:
             raise VendorError("credential_unreadable", str(error)) from error
-        return {"private_key": made.key_pem, "public_certificate": made.certificate_pem}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +90,14 @@ class FederatedToken:
 
     def for_msal(self) -> Any:
         """Give a reader that msal calls whenever it really signs in; a fixed text would expire."""
-        return {"client_assertion": self._assertion}
+        return {"client_assertion": self.read}
 
-    def _assertion(self) -> str:
+    def read(self) -> str:
+        """Read the token that is in the file now.
+
+        Raises:
+            VendorError: there is none.
+        """
         try:
             token = Path(self.file).read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
@@ -113,6 +129,29 @@ def _stamp(file: str) -> Stamp:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def assertion(credential: Certificate | FederatedToken, *, audience: str, client_id: str) -> str:
+    """What a token request carries instead of a secret (RFC 7523); reads files, takes a moment.
+
+    Args:
+        credential: what proves who we are.
+        audience: the token endpoint that is asked.
+        client_id: the application.
+
+    Raises:
+        VendorError: ``credential_unreadable``.
+    """
+    if isinstance(credential, FederatedToken):
+        return credential.read()
+    from msal.oauth2cli.assertion import (  # type: ignore[import-untyped]  # noqa: PLC0415 - slow
+        JwtAssertionCreator,
+    )
+
+    made = credential.read()
+    signer = JwtAssertionCreator(made.key_pem, "PS256", sha256_thumbprint=made.sha256_thumbprint)
+    signed: bytes = signer.create_normal_assertion(audience, client_id)
+    return signed.decode()
 
 
 Acquire: TypeAlias = Callable[[str | None], Any]

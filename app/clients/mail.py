@@ -1,4 +1,4 @@
-"""The doors of mail (IMAP, POP, SMTP), greeted over a socket of ours; nothing is ever sent.
+"""The doors of mail (IMAP, POP, SMTP), greeted over a socket of ours; no mail is ever sent.
 
 The standard library's clients speak the protocols; they block, so each step runs in a thread with
 its own limit, and an expired limit shuts the connection down under it. ``_create_socket`` and
@@ -53,6 +53,10 @@ class Greeting:
 
 class DoorShut(Exception):  # noqa: N818 - a fact about the other side, like StopIteration
     """Raised when the door answered in its protocol, and the answer was no."""
+
+
+class MailboxRefused(Exception):  # noqa: N818 - a fact about the other side
+    """Raised when the door is open and does not let this user in; the text is its own."""
 
 
 class _Imap(imaplib.IMAP4):
@@ -151,6 +155,35 @@ class MailDoors:
                 async with asyncio.timeout(limits.first_byte):
                     return await line.do("body", limits.first_byte, _leave, door)
 
+    async def look_in(
+        self,
+        host: str,
+        port: int,
+        *,
+        user: str,
+        bearer: str,
+        tls: ssl.SSLContext,
+        limits: Limits,
+        trace: Trace,
+    ) -> None:
+        """Sign in over IMAP with a bearer token (SASL XOAUTH2), look at the inbox, take leave.
+
+        Raises:
+            DialFailed: a phase did not succeed.
+            DoorShut: the door said no before anybody signed in.
+            MailboxRefused: it did not let this user in, or has no inbox for them now.
+        """
+        async with self._free:
+            opened = await self.dialler.connect(host, port, limits=limits, trace=trace)
+            with contextlib.closing(_Line(opened, self._threads)) as line:
+                async with timed(trace, "tls", limits.tls):
+                    await line.secure(tls, host, limits.tls)
+                async with timed(trace, "first_byte", limits.first_byte):
+                    door = await line.do("first_byte", limits.first_byte, _Imap, line.sock, host)
+                trace.phase = "body"
+                async with asyncio.timeout(limits.first_byte):
+                    await line.do("body", limits.first_byte, _look_in, door, user, bearer)
+
 
 class _Line:
     """One connection and the thread steps on it; ``close`` ends whatever step still runs."""
@@ -202,6 +235,23 @@ def _start_tls(door: _Door, tls: ssl.SSLContext) -> None:
         door.stls(tls)
     else:
         door.starttls(context=tls)
+
+
+def _look_in(door: _Imap, user: str, bearer: str) -> None:
+    """Sign in, and open the inbox for reading only, so that nothing is marked as seen."""
+    proof = [f"user={user}\x01auth=Bearer {bearer}\x01\x01".encode()]
+    try:
+        # A second challenge is the reason of a refusal, which wants an empty answer.
+        door.authenticate("XOAUTH2", lambda _: proof.pop() if proof else b"")
+        answer, said = door.select("INBOX", readonly=True)
+    except imaplib.IMAP4.abort:
+        raise
+    except imaplib.IMAP4.error as error:
+        raise MailboxRefused(_text(error.args[0] if error.args else error)) from error
+    if answer != "OK":
+        raise MailboxRefused(_text(said[0] if said else answer))
+    with contextlib.suppress(OSError, EOFError, imaplib.IMAP4.error):
+        door.logout()
 
 
 def _leave(door: _Door) -> Greeting:

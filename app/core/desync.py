@@ -36,6 +36,8 @@ def refuses(result: ProbeResult) -> bool | None:
         return None
     if result.outcome in (Outcome.OK, Outcome.DEGRADED):
         return False
+    if (result.diagnostics or {}).get("mailbox") == "refused":
+        return True  # said in words, as IMAP does
     status = result.http_status or 0
     return True if status in _REFUSING or status >= _SERVER_ERROR else None
 

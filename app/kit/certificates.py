@@ -31,6 +31,7 @@ class ClientCertificate:
     key_pem: str
     certificate_pem: str
     thumbprint: str
+    sha256_thumbprint: str
     not_before: datetime
     not_after: datetime
     subject: str
@@ -66,6 +67,7 @@ def read_certificate(path: Path, password: str | None = None) -> ClientCertifica
                 certificate_pem=made.public_bytes(Encoding.PEM).decode(),
                 # The portal lists registered certificates by this, so that people can compare.
                 thumbprint=made.fingerprint(hashes.SHA1()).hex().upper(),  # noqa: S303
+                sha256_thumbprint=made.fingerprint(hashes.SHA256()).hex(),
                 not_before=made.not_valid_before_utc,
                 not_after=made.not_valid_after_utc,
                 subject=made.subject.rfc4514_string(),

@@ -86,6 +86,7 @@ class Granted:
     client: str
     roles: tuple[str, ...]
     expires_at: datetime
+    audience: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -225,7 +226,11 @@ class Entra:
         parts = [_segment({"typ": "JWT", "alg": "none"}), _segment(claims), "stand-in"]
         token = ".".join(parts)
         self.tokens[token] = Granted(
-            tenant=found.tenant, client=found.client, roles=found.roles, expires_at=expires_at
+            tenant=found.tenant,
+            client=found.client,
+            roles=found.roles,
+            expires_at=expires_at,
+            audience=str(claims["aud"]),
         )
         return token
 

@@ -1,10 +1,13 @@
 """Mail front door stand-in: IMAP, POP and SMTP servers on loopback, with STARTTLS and in moods.
 
 Banners and capabilities are those recorded of Exchange Online (probe catalogue). Nothing is stored:
-a door answers what a client says before it would sign in.
+a door answers what a client says before it would sign in, and the IMAP door lets users in whom
+``admits`` knows by the token of their SASL XOAUTH2 proof (RFC 7628's forerunner; the framing is in
+Microsoft's "Authenticate an IMAP, POP or SMTP connection using OAuth").
 """
 
 import asyncio
+import base64
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -38,6 +41,8 @@ class Mood(StrEnum):
     BROKEN = "broken"  # hangs up before a word
     NO_STARTTLS = "no_starttls"
     CHANGED = "changed"  # another product's banner
+    REFUSING = "refusing"  # nobody may sign in
+    NOT_CONNECTED = "not_connected"  # signed in, and the mailbox cannot be reached
 
 
 @dataclass(slots=True)
@@ -50,6 +55,8 @@ class MailDoor:
     said: list[str] = field(default_factory=list)
     context: ssl.SSLContext | None = None
     open: set[asyncio.StreamWriter] = field(default_factory=set)
+    admits: Callable[[str, str], bool] = field(default=lambda _user, _token: False)
+    proving: str = ""  # the tag of an AUTHENTICATE that waits for its proof
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Talk with one client until it leaves."""
@@ -114,8 +121,17 @@ class MailDoor:
         return self.context is not None and self.mood is not Mood.NO_STARTTLS
 
     def _imap(self, line: str, *, secured: bool) -> tuple[list[str], str]:
+        if self.proving:
+            return self._let_in(line), ""
         tag, _, command = line.partition(" ")
         match command.upper():
+            case "AUTHENTICATE XOAUTH2" if secured:
+                self.proving = tag
+                return ["+ "], ""
+            case "EXAMINE INBOX" if self.mood is Mood.NOT_CONNECTED:
+                return [f"{tag} BAD User is authenticated but not connected."], ""
+            case "EXAMINE INBOX":
+                return ["* 3 EXISTS", "* 0 RECENT", f"{tag} OK [READ-ONLY] EXAMINE completed."], ""
             case "CAPABILITY":
                 more = " STARTTLS LOGINDISABLED" if self._upgrades and not secured else ""
                 offers = f"* CAPABILITY {IMAP_OFFERS}{more}"
@@ -127,6 +143,14 @@ class MailDoor:
                 return [bye, f"{tag} OK LOGOUT completed."], "end"
             case _:
                 return [f"{tag} BAD Command received in Invalid state."], ""
+
+    def _let_in(self, proof: str) -> list[str]:
+        tag, self.proving = self.proving, ""
+        named = base64.b64decode(proof).decode().split("\x01")
+        user, token = named[0].removeprefix("user="), named[1].removeprefix("auth=Bearer ")
+        if self.mood is Mood.REFUSING or not self.admits(user, token):
+            return [f"{tag} NO AUTHENTICATE failed."]
+        return [f"{tag} OK AUTHENTICATE completed."]
 
     def _pop(self, line: str, *, secured: bool) -> tuple[list[str], str]:
         match line.upper():

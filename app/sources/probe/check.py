@@ -15,7 +15,7 @@ from app.core.errors import SettingsError
 from app.core.signal import ProbeResult
 from app.core.types import Outcome, SelfCheck, SignalId, Symptom
 from app.kit.clock import SystemClock
-from app.sources.probe import mailbox
+from app.sources.probe import imap, mailbox, signin
 from app.sources.probe.browse import browse, reach_any
 from app.sources.probe.errand import Errand, Question
 from app.sources.probe.knock import exchange, greet, knock, resolve
@@ -31,8 +31,9 @@ _QUESTIONS: dict[CheckKind, Question] = {
     CheckKind.POP: greet,
     CheckKind.SMTP: greet,
     CheckKind.MX: exchange,
-    CheckKind.TOKEN: mailbox.token,
+    CheckKind.TOKEN: signin.token,
     CheckKind.MAILBOX: mailbox.inbox,
+    CheckKind.IMAP_MAILBOX: imap.inbox,
     CheckKind.ROUND_TRIP: mailbox.round_trip,
     CheckKind.FREE_BUSY: mailbox.free_busy,
 }  # every other kind browses

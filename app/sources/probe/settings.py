@@ -36,6 +36,7 @@ class CheckKind(StrEnum):
     CONTROL = "control"
     TOKEN = "token"  # noqa: S105 - the name of a check
     MAILBOX = "mailbox"
+    IMAP_MAILBOX = "imap_mailbox"
     ROUND_TRIP = "round_trip"
     FREE_BUSY = "free_busy"
 
@@ -44,11 +45,23 @@ NAMED = frozenset({CheckKind.DNS, CheckKind.MX})  # the target is a host name
 MAIL_PORTS = {CheckKind.IMAP: 993, CheckKind.POP: 995, CheckKind.SMTP: 587, CheckKind.MX: 25}
 # Checks that sign in with the probe account; their target follows from it.
 SIGNED_IN = frozenset(
-    {CheckKind.TOKEN, CheckKind.MAILBOX, CheckKind.ROUND_TRIP, CheckKind.FREE_BUSY}
-)
+    {
+        CheckKind.TOKEN, CheckKind.MAILBOX, CheckKind.IMAP_MAILBOX, CheckKind.ROUND_TRIP,
+        CheckKind.FREE_BUSY,
+    }
+)  # fmt: skip
 # Checks whose target is host:port (a control check takes URLs as well).
 _ADDRESSED = frozenset({CheckKind.TCP, CheckKind.TLS, CheckKind.CONTROL, *MAIL_PORTS})
 _SECURED_FROM_THE_START = frozenset({993, 995, 465})
+
+
+class AccountCertificate(BaseModel):
+    """``[tenants.probe_account.certificate]``: PEM or PFX with the private key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str = Field(min_length=1, description="PEM (key and certificate) or PFX.")
+    password: SecretStr | None = Field(default=None, description="Of its key, by reference.")
 
 
 class ProbeAccount(BaseModel):
@@ -58,7 +71,15 @@ class ProbeAccount(BaseModel):
 
     tenant_id: str = Field(pattern=r"^[A-Za-z0-9.-]{1,128}$", description="Directory id.")
     client_id: str = Field(min_length=1, description="Id of the application.")
-    secret: SecretStr = Field(description="Its client secret, by reference.")
+    secret: SecretStr | None = Field(
+        default=None, description="Its client secret, by reference; or one of the next two."
+    )
+    certificate: AccountCertificate | None = Field(
+        default=None, description="A certificate instead of a secret."
+    )
+    federated_token_file: str | None = Field(
+        default=None, min_length=1, description="A token that the platform renews in a file."
+    )
     mailbox: str = Field(default="", description="The probe mailbox; checks of a mailbox need it.")
     partner: str = Field(
         default="", description="The mailbox that a round trip is sent to; absent: itself."
@@ -72,6 +93,18 @@ class ProbeAccount(BaseModel):
         default="https://graph.microsoft.com", pattern=r"^https?://[^/]+$",
         description="Graph, without version.",
     )  # fmt: skip
+    imap_server: str = Field(
+        default="outlook.office365.com:993", pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$",
+        description="Where imap_mailbox signs in: host:port, TLS from the start.",
+    )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _proves_itself_in_one_way(self) -> Self:
+        given = [self.secret, self.certificate, self.federated_token_file]
+        if sum(one is not None for one in given) != 1:
+            msg = "give exactly one of secret, certificate and federated_token_file"
+            raise ValueError(msg)
+        return self
 
 
 class ProbeSettings(BaseModel):
