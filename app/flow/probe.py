@@ -43,6 +43,10 @@ class Past(Protocol):
     def learned(self) -> Mapping[str, tuple[str, ...]] | None:
         """Its healthy signature, once learned."""
 
+    @property
+    def usual_ms(self) -> float | None:
+        """How long its answers usually take at this hour, once learned."""
+
 
 Known: TypeAlias = Mapping[tuple[str, str], Past]
 
@@ -52,7 +56,13 @@ class ScheduledCheck(ProbeCheck, Protocol):
 
     control: bool
 
-    def remember(self, *, reached: bool, learned: Mapping[str, tuple[str, ...]] | None) -> None:
+    def remember(
+        self,
+        *,
+        reached: bool,
+        learned: Mapping[str, tuple[str, ...]] | None,
+        usual_ms: float | None,
+    ) -> None:
         """Be told what is known from before."""
         ...
 
@@ -268,7 +278,7 @@ class ProbeSchedule:
         for key, past in known.items():
             check = self._all.get(key)
             if check is not None:
-                check.remember(reached=past.reached, learned=past.learned)
+                check.remember(reached=past.reached, learned=past.learned, usual_ms=past.usual_ms)
 
 
 def _places(checks: Sequence[ScheduledCheck]) -> dict[str, _Place]:

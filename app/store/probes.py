@@ -17,6 +17,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.core.signal import ProbeResult
 from app.core.signature import Signature, learn
 from app.core.standing import Course, Standing, follow
+from app.core.tempo import Tempo
+from app.core.tempo import learn as time_it
 from app.core.types import Client, Condition, Outcome, SelfCheck, Symptom, TenantId
 from app.store.tables import ProbeRow
 
@@ -58,6 +60,7 @@ class NewestResult:
     diagnostics: dict[str, str]
     course: Course
     signature: Signature
+    usual_ms: float | None = None
 
     @property
     def standing(self) -> Standing | None:
@@ -76,10 +79,14 @@ class NewestResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
-    """What a check is told of its past: whether it was ever well, and what was learned of it."""
+    """What a check is told of its past: whether it was ever well, and what was learned of it.
+
+    ``usual_ms`` is how long its answers usually take at this hour.
+    """
 
     reached: bool = False
     learned: Mapping[str, tuple[str, ...]] | None = None
+    usual_ms: float | None = None
 
 
 @dataclass(slots=True)
@@ -91,6 +98,17 @@ class _Past:
     course: Course = Course()  # noqa: RUF009 - frozen
     signature: Signature = Signature()  # noqa: RUF009 - frozen
     gaps: list[float] = field(default_factory=list)  # seconds between the newest results
+    tempo: Tempo = Tempo()  # noqa: RUF009 - frozen
+
+    @property
+    def told(self) -> Remembered:
+        """What the check is told of it."""
+        at = self.occurred_at
+        return Remembered(
+            reached=self.reached,
+            learned=self.signature.learned,
+            usual_ms=None if at is None else self.tempo.usual_ms(at),
+        )
 
     @property
     def usual_gap(self) -> float | None:
@@ -111,6 +129,8 @@ class _Past:
         self.reached = self.reached or good
         if result.answer and result.outcome is not Outcome.FAILED:
             self.signature = learn(self.signature, result.answer, at)
+        if good and result.latency_ms is not None:
+            self.tempo = time_it(self.tempo, result.latency_ms, at)
 
 
 def record(
@@ -141,20 +161,14 @@ def record(
             past[key].take(result)
             newest[key] = result
     _keep(c, tenant, newest, past, intervals or {})
-    return {
-        key: Remembered(reached=known.reached, learned=known.signature.learned)
-        for key, known in past.items()
-    }
+    return {key: known.told for key, known in past.items()}
 
 
 def remembered(c: Connection, tenant: TenantId) -> dict[tuple[str, str], Remembered]:
     """What is known of every check, for a runner that starts."""
     rows = c.execute(select(T).where(T.c.tenant == tenant)).mappings()
     found = {(row["probe"], row["location"]): _past_of(row) for row in rows}
-    return {
-        key: Remembered(reached=known.reached, learned=known.signature.learned)
-        for key, known in found.items()
-    }
+    return {key: known.told for key, known in found.items()}
 
 
 def relearn(c: Connection, tenant: TenantId, probe: str, location: str | None) -> int:
@@ -235,6 +249,7 @@ def _past_of(row: RowMapping) -> _Past:
         course=_course(body),
         signature=_signature(body),
         gaps=body.get("gaps", []),
+        tempo=_tempo(body),
     )
 
 
@@ -246,7 +261,11 @@ def _signature(body: Mapping[str, Any]) -> Signature:
     return msgspec.convert(body.get("signature") or {}, Signature)
 
 
-def _plain(kept: Course | Signature) -> Any:
+def _tempo(body: Mapping[str, Any]) -> Tempo:
+    return msgspec.convert(body.get("tempo") or {}, Tempo, strict=False)  # JSON's keys are text
+
+
+def _plain(kept: Course | Signature | Tempo) -> Any:
     return msgspec.to_builtins(asdict(kept))
 
 
@@ -270,6 +289,7 @@ def _body(result: ProbeResult, past: _Past, interval_seconds: float | None) -> s
             "reached": past.reached,
             "course": _plain(past.course),
             "signature": _plain(past.signature),
+            "tempo": _plain(past.tempo),
         },
         ensure_ascii=False,
     )
@@ -300,4 +320,5 @@ def _standing(row: RowMapping, now: datetime) -> NewestResult:
         diagnostics=body.get("diagnostics") or {},
         course=_course(body),
         signature=_signature(body),
+        usual_ms=_tempo(body).usual_ms(row["occurred_at"]),
     )

@@ -47,7 +47,13 @@ class Check:
     token: bool = False
     known: list[tuple[bool, object]] = field(default_factory=list)
 
-    def remember(self, *, reached: bool, learned: Mapping[str, tuple[str, ...]] | None) -> None:
+    def remember(
+        self,
+        *,
+        reached: bool,
+        learned: Mapping[str, tuple[str, ...]] | None,
+        usual_ms: float | None,
+    ) -> None:
         self.known.append((reached, learned))
 
     async def run(self, *, now: datetime, location_sound: bool | None) -> ProbeResult:

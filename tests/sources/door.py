@@ -51,6 +51,11 @@ async def _slow(_: asyncio.StreamReader, writer: asyncio.StreamWriter, __: str) 
     writer.write(_head("200 OK"))
 
 
+async def _late(_: asyncio.StreamReader, writer: asyncio.StreamWriter, __: str) -> None:
+    await asyncio.sleep(0.25)
+    writer.write(_head("200 OK"))
+
+
 async def _drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter, __: str) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
     for _n in range(1000):
@@ -117,6 +122,7 @@ ROUTES: dict[str, Answer] = {
     "/early": _fixed("100 Continue"),
     "/hang": _hang,
     "/slow": _slow,
+    "/late": _late,
     "/drip": _drip,
     "/huge": _huge,
     "/reset": _reset,

@@ -135,3 +135,18 @@ async def test_many_checks_are_recorded_at_once(database: Database) -> None:
     again = await kept(database, *(replace(r, occurred_at=NOW + minutes(1)) for r in results))
     assert len(listed) == len(again) == 450
     assert {found.course.failures for found in again} == {2}
+
+
+async def test_how_long_answers_usually_take_is_learned_and_kept(database: Database) -> None:
+    start = NOW - timedelta(hours=14)
+    results = [
+        a_probe_result(at=start + minutes(n * 10), outcome=Outcome.OK, latency_ms=100.0 + n % 3)
+        for n in range(80)
+    ]
+    failed = a_probe_result(at=start - minutes(1), latency_ms=15_000.0)
+    (early,) = await kept(database, failed, *results[:10])
+    assert early.usual_ms is None
+    (learned,) = await kept(database, *results[10:])
+    assert learned.usual_ms == 101.0
+    known = await database.read(lambda c: probes.remembered(c, TENANT))
+    assert [one.usual_ms for one in known.values()] == [101.0]

@@ -13,14 +13,14 @@ from app.api.picture import Pictures, ProbeState
 from app.api.v1.schemas import In, Out
 from app.core.signature import Signature
 from app.core.standing import Quorum, Standing, Vote, vote
-from app.core.types import Condition, Outcome, SelfCheck, TenantId
+from app.core.types import Condition, Outcome, SelfCheck, Symptom, TenantId
 from app.flow import signatures
 
 router = resource("probes")
 
 
 SignatureWord = Literal["learning", "learned", "changed"]
-StateWord = Literal["up", "down", "unstable", "changed", "maintenance", "unknown"]
+StateWord = Literal["up", "down", "slow", "unstable", "changed", "maintenance", "unknown"]
 
 
 class SignatureOut(Out):
@@ -56,7 +56,8 @@ class ProbeOut(Out):
     """One check at one location; `stale` says that no result came when one was due.
 
     `state` needs three failures for `down` and two successes for `up`; it is `unstable` while it
-    changes too often, and `changed` where the service answers, though not as it used to.
+    changes too often, `changed` where the service answers, though not as it used to, and `slow`
+    where it takes far longer than usual at this hour (`usual_ms`, learned from seven days).
     """
 
     tenant: str
@@ -73,6 +74,7 @@ class ProbeOut(Out):
     http_status: int | None
     error: str | None
     latency_ms: float | None
+    usual_ms: float | None
     self_check: SelfCheck | None
     last_at: datetime | None
     failing_since: datetime | None
@@ -144,6 +146,8 @@ def _word(state: ProbeState) -> StateWord:
     if "maintenance" in newest.diagnostics:
         return "maintenance"
     standing = newest.standing or Standing.UNKNOWN
+    if standing is Standing.UP and newest.symptom is Symptom.SLOW:
+        return "slow"
     if standing is Standing.UP and newest.signature.departed:
         return "changed"
     return standing.value
@@ -184,6 +188,7 @@ def _shown(tenant: TenantId, state: ProbeState, voted: Vote) -> ProbeOut:
         http_status=None if newest is None else newest.http_status,
         error=None if newest is None else newest.error,
         latency_ms=None if newest is None else newest.latency_ms,
+        usual_ms=None if newest is None else newest.usual_ms,
         self_check=None if newest is None else newest.self_check,
         last_at=state.last_at,
         failing_since=state.failing_since,

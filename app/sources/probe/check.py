@@ -20,7 +20,7 @@ from app.sources.probe.browse import browse, reach_any
 from app.sources.probe.errand import Errand, Question
 from app.sources.probe.knock import exchange, greet, knock, resolve
 from app.sources.probe.settings import CheckKind, ProbeAccount, ProbeSettings
-from app.sources.probe.verdict import Memory, Seen, judge_departure, judge_failure
+from app.sources.probe.verdict import Memory, Seen, judge_departure, judge_failure, judge_tempo
 
 _QUESTIONS: dict[CheckKind, Question] = {
     CheckKind.TCP: knock,
@@ -110,10 +110,17 @@ class Probe:
         if settings.check is CheckKind.ROUND_TRIP:
             self._total += settings.arrival_seconds
 
-    def remember(self, *, reached: bool, learned: Mapping[str, tuple[str, ...]] | None) -> None:
-        """Be told what is known of this check from before: see ``core.signature``."""
+    def remember(
+        self,
+        *,
+        reached: bool,
+        learned: Mapping[str, tuple[str, ...]] | None,
+        usual_ms: float | None = None,
+    ) -> None:
+        """Be told what is known of this check from before: see ``core.signature``, ``tempo``."""
         self._memory.reached = self._memory.reached or reached
         self._memory.learned = learned
+        self._memory.usual_ms = usual_ms
 
     async def run(self, *, now: datetime, location_sound: bool | None) -> ProbeResult:
         """Run the check once; a failure is a result, never an exception.
@@ -197,17 +204,19 @@ class Probe:
             seen = judge_failure(failure, self._memory, control=self.control)
         elapsed = loop.time() - began
         return replace(
-            self._judged(seen, elapsed),
+            self._judged(seen, elapsed, now),
             latency_ms=round(elapsed * 1000, 2),
             phases=dict(errand.trace.phases),
         )
 
-    def _judged(self, seen: Seen, elapsed: float) -> Seen:
+    def _judged(self, seen: Seen, elapsed: float, now: datetime) -> Seen:
         """What a good answer still lacks: it came late, or it is not what was learned."""
         waits = self.settings.check is CheckKind.ROUND_TRIP
         if seen.outcome is Outcome.OK and elapsed > self.settings.slow_seconds and not waits:
             text = f"took {elapsed:.1f} s"
             return replace(seen, outcome=Outcome.DEGRADED, symptom=Symptom.SLOW, error=text)
+        if not waits:
+            seen = judge_tempo(seen, self._memory, elapsed * 1000, now)
         return seen if self.settings.is_own_contract else judge_departure(seen, self._memory)
 
 

@@ -3,9 +3,11 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 from app.clients.dial import Answer, DialFailed, Fault
+from app.core import tempo
 from app.core.signature import departures
 from app.core.types import Outcome, Symptom
 from app.sources.probe.settings import CheckKind, ProbeSettings
@@ -109,10 +111,16 @@ class Seen:
 
 @dataclass(slots=True)
 class Memory:
-    """What is remembered of a check: whether it was ever well here, and what was learned."""
+    """What is remembered of a check: whether it was ever well here, and what was learned.
+
+    ``usual_ms`` is how long its answers usually take at this hour, ``answers`` how long those of
+    the last five minutes took.
+    """
 
     reached: bool = False
     learned: Mapping[str, tuple[str, ...]] | None = None
+    usual_ms: float | None = None
+    answers: list[tuple[datetime, float]] = field(default_factory=list)
 
 
 def failed(symptom: Symptom, error: str, *, status: int | None = None) -> Seen:
@@ -143,6 +151,28 @@ def judge_failure(failure: DialFailed, memory: Memory, *, control: bool = False)
     if failure.phase in _BEFORE_AN_ANSWER and not memory.reached and not control:
         return replace(failed(symptom, f"{failure}{NEVER_REACHED}"), fault="egress")
     return failed(symptom, str(failure))
+
+
+def judge_tempo(seen: Seen, memory: Memory, took_ms: float, now: datetime) -> Seen:
+    """Hold the time of a good answer against what is usual; once late is chance, five minutes not.
+
+    Args:
+        seen: what was met.
+        memory: of the check; the answer is added to it.
+        took_ms: milliseconds of the try.
+        now: when it was asked.
+    """
+    if seen.outcome not in (Outcome.OK, Outcome.DEGRADED):
+        return seen
+    memory.answers = tempo.recent(memory.answers, took_ms, now)
+    usual = memory.usual_ms
+    if seen.outcome is not Outcome.OK or usual is None or not tempo.drags(memory.answers, usual):
+        return seen
+    text = f"took {took_ms:.0f} ms, for minutes now, where {usual:.0f} ms are usual at this hour"
+    diagnostics = seen.diagnostics | {"usual_ms": f"{usual:.0f}"}
+    return replace(
+        seen, outcome=Outcome.DEGRADED, symptom=Symptom.SLOW, error=text, diagnostics=diagnostics
+    )
 
 
 def judge_departure(seen: Seen, memory: Memory) -> Seen:
