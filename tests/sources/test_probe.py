@@ -398,19 +398,3 @@ def test_an_authority_file_that_is_none_stops_the_start(tmp_path: Path, tools: T
         changed = settings(target="https://a.example", ca_file=tmp_path / name)
         with pytest.raises(SettingsError, match="cannot be read as PEM"):
             Probe(changed, tenant="contoso", tools=tools)
-
-
-async def test_answers_that_take_far_longer_than_usual_for_minutes_are_slow(
-    door: Door, tools: Toolbox
-) -> None:
-    probe = Probe(settings(target=door.url("/late")), tenant="contoso", tools=tools)
-    met = []
-    for minute in range(4):
-        usual = 1.0 if minute < 3 else None
-        probe.remember(reached=True, learned=None, usual_ms=usual)
-        met.append(await probe.run(now=NOW + timedelta(minutes=minute), location_sound=True))
-    assert [(r.outcome, r.symptom) for r in met] == [
-        (OK, None), (OK, None), (DEGRADED, Symptom.SLOW), (OK, None),
-    ]  # fmt: skip
-    assert "for minutes now, where 1 ms are usual" in (met[2].error or "")
-    assert (met[2].diagnostics or {})["usual_ms"] == "1"
