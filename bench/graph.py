@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import copy
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -159,7 +160,9 @@ async def _measured(
         "gaps": len(gaps),
         "within_10_percent": round(sum(within) / len(within), 4) if within else None,
         "median_gap_seconds": round(statistics.median(gaps), 2) if gaps else None,
+        "shortest_gap_seconds": round(min(gaps), 2) if gaps else None,
         "worst_gap_seconds": round(max(gaps), 2) if gaps else None,
+        "load_of_the_machine": round(os.getloadavg()[0], 1),
         "requests_per_second": round((cloud.requests - sent) / spent, 2),
         "cpu_share_of_one_core": round((process.cpu() - before) / spent, 3),
         "rss_mib": round(process.rss(), 1),

@@ -13,6 +13,7 @@ from sqlalchemy.sql import Select
 
 from app.core.signal import Advisory
 from app.core.types import IncidentId, TenantId
+from app.store import packing
 from app.store.tables import AdvisoryRow
 
 T = AdvisoryRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
@@ -66,8 +67,8 @@ def put(
                 "withdrawn": advisory.withdrawn,
                 "last_modified_at": advisory.last_modified_at,
                 "incidents": "[]",
-                "state": _ENCODER.encode(advisory),
-                "raw": raw,
+                "state": packing.pack(_ENCODER.encode(advisory)),
+                "raw": None if raw is None else packing.pack(raw),
             }
             for advisory, raw, revision in revised
         ],
@@ -107,7 +108,7 @@ def raw(c: Connection, tenant: TenantId, vendor_id: str) -> bytes | None:
     """The vendor's JSON of the newest revision, or None."""
     query = select(T.c.raw).where(T.c.tenant == tenant, T.c.id == vendor_id)
     found: bytes | None = c.execute(query).scalar_one_or_none()
-    return found
+    return None if found is None else packing.unpack(found)
 
 
 def page(
@@ -157,7 +158,7 @@ def open_ids(c: Connection, tenant: TenantId, *, since: datetime | None = None) 
 
 def decode(state: bytes) -> Advisory:
     """Read the normalized state of a row."""
-    return _DECODER.decode(state)
+    return _DECODER.decode(packing.unpack(state))
 
 
 def _query() -> Select[Any]:

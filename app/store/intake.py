@@ -1,6 +1,5 @@
 """The intake log: one row per group of accepted signals, and the encoding of its body."""
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,20 +7,19 @@ from itertools import compress
 from typing import Any
 
 import msgspec
-import zstandard
 from sqlalchemy import BigInteger, Connection, Text, cast, func, insert, select, tuple_
 from sqlalchemy.sql import ColumnElement
 
 from app.core.batch import KEY_BYTES, key_of
 from app.core.signal import Advisory, ClientReport, Command, ProbeResult, Signal
 from app.core.types import Client, Outcome, SelfCheck, SignalKind, Symptom, TenantId
+from app.store import packing
 from app.store.tables import IntakeRow
 
 T = IntakeRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
 
 ROWS = "rows1+zstd"  # [bytes of all ids, [chunk, …]] in msgpack, a chunk being [row, …] in msgpack
 OBJECTS = "objects1+zstd"  # [[signal, …], {vendor id: raw bytes}] in msgpack
-LEVEL = 1  # of zstd: higher ones cost more time than they save space here
 FOLDED_TX = -1  # marks a row that was folded in the transaction that stored it
 DEDUPLICATED = (SignalKind.CLIENT_REPORT, SignalKind.PROBE_RESULT)
 
@@ -101,17 +99,6 @@ _advisories = msgspec.msgpack.Decoder(tuple[tuple[Advisory, ...], dict[str, byte
 _commands = msgspec.msgpack.Decoder(tuple[tuple[Command, ...], dict[str, bytes]])
 
 
-class _Tools(threading.local):
-    """A compressor is no thing to share between threads."""
-
-    def __init__(self) -> None:
-        self.pack = zstandard.ZstdCompressor(level=LEVEL)
-        self.unpack = zstandard.ZstdDecompressor()
-
-
-_tools = _Tools()
-
-
 def layout(kind: SignalKind) -> tuple[str, ...]:
     """The names of a stored row's values in their order; it may only grow, at its end."""
     return _LAYOUTS[kind].__struct_fields__[:-1]
@@ -129,12 +116,12 @@ def pick(chunk: bytes, chosen: Sequence[bool]) -> bytes:
 
 def encode_chunks(ids: Sequence[bytes], chunks: Sequence[bytes]) -> bytes:
     """Encode reports or results; the codec is ``ROWS``."""
-    return _tools.pack.compress(_encoder.encode((b"".join(ids), chunks)))
+    return packing.pack(_encoder.encode((b"".join(ids), chunks)))
 
 
 def encode(signals: Sequence[Advisory | Command], raw: dict[str, bytes] | None = None) -> bytes:
     """Encode advisories or commands, with the vendor's own JSON beside; codec ``OBJECTS``."""
-    return _tools.pack.compress(_encoder.encode((signals, raw or {})))
+    return packing.pack(_encoder.encode((signals, raw or {})))
 
 
 def decode(kind: SignalKind | str, codec: str, body: bytes) -> tuple[Signal, ...]:
@@ -174,7 +161,7 @@ def raw_of(codec: str, body: bytes) -> dict[str, bytes]:
 def _unpack(codec: str, body: bytes) -> bytes:
     if codec not in {ROWS, OBJECTS}:
         raise ValueError(f"the intake log holds a row of the unknown codec {codec!r}")
-    return _tools.unpack.decompress(body)
+    return packing.unpack(body)
 
 
 def _name(keys: bytes, signals: Sequence[_Report | _Result]) -> None:

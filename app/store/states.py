@@ -4,20 +4,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
-import zstandard
 from sqlalchemy import Connection, exists, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.state import EngineState
 from app.core.types import TenantId
-from app.store import intake
+from app.store import intake, packing
 from app.store.tables import FoldStateRow
 
 T = FoldStateRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(EngineState)
-LEVEL = 1  # of zstd: the state is written at every step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +31,12 @@ class Checkpoint:
 
 def encode(state: EngineState) -> bytes:
     """Pack a state."""
-    return zstandard.ZstdCompressor(level=LEVEL).compress(_ENCODER.encode(state))
+    return packing.pack(_ENCODER.encode(state))
 
 
 def decode(body: bytes) -> EngineState:
     """Unpack a state."""
-    return _DECODER.decode(zstandard.ZstdDecompressor().decompress(body))
+    return _DECODER.decode(packing.unpack(body))
 
 
 def checkpoint(c: Connection, tenant: TenantId) -> Checkpoint:

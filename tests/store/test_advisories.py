@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from app.core.advisory import with_reading
 from app.core.signal import Advisory
 from app.core.types import SourceState, Status, TenantId
-from app.store import advisories, incidents, sources
+from app.store import advisories, incidents, packing, sources
 from app.store.engine import Database
 from app.store.sources import SourceRecord
 from tests.builders import NOW, TENANT, a_post, an_advisory, an_incident, minutes
@@ -203,3 +203,26 @@ def test_open_incidents_are_trouble(database: Database, *, status: str, open_: b
     later = NOW + minutes(1)
     assert not database.read_now(lambda c: sources.trouble_is_open(c, TENANT, since=later))
     assert not database.read_now(lambda c: sources.trouble_is_open(c, OTHER, since=NOW))
+
+
+def test_many_go_in_at_once_and_what_is_there_keeps_what_it_had(database: Database) -> None:
+    first = an_advisory(vendor_id="EX1")
+    put(database, first)
+    database.write_now(lambda c: advisories.set_incidents(c, TENANT, "EX1", ["inc_1"]))
+    many = [(replace(first, title="new"), None, 2)]
+    many += [(an_advisory(vendor_id=f"MO{n}"), b'{"n": %d}' % n, 1) for n in range(400)]
+    database.write_now(lambda c: advisories.put(c, TENANT, many))
+    database.write_now(lambda c: advisories.put(c, TENANT, []))
+    known = database.read_now(
+        lambda c: advisories.by_ids(c, TENANT, [a.vendor_id for a, *_ in many])
+    )
+    assert {key: kept.advisory for key, kept in known.items()} == {a.vendor_id: a for a, *_ in many}
+    assert (known["EX1"].revision, known["EX1"].incidents) == (2, ("inc_1",))
+    assert database.read_now(lambda c: advisories.raw(c, TENANT, "EX1")) == b"{}"
+    assert database.read_now(lambda c: advisories.raw(c, TENANT, "MO7")) == b'{"n": 7}'
+
+
+def test_a_body_is_packed_and_one_from_before_is_read_as_it_is() -> None:
+    plain = b'{"value": [' + b'"mailbox", ' * 500 + b"0]}"
+    assert len(packing.pack(plain)) < len(plain) / 5
+    assert packing.unpack(packing.pack(plain)) == packing.unpack(plain) == plain
