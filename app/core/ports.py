@@ -47,7 +47,7 @@ class AttemptOutcome:
     blocked, gone, unknown. ``retry_after`` is what the receiver asked for. ``excerpt`` is text of
     at most 1 KiB. ``phases`` maps phase (``dns_ms``, ``connect_ms``, ``tls_ms``,
     ``first_byte_ms``, ``body_ms``) to milliseconds, as far as it came. ``sent`` are the request's
-    headers.
+    headers. ``wish`` is what the receiver asked for beside: ``disable``, ``abort-message`` or "".
     """
 
     outcome: str
@@ -56,6 +56,7 @@ class AttemptOutcome:
     duration_ms: float = 0.0
     excerpt: str = ""
     detail: str = ""
+    wish: str = ""
     phases: Mapping[str, float] = field(default_factory=dict)
     sent: Mapping[str, str] = field(default_factory=dict)
 

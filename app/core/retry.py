@@ -34,6 +34,7 @@ class Why(StrEnum):
     UNREACHABLE = "unreachable"
     UNKNOWN_OUTCOME = "unknown_outcome"
     GONE = "gone"
+    ABORTED = "aborted_by_receiver"
     BLOCKED = "blocked"
     EXHAUSTED = "exhausted"
     SUPERSEDED = "superseded"
@@ -97,8 +98,10 @@ def next_step(
     reason = _classify(outcome)
     if reason is Why.ACCEPTED:
         return Delivered(reason)
-    if reason is Why.GONE:
-        return Disable(reason)
+    if reason is Why.GONE or outcome.wish == "disable":
+        return Disable(Why.GONE)
+    if outcome.wish == "abort-message":
+        return Park(Why.ABORTED)
     if reason is Why.BLOCKED:
         return Park(reason)
     permanent = outcome.status in PERMANENT

@@ -49,6 +49,7 @@ POLL_FLOOR = 0.1  # seconds, however fast the story runs
 RECORD_TRIES = 2
 LEASE_MARGIN = timedelta(seconds=10)
 OPENED_SECRETS = 1024  # kept in memory, so that each is decrypted once
+_TOLD_AT_ONCE = frozenset({Why.BLOCKED, Why.UNAUTHORIZED})  # time alone mends neither
 HEADER_IDS = 100  # event ids in one header; the delivery log names all
 
 
@@ -370,7 +371,7 @@ def _after_failure(c: Connection, result: Recorded, now: datetime) -> None:
     standing, since = counted
     if result.reason is Why.GONE:
         after = Standing.DISABLED
-    elif result.reason is Why.BLOCKED and standing is Standing.ACTIVE:
+    elif result.reason in _TOLD_AT_ONCE and standing is Standing.ACTIVE:
         after = Standing.FAILING
     else:
         after = standing_after_failure(

@@ -26,6 +26,7 @@ from app.kit.http import (
 DEADLINE_SECONDS = 15.0  # for everything: resolve, connect, send, answer
 EXCERPT_CHARACTERS = 1024
 _TEXT = ("text/", "application/json", "application/problem+json", "application/xml")
+_WISHES = frozenset({"disable", "abort-message"})  # of the header webhook-delivery, as at Svix
 _MAX_RETRY_AFTER = timedelta(days=30)  # longer is taken as this
 
 
@@ -99,10 +100,14 @@ def _judge(answer: Answer, now: datetime) -> AttemptOutcome:
         word = "delivered"
     else:
         word = "gone" if status == httpx.codes.GONE else "refused"
-    asked = None if word == "delivered" else answer.headers.get("retry-after")
+    if word == "delivered":
+        return AttemptOutcome(outcome=word, status=status, excerpt=_excerpt(answer))
+    wish = (answer.headers.get("webhook-delivery") or "").strip().lower()
     return AttemptOutcome(
-        outcome=word, status=status, retry_after=_retry_after(asked, now), excerpt=_excerpt(answer)
-    )
+        outcome=word, status=status, excerpt=_excerpt(answer),
+        retry_after=_retry_after(answer.headers.get("retry-after"), now),
+        wish=wish if wish in _WISHES else "",
+    )  # fmt: skip
 
 
 def _excerpt(answer: Answer) -> str:

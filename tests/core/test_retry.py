@@ -44,6 +44,9 @@ TABLE = [
     (answered(None, "dns_failure"), RetryAt(NOW + timedelta(seconds=5), Why.UNREACHABLE)),
     (answered(None, "unknown"), RetryAt(NOW + timedelta(seconds=5), Why.UNKNOWN_OUTCOME)),
     (answered(None, "blocked"), Park(Why.BLOCKED)),
+    (answered(400, wish="abort-message"), Park(Why.ABORTED)),
+    (answered(503, wish="abort-message"), Park(Why.ABORTED)),
+    (answered(500, wish="disable"), Disable(Why.GONE)),
     (answered(101), RetryAt(NOW + timedelta(seconds=5), Why.REJECTED)),
 ]
 

@@ -4,6 +4,8 @@ import asyncio
 import json
 from datetime import timedelta
 
+import pytest
+
 from app.core.events import EventType
 from app.core.ports import AttemptOutcome
 from app.core.retry import Standing
@@ -146,6 +148,39 @@ async def test_a_blocked_address_is_parked_at_once_and_told(world: World) -> Non
     [parked] = world.page(state="parked")
     assert parked.reason == "blocked"
     assert (await world.subscriptions.get(TENANT, made.id)).state is Standing.FAILING
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refusal_of_our_credentials_is_told_at_once_and_tried_again(
+    world: World, status: int
+) -> None:
+    made = await world.active()
+    world.receiver.answer = failing(status)
+    emit(world.db, event(1))
+    await world.deliver.step()
+    [waiting] = world.page(state="pending")
+    assert (waiting.reason, waiting.due_at) == ("unauthorized", NOW + timedelta(seconds=5))
+    assert (await world.subscriptions.get(TENANT, made.id)).state is Standing.FAILING
+
+
+@pytest.mark.parametrize(
+    ("wish", "reason", "standing"),
+    [
+        ("abort-message", "aborted_by_receiver", Standing.ACTIVE),
+        ("disable", "gone", Standing.DISABLED),
+    ],
+)
+async def test_a_receiver_says_what_it_does_not_want(
+    world: World, wish: str, reason: str, standing: Standing
+) -> None:
+    made = await world.active()
+    world.receiver.answer = lambda url, webhook_id: AttemptOutcome(
+        outcome="refused", status=500, wish=wish
+    )
+    emit(world.db, event(1))
+    await world.deliver.step()
+    assert [row.reason for row in world.page(state="parked")] == [reason]
+    assert (await world.subscriptions.get(TENANT, made.id)).state is standing
 
 
 async def test_a_hanging_receiver_slows_nobody_else(world: World) -> None:

@@ -87,6 +87,22 @@ async def test_retry_after_is_read_in_both_forms(text: str, wait: timedelta | No
 
 
 @pytest.mark.parametrize(
+    ("status", "said", "wish"),
+    [
+        (400, "abort-message", "abort-message"),
+        (503, " Disable ", "disable"),
+        (400, "explode", ""),
+        (204, "disable", ""),
+    ],
+)
+async def test_what_a_receiver_wishes_is_read_from_a_refusal(
+    status: int, said: str, wish: str
+) -> None:
+    sender, _ = answering(status, headers={"webhook-delivery": said})
+    assert (await send(sender, "https://receiver.example/")).wish == wish
+
+
+@pytest.mark.parametrize(
     ("headers", "content", "excerpt"),
     [
         ({"content-type": "text/plain"}, b"no\x00thanks", "no\ufffdthanks"),
