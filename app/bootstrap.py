@@ -41,7 +41,6 @@ from app.sources.client_report import ClientReportReader
 from app.sources.probe_result import ProbeResultReader
 from app.store import deliveries, instance, keys, migrate
 from app.store.engine import Database
-from app.store.notices import Notices
 from app.watch import Watch, profiles_of
 from app.web.routes import create_router
 from app.workers import Loop, Paced, fold_loop, paced_loop
@@ -272,6 +271,8 @@ async def working(
         if context.db.dialect == "postgresql":
             names = ("intake", "feed", "deliver")
             bells = {name: getattr(context.bells, name) for name in names}
+            from app.store.notices import Notices  # noqa: PLC0415 - PostgreSQL's library is large
+
             watch.crew.start("notices", Notices(context.db.url, bells).run)
         if "work" in roles:
             watch.crew.start(

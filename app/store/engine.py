@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.pool import QueuePool
+from sqlmodel import SQLModel
 
 from app.core.errors import InvalidInput, StorageUnavailable
+from app.store.columns import narrow_on_postgresql
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -59,6 +61,7 @@ class Database:
 
     def _create(self) -> Engine:
         if self.dialect == "postgresql":
+            narrow_on_postgresql(SQLModel.metadata)
             return create_engine(
                 self.url,
                 pool_size=READERS * 3,

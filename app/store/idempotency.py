@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.store.tables import IdempotencyRow
+from app.store.upserts import insert_into
 
 T = IdempotencyRow.__table__  # type: ignore[attr-defined]  # set by SQLModel when it builds the class
 
@@ -66,8 +66,7 @@ def keep(
         "body": body,
         "created_at": now,
     }
-    insert = sqlite.insert if c.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(T).values(values).on_conflict_do_nothing().returning(T.c.key)
+    statement = insert_into(c, T).values(values).on_conflict_do_nothing().returning(T.c.key)
     if c.execute(statement).first() is None:
         raise Taken
 

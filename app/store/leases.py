@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.errors import LeaseLost
 from app.core.lease import Standing
 from app.store.tables import LeaseRow
+from app.store.upserts import insert_into
 
 T = LeaseRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
 
@@ -65,10 +65,9 @@ def take(
     over, and may be had the next time.
     """
     got: dict[str, int] = {}
-    make = sqlite.insert if c.dialect.name == "sqlite" else postgresql.insert
     for part in _parts([name for name in names if name not in former]):
         rows = [{"name": name, "owner": me, "token": 1, "until": now} for name in part]
-        made = make(T).values(rows).on_conflict_do_nothing().returning(T.c.name)
+        made = insert_into(c, T).values(rows).on_conflict_do_nothing().returning(T.c.name)
         got |= dict.fromkeys(c.execute(made).scalars(), 1)
     for part in _parts([name for name in names if name in former]):
         locked = select(T.c.name, T.c.token).where(T.c.name.in_(part))

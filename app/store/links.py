@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, and_, case, delete, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.link import Link, LinkState, Memory
 from app.core.types import TenantId
 from app.store.link_tables import LinkRow, MirrorHintRow, MirrorRow
+from app.store.upserts import insert_into
 
 L = LinkRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
 M = MirrorRow.__table__  # type: ignore[attr-defined]  # the same
@@ -81,12 +81,11 @@ def standing(
 
     With ``lock`` nobody else moves it, or spends its budget, until the transaction ends.
     """
-    dialect = postgresql if c.dialect.name == "postgresql" else sqlite
     fresh = {
         "name": name, "tenant": tenant, "position": position, "cursor": FIRST_CURSOR,
         "poll_at": now,
     }  # fmt: skip
-    c.execute(dialect.insert(M).values(fresh).on_conflict_do_nothing())
+    c.execute(insert_into(c, M).values(fresh).on_conflict_do_nothing())
     query = select(M).where(M.c.name == name)
     row = c.execute(query.with_for_update() if lock else query).one()
     return Standing(
@@ -154,10 +153,9 @@ def polled(
 def hint(c: Connection, name: str, identity: str, *, now: datetime) -> bool:
     """Take a hint once: the mirror polls now; False for a repetition."""
     c.execute(delete(H).where(H.c.received_at < now - HINTS_KEPT))
-    dialect = postgresql if c.dialect.name == "postgresql" else sqlite
     row = {"mirror": name, "id": identity, "received_at": now}
     fresh = c.execute(
-        dialect.insert(H).values(row).on_conflict_do_nothing().returning(H.c.id)
+        insert_into(c, H).values(row).on_conflict_do_nothing().returning(H.c.id)
     ).one_or_none()
     if fresh is not None:
         c.execute(update(M).where(M.c.name == name).values(poll_at=now))
@@ -166,9 +164,8 @@ def hint(c: Connection, name: str, identity: str, *, now: datetime) -> bool:
 
 def add(c: Connection, link: Link) -> bool:
     """Store a new link; False when there is one of its subject and generation."""
-    dialect = postgresql if c.dialect.name == "postgresql" else sqlite
     made = c.execute(
-        dialect.insert(L).values(_values(link)).on_conflict_do_nothing().returning(L.c.id)
+        insert_into(c, L).values(_values(link)).on_conflict_do_nothing().returning(L.c.id)
     ).one_or_none()
     return made is not None
 

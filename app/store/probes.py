@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, RowMapping, delete, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.signal import ProbeResult
 from app.core.signature import Signature, learn
@@ -21,6 +20,7 @@ from app.core.tempo import Tempo
 from app.core.tempo import learn as time_it
 from app.core.types import Client, Condition, Outcome, SelfCheck, Symptom, TenantId
 from app.store.tables import ProbeRow
+from app.store.upserts import insert_into
 
 T = ProbeRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it
 
@@ -207,7 +207,7 @@ def _keep(
     ]
     if not rows:
         return
-    insert = (sqlite.insert if c.dialect.name == "sqlite" else postgresql.insert)(T)
+    insert = insert_into(c, T)
     statement = insert.on_conflict_do_update(
         index_elements=[T.c.tenant, T.c.probe, T.c.location],
         set_={name: insert.excluded[name] for name in ("service", "occurred_at", "body")},

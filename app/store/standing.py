@@ -6,11 +6,11 @@ from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.signal import ProbeResult
 from app.core.types import TenantId
 from app.store.tables import StandingRow
+from app.store.upserts import insert_into
 
 T = StandingRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
 
@@ -40,7 +40,7 @@ def put(c: Connection, word: StandingWord) -> bool:
         "until": word.until,
         "body": _ENCODER.encode(word.result),
     }
-    insert = (sqlite.insert if c.dialect.name == "sqlite" else postgresql.insert)(T).values(values)
+    insert = insert_into(c, T).values(values)
     statement = insert.on_conflict_do_update(
         index_elements=[T.c.tenant, T.c.source, T.c.probe, T.c.location],
         set_={name: insert.excluded[name] for name in _CHANGED},

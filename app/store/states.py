@@ -5,12 +5,12 @@ from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection, exists, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.state import EngineState
 from app.core.types import TenantId
 from app.store import intake, packing
 from app.store.tables import FoldStateRow
+from app.store.upserts import insert_into
 
 T = FoldStateRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
 
@@ -89,8 +89,7 @@ def swap(
     }
     if before.revision == 0:
         # Two replicas may make a tenant's first step at once: the second finds the row there.
-        insert = sqlite.insert if c.dialect.name == "sqlite" else postgresql.insert
-        first = insert(T).values(tenant=tenant, **values).on_conflict_do_nothing()
+        first = insert_into(c, T).values(tenant=tenant, **values).on_conflict_do_nothing()
         return c.execute(first.returning(T.c.tenant)).first() is not None
     same = (T.c.tenant == tenant) & (T.c.revision == before.revision)
     return c.execute(update(T).where(same).values(**values)).rowcount == 1
