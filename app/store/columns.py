@@ -47,7 +47,7 @@ def partial_index(name: str, *columns: str, where: str) -> Index:
 
 
 def narrow_on_postgresql(metadata: MetaData) -> None:
-    """Tell PostgreSQL's indexes their condition; to say it at once would load its dialect always."""
+    """Tell PostgreSQL's indexes their condition; said at once it would load the dialect always."""
     for table in metadata.tables.values():
         for index in table.indexes:
             if "where" in index.info:
