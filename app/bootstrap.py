@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 from app.api.app import add_routes, create_api
 from app.core.errors import SettingsError, StorageUnavailable
 from app.core.ports import Format
-from app.doors import Doors, open_doors
+from app.doors import Doors, open_doors, provider_of
 from app.flow.deliver import Deliver, Pace
 from app.flow.fold import Fold
 from app.flow.ingest import Intake
@@ -24,6 +24,7 @@ from app.flow.maintenance import Maintenance
 from app.flow.refolds import Refolds
 from app.flow.retention import Retention
 from app.flow.subscriptions import Subscriptions
+from app.flow.tokens import Tokens
 from app.flow.upkeep import Rhythm, Upkeep
 from app.formats.cloudevents_v1 import CloudEventsV1
 from app.formats.native import NativeV1
@@ -78,6 +79,7 @@ class Context:
     upkeep: Upkeep
     refolds: Refolds
     poster: LatePoster
+    tokens: Tokens
     public_url: str
     secret: bytes
     open_console: bool
@@ -132,7 +134,11 @@ def _refuse_open_doors(settings: Settings, db: Database) -> None:
         SettingsError: somebody else may reach us, and there is no key.
     """
     now = make_clock(settings.clock).now()
-    if is_private(settings) or db.read_now(lambda c: keys.any_valid(c, now=now)):
+    if (
+        is_private(settings)
+        or settings.issuers
+        or db.read_now(lambda c: keys.any_valid(c, now=now))
+    ):
         return
     db.close()
     raise SettingsError(
@@ -223,6 +229,7 @@ def build(settings: Settings, db: Database) -> Context:
         upkeep=upkeep,
         refolds=Refolds(db, clock, render=render, policy=policy, profile=fold.profile),
         poster=poster,
+        tokens=Tokens(settings.issuers, clock, provider=provider_of),
         public_url=public_url,
         secret=secret.encode(),
         open_console=is_private(settings),

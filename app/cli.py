@@ -124,11 +124,18 @@ def _openapi(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as directory:
         url = f"sqlite:///{Path(directory) / 'openapi.db'}"
         application = create_app(Settings(database=DatabaseSettings(url=url)))
-        if not arguments.check:
+        if not arguments.check and not arguments.release:
             openapi.write(application)
             print(f"Wrote {openapi.FILE}.")
             return 0
+        if arguments.release:
+            openapi.release(application)
+            print(f"Wrote {openapi.RELEASED}; from now on nothing of it may break.")
+            return 0
         found = openapi.differences(application)
+        broken = openapi.broken(application)
+    if broken:
+        raise SettingsError(f"Callers of the last release would break: {'; '.join(broken[:5])}.")
     if found:
         shown = "; ".join(found[:5])
         raise SettingsError(f"{openapi.FILE} differs from the application ({shown}): "
@@ -254,6 +261,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_keys.register(add)
     openapi = add("openapi", _openapi, "Write openapi/v1.json, or check it.")
     openapi.add_argument("--check", action="store_true")
+    openapi.add_argument("--release", action="store_true", help="freeze it as that of a release")
     fold = add("fold", _fold, "Run the engine alone, in virtual time, over recorded signals.")
     fold.add_argument("--signals", required=True, metavar="FILE", help="NDJSON, in arrival order")
     fold.add_argument("--policy", metavar="FILE", help="TOML with keys of [policy]")

@@ -13,10 +13,12 @@ from app.core.policy import Policy
 from app.core.types import TenantId
 from app.flow.foreign import LINES, ForeignIntake
 from app.flow.ingest import Intake, Windows
+from app.flow.issuer_settings import IssuerSettings
 from app.flow.pseudonyms import Pseudonyms
 from app.flow.standing import Standing
 from app.flow.vouch import PublicQuota
 from app.kit.clock import Clock, SystemClock
+from app.kit.tokens import Provider
 from app.kit.wake import Bell
 from app.settings import Settings
 from app.sources.client_report import ClientReportReader
@@ -119,6 +121,15 @@ def open_doors(
         people=people,
         symptoms=table,
         policy=policy,
+    )
+
+
+def provider_of(issuer: IssuerSettings) -> Provider:
+    """The OpenID provider behind an issuer of the settings."""
+    from app.clients import oidc  # noqa: PLC0415 - no start needs it that takes no tokens
+
+    return oidc.Provider(
+        issuer=issuer.issuer, metadata_url=issuer.metadata_url, ca_file=issuer.ca_file
     )
 
 

@@ -102,6 +102,15 @@ class Postgres:
         self._admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         return name
 
+    def create_plain(self) -> str:
+        """Make an empty database of a role that is no superuser, and return its address."""
+        known = self._admin.execute("SELECT 1 FROM pg_roles WHERE rolname = 'plain'").fetchone()
+        if known is None:
+            self._admin.execute("CREATE ROLE plain LOGIN")
+        name = self.create()
+        self._admin.execute(f"ALTER DATABASE {name} OWNER TO plain")
+        return f"postgresql://plain@/{name}?host={self.root}"
+
     def drop(self, name: str) -> None:
         """Remove a database, with whoever is still connected."""
         self._admin.execute(f"DROP DATABASE {name} WITH (FORCE)")

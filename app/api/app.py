@@ -58,6 +58,7 @@ def create_api(context: App, lifespan: Lifespan | None = None, *, full: bool = T
     # Set by whoever runs the server when it stops, so that streams end before it waits for them.
     api.state.stopping = asyncio.Event()
     api.state.key_ring = KeyRing(context)
+    api.state.tokens = context.tokens
     api.state.rates = Rates(context.settings.limits)
     api.state.readiness = Readiness(context)
     api.state.pictures = Pictures(context)

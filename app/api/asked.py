@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from app.api.deps import App, Principal
-from app.flow.acts import Act, Actor, ActorIs
+from app.flow.acts import Act, Actor
 
 Answer = Callable[[Any], Response]
 
@@ -19,7 +19,7 @@ class Asked(Act):
     """
 
     def __init__(self, app: App, caller: Principal, answer: Answer) -> None:
-        actor = Actor(kind=ActorIs.KEY, id=caller.key_id, name=caller.name)
+        actor = Actor(kind=caller.kind, id=caller.key_id, name=caller.name)
         super().__init__(
             tenant=caller.tenant,
             actor=actor,

@@ -10,6 +10,7 @@ from app.api.context import App
 from app.core.errors import Forbidden, StorageUnavailable, Unauthenticated
 from app.flow.keys import KIND, PUBLIC_KIND
 from app.flow.rates import Buckets
+from app.flow.tokens import Tokens, is_token
 from app.flow.vouch import Bound, bound_of
 from app.kit.keys import digest, is_wellformed
 from app.store import keys
@@ -91,6 +92,7 @@ async def authenticate(request: Request) -> ApiKey:
     if known is not None:
         return known
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    tokens: Tokens | None = getattr(request.app.state, "tokens", None)
     if scheme.lower() == "basic":
         secret = _password(secret)
     elif scheme.lower() != "bearer":
@@ -99,7 +101,10 @@ async def authenticate(request: Request) -> ApiKey:
         raise Unauthenticated("Send the API key as: Authorization: Bearer <key>.")
     ring: KeyRing = request.app.state.key_ring
     try:
-        key = await ring.find(secret.strip())
+        if tokens and is_token(secret):
+            key = await tokens.caller(secret.strip())
+        else:
+            key = await ring.find(secret.strip())
     except Unauthenticated:
         ring.guessed(request.client.host if request.client else "")
         raise

@@ -7,6 +7,7 @@ from app.core.incident import Incident
 from app.core.signal import Command
 from app.core.types import TenantId
 from app.flow.acts import Act
+from app.flow.tokens import Tokens
 from app.kit.clock import Clock
 from app.kit.metrics import Registry
 from app.kit.wake import Bell
@@ -127,6 +128,10 @@ class App(Protocol):
     @property
     def refolds(self) -> Any:
         """The use cases of ``app.flow.refolds``: replays of the stored intake."""
+
+    @property
+    def tokens(self) -> Tokens | None:
+        """Verifies access tokens of the configured issuers; None or empty: there are none."""
 
     @property
     def public_url(self) -> str:

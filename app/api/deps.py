@@ -15,7 +15,9 @@ from app.api.once import Once
 from app.api.operation import Operation
 from app.core.errors import Forbidden, PreconditionFailed, PreconditionRequired, TenantRequired
 from app.core.types import TenantId
+from app.flow.acts import ActorIs
 from app.store.keys import OPERATOR, ApiKey
+from app.store.walls import stand_within
 
 __all__ = [
     "Admin", "App", "Context", "IfMatch", "Principal", "Reader", "Writer", "check_match",
@@ -46,6 +48,7 @@ class Principal:
     name: str
     scopes: frozenset[str]
     operator: bool
+    kind: ActorIs = ActorIs.KEY
     grants: tuple[str, ...] = ()
     operation: str = ""
     request_id: str | None = None
@@ -95,8 +98,9 @@ def require(*scopes: str) -> Callable[..., Awaitable[Principal]]:
             tenant=TenantId(named or key.tenant),
             key_id=key.id,
             name=key.name,
-            scopes=key.scopes,
+            scopes=key.scopes_in(named) if named else key.scopes,
             operator=operator,
+            kind=ActorIs(key.kind),
             grants=key.grants,
             operation=getattr(request.scope.get("route"), "name", ""),
             request_id=getattr(request.state, "request_id", None),
@@ -111,6 +115,10 @@ def require(*scopes: str) -> Callable[..., Awaitable[Principal]]:
             raise TenantRequired
         if operator and named is not None and named not in _granted(request, key):
             raise TenantRequired("There is no tenant of that id.")
+        if caller.tenant != OPERATOR:
+            stand_within([caller.tenant])
+        elif caller.grants:
+            stand_within(caller.grants)
         return caller
 
     return principal

@@ -15,6 +15,7 @@ from app.core.events import EventType
 Document: TypeAlias = dict[str, Any]
 
 FILE = Path("openapi/v1.json")
+RELEASED = Path("openapi/released/v1.json")  # the document of the last release
 EVENTS = "events"  # folder beside the file, with a JSON Schema for each type and format
 METHODS = ("get", "put", "post", "delete", "patch", "head", "options")
 FIRST_ERROR = 400
@@ -93,6 +94,19 @@ def differences(app: FastAPI, file: Path = FILE) -> list[str]:
     kept = json.loads(file.read_text(encoding="utf-8"))
     made = json.loads(text(document(app)))
     return sorted(_differences(kept, made, "#")) + _stale_schemas(file.parent / EVENTS)
+
+
+def broken(app: FastAPI, file: Path = RELEASED) -> list[str]:
+    """What callers of the last release could do with the API and cannot now, one sentence each."""
+    from app.api.compatible import breaks  # noqa: PLC0415 - only a build asks
+
+    return breaks(json.loads(file.read_text(encoding="utf-8")), document(app))
+
+
+def release(app: FastAPI, file: Path = RELEASED) -> None:
+    """Freeze the document as that of a release."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text(document(app)), encoding="utf-8")
 
 
 def _stale_schemas(folder: Path) -> list[str]:

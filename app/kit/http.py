@@ -17,6 +17,7 @@ __all__ = [
 ]  # fmt: skip
 
 USER_AGENT: Final = "Sextant/1 (+webhooks)"
+OK: Final = 200
 
 
 class TlsFailed(httpx.ConnectError):

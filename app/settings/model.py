@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from app.core.policy import Policy
+from app.flow.issuer_settings import Issuers, IssuerSettings
 from app.sinks.servicenow import MirrorSettings
 from app.sources.graph import GraphSettings
 from app.sources.intake.mapper import MapperSettings
@@ -198,6 +199,7 @@ class Settings(_Table):
     egress: EgressSettings = EgressSettings()
     tenants: tuple[TenantSettings, ...] = ()
     mappers: tuple[MapperSettings, ...] = ()
+    issuers: Issuers = ()
     delivery: DeliverySettings = DeliverySettings()
     policy: Policy = Policy()
     retention: RetentionSettings = RetentionSettings()
@@ -227,6 +229,25 @@ class Settings(_Table):
             msg = f'two mappers are named "{twice}"; the name stands in their address'
             raise ValueError(msg)
         return value
+
+    @field_validator("issuers")
+    @classmethod
+    def _each_issuer_once(cls, value: tuple[IssuerSettings, ...]) -> tuple[IssuerSettings, ...]:
+        for what in ("name", "issuer"):
+            twice = _repeated(getattr(issuer, what) for issuer in value)
+            if twice:
+                msg = f'two issuers have the {what} "{twice}"'
+                raise ValueError(msg)
+        return value
+
+    @model_validator(mode="after")
+    def _grants_name_tenants(self) -> Self:
+        known = {tenant.id for tenant in self.tenants} | {"*"}
+        named = {t for issuer in self.issuers for grant in issuer.grants for t in grant.tenants}
+        if named - known:
+            msg = f'a grant names the tenant "{min(named - known)}", which is not there'
+            raise ValueError(msg)
+        return self
 
     @field_validator("policy")
     @classmethod

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.pool import QueuePool
 from sqlmodel import SQLModel
 
 from app.core.errors import InvalidInput, StorageUnavailable
 from app.store.columns import narrow_on_postgresql
+from app.store.walls import EVERYBODY, SETTING, standing_within
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -23,7 +24,11 @@ Work = Callable[[Connection], T]
 GROUP = 256  # most units of work in one SQLite commit
 READERS = 4  # reading threads of SQLite, connections of PostgreSQL
 UNSTORABLE = "A text holds a character that cannot be stored, such as U+0000."
+SESSION = "-c idle_in_transaction_session_timeout=10000"
 BUSY_MILLISECONDS = 10_000  # how long SQLite waits for another process's write
+
+
+_STAND = text(f"SELECT set_config('{SETTING}', :tenants, true)")  # until the transaction ends
 
 
 def normalize(url: str) -> str:
@@ -67,7 +72,7 @@ class Database:
                 pool_size=READERS * 3,
                 max_overflow=4,
                 pool_pre_ping=True,
-                connect_args={"options": "-c idle_in_transaction_session_timeout=10000"},
+                connect_args={"options": f"{SESSION} -c {SETTING}={EVERYBODY}"},
             )
         engine = create_engine(
             self.url,
@@ -92,7 +97,7 @@ class Database:
             StorageUnavailable: the database cannot be reached.
         """
         try:
-            reading = self._readers.submit(self.read_now, work)
+            reading = self._readers.submit(self.read_now, self._walled(work))
         except RuntimeError as error:  # closed: the process is on its way out
             raise StorageUnavailable from error
         return await asyncio.wrap_future(reading)
@@ -113,11 +118,23 @@ class Database:
         Raises:
             StorageUnavailable: the database cannot be reached; nothing was stored.
         """
-        return await asyncio.wrap_future(self._submit(work))
+        return await asyncio.wrap_future(self._submit(self._walled(work)))
 
     def write_now(self, work: Work[T]) -> T:
         """Run a writing unit from synchronous code."""
         return self._submit(work).result()
+
+    def _walled(self, work: Work[T]) -> Work[T]:
+        """The unit, behind the walls in which the task stands that asks for it."""
+        tenants = standing_within()
+        if tenants == EVERYBODY or self.dialect != "postgresql":
+            return work
+
+        def walled(connection: Connection) -> T:
+            connection.execute(_STAND, {"tenants": tenants})
+            return work(connection)
+
+        return walled
 
     def _submit(self, work: Work[T]) -> Future[T]:
         if self._writers is not None:

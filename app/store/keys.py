@@ -13,6 +13,7 @@ from app.store.tables import ApiKeyRow
 
 T = ApiKeyRow.__table__  # type: ignore[attr-defined]  # set by SQLModel when it builds the class
 
+KEY, TOKEN = "key", "token"  # kinds of credentials
 OPERATOR = "*"  # the tenant of a key over several tenants
 
 
@@ -49,7 +50,8 @@ class ApiKey:
     """What is known of a key.
 
     ``tenant`` is ``*`` for an operator's, whose ``grants`` name its tenants; none: all of them.
-    Keys of one ``client`` follow each other by rotation.
+    Keys of one ``client`` follow each other by rotation. An access token is a key of the kind
+    ``token`` that is stored nowhere and ends with it; its scopes may differ ``in_tenant``.
     """
 
     id: str
@@ -64,6 +66,12 @@ class ApiKey:
     bounds: Bounds = NO_BOUNDS
     grants: tuple[str, ...] = ()
     client: str = ""
+    in_tenant: tuple[tuple[str, frozenset[str]], ...] = ()
+    kind: str = KEY
+
+    def scopes_in(self, tenant: str) -> frozenset[str]:
+        """What is open in one tenant."""
+        return dict(self.in_tenant).get(tenant, self.scopes)
 
     def is_valid(self, now: datetime) -> bool:
         """Whether the key opens anything at this instant."""

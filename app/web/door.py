@@ -21,6 +21,7 @@ from app.core.errors import (
 )
 from app.store import keys
 from app.store.keys import ApiKey
+from app.store.walls import stand_within
 from app.web.page import Frame, error_page
 from app.web.reading import Context, Pictures
 from app.web.session import (
@@ -107,6 +108,7 @@ def _viewer(
         raise Forbidden("There is no tenant to look at.")
     wanted = request.cookies.get(TENANT_COOKIE, "")
     tenant = wanted if wanted in names else next(iter(names))
+    stand_within([tenant])
     return Viewer(
         tenant=tenant,
         tenant_name=names[tenant],

@@ -44,6 +44,7 @@ class Context:
     report_reader: Any = None
     result_reader: Any = None
     doors: Any = None
+    tokens: Any = None
     public_url: str = URL
     secret: bytes = b"a secret of this installation"
     metrics: Registry = field(default_factory=Registry)

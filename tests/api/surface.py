@@ -4,6 +4,7 @@ The operations come from the document. One that is not in ``CALLS`` makes the te
 generated from it fail, so a new one cannot be forgotten.
 """
 
+import asyncio
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -119,6 +120,13 @@ MEDIA = {
 }
 
 
+class Apart(httpx.ASGITransport):
+    """Gives each request a task of its own, as a server does."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await asyncio.create_task(super().handle_async_request(request))
+
+
 @dataclass
 class Surface:
     """A served application with one of everything, for one tenant."""
@@ -136,7 +144,7 @@ class Surface:
 
     def client(self, address: str = "198.51.100.7") -> httpx.AsyncClient:
         """A client somewhere."""
-        transport = httpx.ASGITransport(self.api, client=(address, 40_000))
+        transport = Apart(self.api, client=(address, 40_000))
         return httpx.AsyncClient(transport=transport, base_url=URL)
 
     def operations(self) -> Iterator[Operation]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,9 +27,12 @@ from tests.builders import TENANT
 PURE = {"read_error"}  # a POST that changes nothing
 
 
-@pytest.fixture
-async def surface(empty_url: str) -> AsyncIterator[Surface]:
-    made = served(empty_url)
+@pytest.fixture(params=["sqlite", "walled postgresql"])
+async def surface(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Surface]:
+    url = f"sqlite:///{tmp_path}/surface.db"
+    if request.param != "sqlite":
+        url = request.getfixturevalue("postgres").create_plain()
+    made = served(url)
     try:
         yield await furnish(made)
     finally:

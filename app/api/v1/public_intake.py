@@ -19,6 +19,7 @@ from app.core.types import TenantId
 from app.flow.keys import PUBLIC_KIND, PUBLIC_SCOPE
 from app.flow.vouch import bound_of, voucher
 from app.store.keys import OPERATOR, ApiKey
+from app.store.walls import stand_within
 
 CORS = {
     "access-control-allow-origin": "*",  # a public key is no credential of the page's visitor
@@ -144,6 +145,7 @@ async def _take(
     trusted = found.scopes & {"intake:write", "admin"} and found.tenant != OPERATOR
     if not public and not trusted:
         raise Forbidden("This operation needs a public key, or one with intake:write.")
+    stand_within([found.tenant])
     doors = doors_of(request)
     kind = doors.foreign.formats[name]
     hints = Hints(service=service, received_as=media_of(request, kind))
