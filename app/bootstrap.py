@@ -15,6 +15,7 @@ from sqlalchemy import make_url
 from app.api.app import add_routes, create_api
 from app.core.errors import SettingsError, StorageUnavailable
 from app.core.ports import Format
+from app.core.types import TenantId
 from app.doors import Doors, open_doors, provider_of
 from app.flow.deliver import Deliver, Pace
 from app.flow.fold import Fold
@@ -22,7 +23,7 @@ from app.flow.ingest import Intake
 from app.flow.leases import Lease
 from app.flow.maintenance import Maintenance
 from app.flow.refolds import Refolds
-from app.flow.retention import Retention
+from app.flow.retention import Kept, Retention
 from app.flow.subscriptions import Subscriptions
 from app.flow.tokens import Tokens
 from app.flow.upkeep import Rhythm, Upkeep
@@ -240,14 +241,29 @@ def build(settings: Settings, db: Database) -> Context:
 
 def retention_of(context: Context) -> Retention:
     """Deletes what the settings no longer keep."""
-    kept = context.settings.retention
     return Retention(
         context.db,
         context.clock,
         tenants=lambda: context.fold.tenants,
+        kept=_kept(context.settings),
+    )
+
+
+def retention_with(settings: Settings, db: Database) -> Retention:
+    """The same for the command line, beside a running server or without one."""
+    tenants = tuple(TenantId(tenant.id) for tenant in settings.tenants)
+    clock = make_clock(settings.clock)
+    return Retention(db, clock, tenants=lambda: tenants, kept=_kept(settings))
+
+
+def _kept(settings: Settings) -> Kept:
+    kept = settings.retention
+    return Kept(
         intake=timedelta(days=kept.intake_days),
         probe_results=timedelta(days=kept.probe_days),
         events=timedelta(days=kept.events_days),
+        incidents=timedelta(days=kept.incidents_days),
+        audit=timedelta(days=kept.audit_days),
     )
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app import cli_keys, cli_probe
+from app import cli_data, cli_keys, cli_probe
 from app.cli_keys import WrongUsage
 from app.core.errors import AppError, SettingsError
 from app.kit import logs
@@ -259,6 +259,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--once", action="store_true", help="play to the end and judge the outcome")
     add("migrate", _migrate, "Bring the tables to this version.")
     cli_keys.register(add)
+    cli_data.register(add)
     openapi = add("openapi", _openapi, "Write openapi/v1.json, or check it.")
     openapi.add_argument("--check", action="store_true")
     openapi.add_argument("--release", action="store_true", help="freeze it as that of a release")

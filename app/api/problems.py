@@ -41,6 +41,7 @@ STATUS: Mapping[type[AppError], int] = {
     errors.TargetRefused: 422,
     errors.UnreadablePayload: 400,
     errors.SettingsError: 500,
+    errors.Unrestorable: 500,
 }
 # What the framework raises by number, in our words; other numbers keep the standard's phrase.
 BY_NUMBER: Mapping[int, type[AppError]] = {

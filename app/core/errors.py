@@ -144,3 +144,9 @@ class LeaseLost(AppError):
     """Raised where work is written that another replica does by now; nothing was stored."""
 
     title = "Another replica does this work now."
+
+
+class Unrestorable(AppError):
+    """Raised when a copy cannot be made or put in place; the detail says what to do."""
+
+    title = "The copy cannot be used."

@@ -2,22 +2,46 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 
 from sqlalchemy import Connection
 
 from app.core.types import TenantId
 from app.kit.clock import Clock
-from app.store import idempotency, journal, probes, refolds, retention, unmapped
+from app.store import journal, retention
 from app.store.engine import Database
+from app.store.retention import Old
 
 log = logging.getLogger(__name__)
 
 PERIOD = timedelta(hours=1)
 IDEMPOTENCY = timedelta(hours=24)  # answers to an Idempotency-Key are promised for so long
 PAUSE_SECONDS = 0.05  # between steps, so that other writers come first
+
+Find = Callable[[Connection], Old | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """How long each class of what is stored is kept."""
+
+    intake: timedelta
+    probe_results: timedelta
+    events: timedelta
+    incidents: timedelta = timedelta(days=1095)
+    audit: timedelta = timedelta(days=400)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """What of one class is kept no longer: rows written before an instant."""
+
+    what: str
+    before: datetime
+    rows: int
 
 
 class Retention:
@@ -29,34 +53,50 @@ class Retention:
         clock: Clock,
         *,
         tenants: Callable[[], Sequence[TenantId]],
-        intake: timedelta,
-        probe_results: timedelta,
-        events: timedelta,
+        kept: Kept,
     ) -> None:
         self._db = db
         self._clock = clock
         self._tenants = tenants
-        self._intake = intake
-        self._probe_results = probe_results
-        self._events = events
+        self._kept = kept
+
+    def _classes(self, now: datetime) -> Iterator[tuple[str, datetime, Find]]:
+        kept = self._kept
+        for tenant in self._tenants():
+            before = now - kept.intake
+            yield "intake", before, partial(retention.old_intake, tenant=tenant, before=before)
+        whole: tuple[tuple[str, timedelta, Callable[[datetime], Old]], ...] = (
+            ("deliveries", kept.events, retention.old_deliveries),
+            ("events", kept.events, retention.old_events),
+            ("incidents", kept.incidents, retention.old_incidents),
+            ("evidence", kept.incidents, lambda _: retention.old_evidence()),
+            ("audit", kept.audit, retention.old_audit),
+            ("replays", kept.intake, retention.old_replays),
+            ("answers", IDEMPOTENCY, retention.old_answers),
+            ("unmapped_codes", kept.intake, retention.old_codes),
+            ("probes", kept.probe_results, retention.old_probes),
+        )
+        for what, age, find in whole:
+            yield what, now - age, partial(_found, find=find, before=now - age)
+
+    async def due(self) -> list[Due]:
+        """Say what ``step`` would delete now, and delete nothing."""
+        found: dict[str, Due] = {}
+        for what, before, find in self._classes(self._clock.now()):
+            rows = await self._db.read(partial(_count, find=find))
+            known = found.get(what)
+            total = rows if known is None else known.rows + rows
+            found[what] = Due(what=what, before=before, rows=total)
+        return list(found.values())
 
     async def step(self) -> timedelta:
         """Delete everything that is due, and give the wait until the next time."""
         now = self._clock.now()
         for tenant in self._tenants():
-            unit = partial(retention.forget_intake, tenant=tenant, before=now - self._intake)
-            await self._all("intake", unit)
-            steps = partial(journal.forget, tenant=tenant, before=now - self._intake)
+            steps = partial(journal.forget, tenant=tenant, before=now - self._kept.intake)
             await self._db.write(steps)
-        events = now - self._events
-        await self._all("deliveries", partial(retention.forget_deliveries, before=events))
-        await self._all("events", partial(retention.forget_events, before=events))
-        await self._all("replays", partial(refolds.forget, before=now - self._intake))
-        kept = now - IDEMPOTENCY
-        await self._all("idempotency", partial(idempotency.forget, before=kept))
-        await self._all("unmapped_codes", partial(unmapped.forget, before=now - self._intake))
-        silent = now - self._probe_results
-        await self._all("probes", partial(probes.forget, before=silent))
+        for what, _, find in self._classes(now):
+            await self._all(what, partial(_forget, find=find))
         return PERIOD
 
     async def _all(self, what: str, unit: Callable[[Connection], int]) -> None:
@@ -68,3 +108,17 @@ class Retention:
             await asyncio.sleep(PAUSE_SECONDS)
         if total:
             log.info("forgotten", extra={"what": what, "rows": total})
+
+
+def _found(_: Connection, *, find: Callable[[datetime], Old], before: datetime) -> Old:
+    return find(before)
+
+
+def _count(c: Connection, *, find: Find) -> int:
+    old = find(c)
+    return 0 if old is None else retention.count(c, old)
+
+
+def _forget(c: Connection, *, find: Find) -> int:
+    old = find(c)
+    return 0 if old is None else retention.forget(c, old)

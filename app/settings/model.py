@@ -155,6 +155,8 @@ class RetentionSettings(_Table):
     intake_days: PositiveInt = 30
     probe_days: PositiveInt = 30
     events_days: PositiveInt = 400
+    incidents_days: PositiveInt = 1095
+    audit_days: PositiveInt = 400
 
 
 class PrivacySettings(_Table):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, Row, insert, select
 
 from app.store.audit_tables import AuditRow
 
@@ -76,12 +76,6 @@ def page(
     if after is not None:
         statement = statement.where(T.c.id < after)
     return [_entry(row) for row in c.execute(statement)]
-
-
-def forget(c: Connection, *, before: datetime) -> int:
-    """Delete entries written before an instant, some at a time; gives how many."""
-    old = select(T.c.id).where(T.c.at < before).limit(STEP)
-    return c.execute(delete(T).where(T.c.id.in_(old))).rowcount
 
 
 def _text(values: dict[str, Any] | None) -> str | None:

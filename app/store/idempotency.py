@@ -71,11 +71,6 @@ def keep(
         raise Taken
 
 
-def forget(c: Connection, *, before: datetime) -> int:
-    """Delete what was kept before an instant; returns how many."""
-    return c.execute(delete(T).where(T.c.created_at < before)).rowcount
-
-
 def _where(wanted: Claim) -> ColumnElement[bool]:
     return and_(
         T.c.tenant == wanted.tenant,

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, delete, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, select, tuple_, update
 
 from app.core.signal import ProbeResult
 from app.core.signature import Signature, learn
@@ -222,11 +222,6 @@ def listing(c: Connection, tenant: TenantId | None, *, now: datetime) -> list[Ne
     if tenant is not None:
         statement = statement.where(T.c.tenant == tenant)
     return [_standing(row, now) for row in c.execute(statement).mappings()]
-
-
-def forget(c: Connection, *, before: datetime) -> int:
-    """Delete checks that have been silent since before an instant; returns how many."""
-    return c.execute(delete(T).where(T.c.occurred_at < before)).rowcount
 
 
 def _past(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, delete, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, and_, insert, or_, select, tuple_, update
 
 from app.core.types import TenantId
 from app.store.journal_tables import RefoldRow
@@ -137,9 +137,3 @@ def finish(
     if error is None:
         values["progress"] = 1.0
     return c.execute(update(T).where(mine).values(values)).rowcount == 1
-
-
-def forget(c: Connection, *, before: datetime) -> int:
-    """Delete finished replays that are older than an instant; returns how many."""
-    done = T.c.state.in_((FINISHED, FAILED)) & (T.c.created_at < before)
-    return c.execute(delete(T).where(done)).rowcount

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from app.core.types import TenantId
 from app.store.tables import UnmappedRow
@@ -86,8 +86,3 @@ def top(
         )
         for row in c.execute(query).mappings()
     ]
-
-
-def forget(c: Connection, *, before: datetime) -> int:
-    """Let go of codes that nobody met since; returns how many."""
-    return c.execute(delete(T).where(T.c.last_at < before)).rowcount

@@ -8,7 +8,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from app.store import idempotency, incidents
+from app.store import idempotency, incidents, retention
 from app.store.engine import Database
 from app.store.idempotency import Claim, Taken
 from app.store.incidents import Filters
@@ -153,7 +153,9 @@ def test_of_two_under_one_key_the_second_comes_to_nothing(database: Database) ->
     assert (found(1), found(61)) == (b"first", None)
     keep(61, b"third")
     assert found(62) == b"third"
-    assert database.write_now(lambda c: idempotency.forget(c, before=NOW + timedelta(days=1))) == 1
+    old = retention.old_answers(NOW + timedelta(days=1))
+    assert database.read_now(lambda c: retention.count(c, old)) == 1
+    assert database.write_now(lambda c: retention.forget(c, old)) == 1
     assert found(62) is None
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from app.doors import open_doors
 from app.settings import Settings
-from app.store import unmapped
+from app.store import retention, unmapped
 from app.store.unmapped import CODES_KEPT, REST, Unmapped
 from tests.api.conftest import make_key
 from tests.builders import NOW, TENANT
@@ -114,4 +114,4 @@ def test_made_up_codes_cannot_fill_the_table(database):
     assert len(counts) == CODES_KEPT + 1
     assert counts["c00000"] == 8
     assert counts[REST] == 501
-    assert database.write_now(lambda c: unmapped.forget(c, before=NOW)) == 0
+    assert database.write_now(lambda c: retention.forget(c, retention.old_codes(NOW))) == 0

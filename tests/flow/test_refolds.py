@@ -11,7 +11,7 @@ from app.core.policy import DEFAULT_POLICY
 from app.core.types import TenantId
 from app.flow import refolds as use_cases
 from app.flow.refolds import IDLE, LEASE, MOST_WAITING, TRIES, Refolds
-from app.store import refolds
+from app.store import refolds, retention
 from app.store.engine import Database
 from app.store.refolds import FAILED, FINISHED, QUEUED, RUNNING, Refold
 from tests.core.play import PROFILE, at
@@ -147,4 +147,6 @@ async def test_replays_are_listed_by_tenant_newest_first(tale: Tale, jobs: Refol
         await jobs.get(TenantId("fabrikam"), first.id)
     await jobs.step()
     end = SOON + timedelta(days=1)
-    assert tale.db.write_now(lambda c: refolds.forget(c, before=end)) == 1  # the finished one
+    assert (
+        tale.db.write_now(lambda c: retention.forget(c, retention.old_replays(end))) == 1
+    )  # the finished one

@@ -2,17 +2,20 @@
 
 from datetime import timedelta
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
-from app.core.types import TenantId
+from app.core.incident import Incident
+from app.core.types import IncidentId, Status, TenantId
+from app.flow.acts import OPERATOR, Act
 from app.flow.ingest import Intake
-from app.flow.retention import Retention
+from app.flow.retention import Kept, Retention
 from app.kit.clock import FixedClock
-from app.store import states
+from app.store import evidence, incidents, states
+from app.store.audit_tables import AuditRow
 from app.store.engine import Database
 from app.store.states import Checkpoint
-from app.store.tables import DeliveryRow, EventRow, IntakeRow
-from tests.builders import NOW, a_report
+from app.store.tables import DeliveryRow, EventRow, EvidenceRow, IncidentRow, IntakeRow
+from tests.builders import NOW, a_report, an_incident
 
 TENANT = TenantId("contoso")
 OLD = NOW - timedelta(days=40)
@@ -25,8 +28,8 @@ def count(database: Database, row: type) -> int:
 
 def a_retention(database: Database) -> Retention:
     days = timedelta(days=30)
-    return Retention(database, FixedClock(NOW), tenants=lambda: [TENANT], intake=days,
-                     probe_results=days, events=days)  # fmt: skip
+    kept = Kept(intake=days, probe_results=days, events=days, incidents=days, audit=days)
+    return Retention(database, FixedClock(NOW), tenants=lambda: [TENANT], kept=kept)
 
 
 async def test_folded_reports_are_forgotten_and_waiting_ones_are_not(database: Database) -> None:
@@ -70,3 +73,36 @@ async def test_an_event_that_a_delivery_waits_for_is_kept(database: Database) ->
     kept = database.read_now(lambda c: list(c.execute(select(events.c.id)).scalars()))
     assert kept == ["evt_1"]
     assert count(database, DeliveryRow) == 1
+
+
+def ended(number: int, days: float) -> Incident:
+    at = NOW - timedelta(days=days)
+    return an_incident(
+        id=IncidentId(f"inc_{number}"), status=Status.CLOSED, closed_at=at, updated_at=at
+    )
+
+
+async def test_a_dry_run_says_what_would_go_and_deletes_nothing(database: Database) -> None:
+    def fill(c: Connection) -> None:
+        incidents.put(c, [ended(1, 40), ended(2, 20)])
+        evidence.put(c, TENANT, {"inc_1": b"{}", "inc_2": b"{}"})
+        c.execute(insert(EventRow.__table__), [an_event(number) for number in range(5000)])
+        for number in (1, 2, 3):
+            Act(
+                tenant=TENANT, actor=OPERATOR, action="x", now=NOW - timedelta(days=20 * number),
+                request_id=None,
+            ).record(c, "y")  # fmt: skip
+
+    database.write_now(fill)
+    retention = a_retention(database)
+    due = {one.what: one.rows for one in await retention.due()}
+    assert {what: rows for what, rows in due.items() if rows} == {
+        "events": 5000,
+        "incidents": 1,
+        "audit": 2,
+    }
+    assert (count(database, EventRow), count(database, AuditRow)) == (5000, 3)
+    await retention.step()
+    left = {row: count(database, row) for row in (EventRow, IncidentRow, EvidenceRow, AuditRow)}
+    assert list(left.values()) == [0, 1, 1, 1]
+    assert {one.rows for one in await retention.due()} == {0}

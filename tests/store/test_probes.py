@@ -6,7 +6,7 @@ from datetime import timedelta
 from app.core.signal import ProbeResult
 from app.core.standing import Standing
 from app.core.types import Condition, Outcome, SelfCheck, Symptom, TenantId
-from app.store import probes
+from app.store import probes, retention
 from app.store.engine import Database
 from app.store.probes import Remembered
 from tests.builders import NOW, TENANT, a_probe_result, minutes
@@ -71,7 +71,9 @@ async def test_nothing_to_keep_is_well(database: Database) -> None:
 
 async def test_checks_that_are_gone_are_forgotten(database: Database) -> None:
     await kept(database, a_probe_result(), a_probe_result(probe="old", at=NOW - minutes(60)))
-    gone = await database.write(lambda c: probes.forget(c, before=NOW - minutes(30)))
+    gone = await database.write(
+        lambda c: retention.forget(c, retention.old_probes(NOW - minutes(30)))
+    )
     (left,) = await kept(database)
     assert (gone, left.probe) == (1, "owa-front-door")
 
