@@ -5,6 +5,7 @@ STORY_SPEED ?= 120
 TEST_JOBS ?= 3
 CHAOS_KILLS ?= 1000
 CHAOS_FAULTS ?= 400
+CHAOS_MIRRORS ?= 10000
 CHAOS_DELIVERIES ?= 1000000
 .DEFAULT_GOAL := help
 
@@ -66,6 +67,7 @@ chaos: setup
 	$(PY) -m tests.chaos.campaign table
 	$(PY) -m tests.chaos.takeover
 	CHAOS_KILLS=25 CHAOS_POLLS=10000 $(BIN)/pytest tests/chaos -s
+	$(PY) -m tests.chaos.mirror --runs $(CHAOS_MIRRORS)
 	FUZZ_PAGES=10000 $(BIN)/pytest tests/sources/test_graph_fuzz.py
 
 bench: setup

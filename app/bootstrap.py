@@ -21,6 +21,7 @@ from app.flow.deliver import Deliver, Pace
 from app.flow.fold import Fold
 from app.flow.ingest import Intake
 from app.flow.leases import Lease
+from app.flow.links import Links
 from app.flow.maintenance import Maintenance
 from app.flow.refolds import Refolds
 from app.flow.retention import Kept, Retention
@@ -71,6 +72,7 @@ class Context:
     settings: Settings
     fold: Fold
     intake: Intake
+    links: Links
     maintenance: Maintenance
     subscriptions: Subscriptions
     report_reader: ClientReportReader
@@ -215,12 +217,13 @@ def build(settings: Settings, db: Database) -> Context:
         bell=bells.deliver,
         rhythm=Rhythm(per_second=settings.delivery.replay_per_second, speed=speed),
     )
-    return Context(
+    context = Context(
         db=db,
         clock=clock,
         settings=settings,
         fold=fold,
         intake=doors.intake,
+        links=Links(db, clock, wall=SystemClock(), secrets=lambda: hint_secrets(context.settings)),
         maintenance=maintenance,
         subscriptions=Subscriptions(db, clock, egress=egress, vault=vault, bell=bells.deliver),
         report_reader=doors.reports,
@@ -237,6 +240,17 @@ def build(settings: Settings, db: Database) -> Context:
         metrics=Registry(),
         bells=bells,
     )
+    return context
+
+
+def hint_secrets(settings: Settings) -> dict[str, str]:
+    """The secret of the hints of each mirror that takes some."""
+    return {
+        mirror.name: mirror.hint_secret.get_secret_value()
+        for tenant in settings.tenants
+        for mirror in tenant.mirrors
+        if mirror.hint_secret is not None
+    }
 
 
 def retention_of(context: Context) -> Retention:

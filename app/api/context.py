@@ -122,6 +122,10 @@ class App(Protocol):
         """The use cases of ``app.flow.maintenance``."""
 
     @property
+    def links(self) -> Any:
+        """The use cases of ``app.flow.links``."""
+
+    @property
     def subscriptions(self) -> Any:
         """The use cases of ``app.flow.subscriptions``."""
 

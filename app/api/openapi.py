@@ -143,8 +143,8 @@ def _fit_problems(operation: Document) -> None:
 
 
 def _is_public(operation: Document) -> bool:
-    """Whether browsers send to it, by a public key: such a call names no tenant and is no retry."""
-    return len(operation.get("security", ())) > 1
+    """Whether others than holders of keys send to it: such a call names no tenant, repeats none."""
+    return len(operation.get("security", ())) != 1
 
 
 def _fit_parameters(operation: Document, method: str) -> None:

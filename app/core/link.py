@@ -49,7 +49,6 @@ class Trigger(StrEnum):
     MISSING = "missing"
     FINISHED = "finished"  # over on both sides
     SUPERSEDED = "superseded"  # the next generation takes over
-    RETRIED = "retried"  # asked for by a person, or by time
     WANTED = "wanted"  # after it was withdrawn
     REOPENED = "reopened"  # the incident goes on after its link had ended
 
@@ -67,32 +66,31 @@ _LINKED = {
 
 # Everything that may happen; what is not here cannot, and is a bug.
 TABLE: Mapping[LinkState, Mapping[Trigger, LinkState]] = {
-    S.PENDING: {**_WAITING, T.UNREACHED: S.PENDING, T.RETRIED: S.PENDING},
-    S.HELD: {**_WAITING, T.UNREACHED: S.HELD, T.RETRIED: S.HELD},
+    S.PENDING: {**_WAITING, T.UNREACHED: S.PENDING},
+    S.HELD: {**_WAITING, T.UNREACHED: S.HELD},
     S.CREATING: {
         T.CREATED: S.IN_STEP, T.LOST: S.CREATE_UNKNOWN, T.UNREACHED: S.PENDING,
         T.REFUSED: S.FAILED,
     },
     S.CREATE_UNKNOWN: {
         T.FOUND: S.IN_STEP, T.ABSENT: S.PENDING, T.UNREACHED: S.CREATE_UNKNOWN,
-        T.LOST: S.CREATE_UNKNOWN, T.REFUSED: S.FAILED, T.RETRIED: S.CREATE_UNKNOWN,
+        T.LOST: S.CREATE_UNKNOWN, T.REFUSED: S.FAILED,
     },
-    S.IN_STEP: {**_LINKED, T.UNREACHED: S.IN_STEP, T.LOST: S.IN_STEP, T.RETRIED: S.IN_STEP},
+    S.IN_STEP: {**_LINKED, T.UNREACHED: S.IN_STEP, T.LOST: S.IN_STEP},
     S.AWAITING_HUMAN: {
         **_LINKED, T.UNREACHED: S.AWAITING_HUMAN, T.LOST: S.AWAITING_HUMAN,
-        T.RETRIED: S.AWAITING_HUMAN,
     },
     S.CONFLICT: {
-        **_LINKED, T.UNREACHED: S.CONFLICT, T.LOST: S.CONFLICT, T.RETRIED: S.IN_STEP,
+        **_LINKED, T.UNREACHED: S.CONFLICT, T.LOST: S.CONFLICT,
     },
     S.GONE: {
         T.FOUND: S.IN_STEP, T.MISSING: S.GONE, T.UNREACHED: S.GONE, T.REFUSED: S.GONE,
-        T.FINISHED: S.ENDED, T.SUPERSEDED: S.ENDED, T.RETRIED: S.GONE,
+        T.FINISHED: S.ENDED, T.SUPERSEDED: S.ENDED,
     },
     S.FAILED: {
-        **_WAITING, **_LINKED, T.UNREACHED: S.FAILED, T.LOST: S.FAILED, T.RETRIED: S.FAILED,
+        **_WAITING, **_LINKED, T.UNREACHED: S.FAILED, T.LOST: S.FAILED,
     },
-    S.ENDED: {T.REOPENED: S.IN_STEP, T.WANTED: S.PENDING, T.RETRIED: S.ENDED},
+    S.ENDED: {T.REOPENED: S.IN_STEP, T.WANTED: S.PENDING},
 }  # fmt: skip
 
 

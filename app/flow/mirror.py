@@ -44,24 +44,26 @@ class MirrorLoop:
 
     async def step(self) -> timedelta:
         """Follow the log, poll, and carry what is due; says when to go on, in time of the story."""
-        speed = self._tools.terms.speed
-        more, name = await self._follow(), self._tools.mirror.name
-        now = self._tools.clock.now()
-        next_at = await self._tools.db.read(lambda c: links.next_at(c, name))
-        if next_at is None or next_at > now:
-            return (BUSY if more else LEAST) * speed
+        tools, speed = self._tools, self._tools.terms.speed
+        tenant, name = tools.terms.tenant, tools.mirror.name
+
+        def look(c: Connection) -> tuple[links.Standing | None, int, datetime | None]:
+            return links.known(c, name), events.bounds(c, tenant)[1], links.next_at(c, name)
+
+        known, newest, next_at = await tools.db.read(look)
+        more = known is None or newest > known.position
+        if more:
+            more = await self._follow(known, newest)
+        elif next_at is None or next_at > tools.clock.now():
+            return LEAST * speed
         await self._poll()
         carried = await self._carry()
         return (BUSY if more or carried else LEAST) * speed
 
-    async def _follow(self) -> bool:
-        """Make links of what happened, and wake those that it concerns."""
+    async def _follow(self, known: links.Standing | None, newest: int) -> bool:
+        """Make links of what happened, and wake those that it concerns; whether there is more."""
         tools, now = self._tools, self._tools.clock.now()
         tenant, name = tools.terms.tenant, tools.mirror.name
-        known = await tools.db.read(lambda c: links.known(c, name))
-        _, newest = await tools.db.read(lambda c: events.bounds(c, tenant))
-        if known is not None and newest <= known.position:
-            return False
 
         def unit(c: Connection) -> bool:
             if known is None:  # a new mirror begins with what is open

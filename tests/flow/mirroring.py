@@ -37,20 +37,24 @@ BASE = "https://dev.example.com"
 class Breaking(httpx.AsyncBaseTransport):
     """Carries requests to the instance; what breaks there breaks as it would on a wire.
 
-    ``cut`` names the request (1 is the next) at which the caller itself dies.
+    ``before`` and ``after`` are called around each request; what they raise is the caller's end.
     """
 
     def __init__(self, instance: Instance) -> None:
         self._inner = httpx.ASGITransport(app_of(instance))
         self.before: Callable[[httpx.Request], Awaitable[None]] | None = None
+        self.after: Callable[[httpx.Request], Awaitable[None]] | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self.before is not None:
             await self.before(request)
         try:
-            return await self._inner.handle_async_request(request)
+            response = await self._inner.handle_async_request(request)
         except Broken:
             raise httpx.ReadTimeout("nothing came", request=request) from None
+        if self.after is not None:
+            await self.after(request)
+        return response
 
 
 def settings_of(**changes: Any) -> MirrorSettings:
@@ -66,19 +70,25 @@ class MirrorWorld:
     """Everything around the mirror; ``replica`` makes further loops over the same database."""
 
     def __init__(
-        self, db: Database, *, terms: dict[str, Any] | None = None, **settings: Any
+        self,
+        db: Database,
+        *,
+        terms: dict[str, Any] | None = None,
+        tenant: TenantId = TENANT,
+        **settings: Any,
     ) -> None:
+        self.tenant = tenant
         self.db = db
         self.clock = FixedClock(NOW)
         self.instance = Instance(now=self.clock.now)
         self.instance.add_user(User(name="sextant", password="pw"))
         self.instance.add_user(AGENT)
         self.settings = settings_of(**settings)
-        given = {"tenant": TENANT, **(terms or {})}
+        given = {"tenant": tenant, **(terms or {})}
         self.terms = Terms(**given)
         self.fold = Fold(
             db, self.clock, render=Renderer(public_url="http://x"), plan=deliveries.plan,
-            policy=Policy(), profiles={TENANT: TenantProfile(id=TENANT, users=100)},
+            policy=Policy(), profiles={tenant: TenantProfile(id=tenant, users=100)},
             committed=lambda: None,
         )  # fmt: skip
         self.wires: list[Breaking] = []
@@ -106,10 +116,10 @@ class MirrorWorld:
 
     async def open(self, title: str = "Mail is down", severity: str = "major") -> Incident:
         body = {"title": title, "services": ["exchange-online"], "severity": severity}
-        return await self.fold.command(TENANT, self._command("open", body))
+        return await self.fold.command(self.tenant, self._command("open", body))
 
     async def do(self, name: str, incident: Incident, **body: Any) -> Incident:
-        return await self.fold.command(TENANT, self._command(name, body, str(incident.id)))
+        return await self.fold.command(self.tenant, self._command(name, body, str(incident.id)))
 
     def _command(self, name: str, body: dict[str, Any], incident: str | None = None) -> Command:
         return Command(
@@ -123,7 +133,7 @@ class MirrorWorld:
         carry = loop or self.loop
         while self.clock.at <= end:
             await carry.step()
-            following = await self.db.read(lambda c: links.next_at(c, "snow"))
+            following = await self.db.read(lambda c: links.next_at(c, self.settings.name))
             if following is None or following > end:
                 break
             self.clock.at = max(self.clock.at, following)
@@ -142,12 +152,12 @@ class MirrorWorld:
         return self.instance.incidents(correlation_display="Sextant")
 
     def link(self, incident: Incident) -> Link:
-        found = self.db.read_now(lambda c: links.newest(c, "snow", str(incident.id)))
+        found = self.db.read_now(lambda c: links.newest(c, self.settings.name, str(incident.id)))
         assert found is not None
         return found
 
     def incident(self, incident: Incident) -> Incident:
-        found = self.db.read_now(lambda c: incidents.get(c, TenantId(TENANT), str(incident.id)))
+        found = self.db.read_now(lambda c: incidents.get(c, self.tenant, str(incident.id)))
         assert found is not None
         return found
 

@@ -1,5 +1,6 @@
 """Incidents: the list, one incident, and what it rests on."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -15,9 +16,11 @@ from app.api.paging import Cursor, Limit, Pager
 from app.api.v1.schemas import EventPage, EvidenceOut, IncidentOut, IncidentPage, SeverityWord
 from app.core.errors import NotFound
 from app.core.incident import Incident
-from app.core.types import Status, Symptom, severity_of
+from app.core.link import Link
+from app.core.types import Status, Symptom, TenantId, severity_of
+from app.flow.links import shown_by
 from app.formats.native_v1 import incident_document
-from app.store import events, evidence, incidents
+from app.store import events, evidence, incidents, links
 from app.store.incidents import Filters
 
 router = resource("incidents")
@@ -36,10 +39,16 @@ def answer(body: Any, *, status: int = 200, headers: dict[str, str] | None = Non
 
 
 def shown(
-    app: App, incident: Incident, *, status: int = 200, extra: dict[str, str] | None = None
+    app: App,
+    incident: Incident,
+    *,
+    status: int = 200,
+    extra: dict[str, str] | None = None,
+    linked: Sequence[dict[str, Any]] = (),
 ) -> Response:
     """Answer with one incident and its ETag."""
     document = incident_document(incident, public_url=app.public_url)
+    document["links"] = list(linked)
     headers = {"etag": etag(incident.revision), "cache-control": REVALIDATE, **(extra or {})}
     return answer(document, status=status, headers=headers)
 
@@ -133,7 +142,11 @@ async def list_incidents(
 
     rows = await app.db.read(work)
     items, following = pager.page(rows, limit, lambda i: [i.opened_at.isoformat(), i.id])
-    documents = [incident_document(item, public_url=app.public_url) for item in items]
+    linked = await _linked(app, items)
+    documents = [
+        {**incident_document(item, public_url=app.public_url), "links": linked.get(item.id, [])}
+        for item in items
+    ]
     return answer({"items": documents, "next": following})
 
 
@@ -152,9 +165,11 @@ async def read_incident(
     """Read one incident; one that was merged says so in `merged_into`."""
     incident = await find(app, caller, incident_id)
     tag = etag(incident.revision)
-    if if_none_match is not None and _names(if_none_match, tag):
+    linked = (await _linked(app, [incident])).get(incident.id, [])
+    # Links move without a new revision, so an incident that has some is never "unchanged".
+    if not linked and if_none_match is not None and _names(if_none_match, tag):
         return Response(status_code=304, headers={"etag": tag, "cache-control": REVALIDATE})
-    return shown(app, incident)
+    return shown(app, incident, linked=linked)
 
 
 @router.get(
@@ -188,6 +203,20 @@ async def read_evidence(incident_id: IncidentId, app: Context, caller: Reader) -
     incident = await find(app, caller, incident_id)
     body = await app.db.read(lambda c: evidence.get(c, incident.tenant, incident.id))
     return answer({"advisories": [], "cells": []} if body is None else msgspec.Raw(body))
+
+
+async def _linked(app: App, found: Sequence[Incident]) -> dict[str, list[dict[str, Any]]]:
+    """What is shown of the links of some incidents, by the incident's id."""
+
+    def work(c: Connection) -> list[Link]:
+        by_tenant: dict[TenantId, list[str]] = {}
+        for incident in found:
+            by_tenant.setdefault(incident.tenant, []).append(incident.id)
+        return [
+            link for tenant, ids in by_tenant.items() for link in links.of_incidents(c, tenant, ids)
+        ]
+
+    return shown_by(await app.db.read(work))
 
 
 def _names(header: str, tag: str) -> bool:

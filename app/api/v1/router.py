@@ -12,6 +12,7 @@ from app.api.v1 import (
     incidents,
     intake,
     keys,
+    links,
     maintenance,
     otlp,
     probe_results,
@@ -48,6 +49,7 @@ RESOURCES = (
     symptoms,
     events,
     keys,
+    links,
     audit,
     maintenance,
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.standins.servicenow import words
 from tests.standins.servicenow.faults import aborted, mandatory
-from tests.standins.servicenow.instance import Instance, Record, User
+from tests.standins.servicenow.instance import Audit, Instance, Record, User
 
 SYSTEM = User(name="system", roles=frozenset({"admin"}))
 
@@ -73,6 +73,9 @@ def change(
     after["sys_updated_on"] = instance.stamp()
     after["sys_updated_by"] = user.name
     record.update(after)
+    told = Audit(sys_id=record["sys_id"], user=user.name, before=before, after=dict(after),
+                 journals=tuple(journals.values()))  # fmt: skip
+    instance.audit.append(told)
     for element, text in sorted(journals.items()):
         instance.journal(record, element, text, user.name)
     _cascade(instance, before, record)

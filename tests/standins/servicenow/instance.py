@@ -48,6 +48,17 @@ class Sent:
     status: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """One update of an incident: who changed what, as ``sys_audit`` keeps it."""
+
+    sys_id: str
+    user: str
+    before: Record
+    after: Record
+    journals: tuple[str, ...]
+
+
 @dataclass(slots=True, kw_only=True)
 class Instance:
     """All there is. Options that admins decide are plain attributes, to be set by tests."""
@@ -60,6 +71,7 @@ class Instance:
     tables: dict[str, dict[str, Record]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     log: list[Sent] = field(default_factory=list)
+    audit: list[Audit] = field(default_factory=list)
     hints: list[Record] = field(default_factory=list)
     leaked: list[str] = field(default_factory=list)  # credentials that came to the login host
     cookies: list[str] = field(default_factory=list)  # sessions that a client gave back
