@@ -19,6 +19,12 @@ RELEASED = Path("openapi/released/v1.json")  # the document of the last release
 EVENTS = "events"  # folder beside the file, with a JSON Schema for each type and format
 METHODS = ("get", "put", "post", "delete", "patch", "head", "options")
 FIRST_ERROR = 400
+HINT = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "webhook-signature",
+    "description": "Standard Webhooks headers, made with the `hint_secret` of the mirror.",
+}
 PROBLEM = {"$ref": "#/components/schemas/ProblemOut"}
 KEYED = {
     "name": "Idempotency-Key",
@@ -46,6 +52,7 @@ def document(app: FastAPI) -> Document:
         if path.startswith("/v1/"):
             _fit_parameters(operation, method)
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
+    made["components"].setdefault("securitySchemes", {})["hintSignature"] = HINT
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     # The routes name no model for their problems: it is the same everywhere.
@@ -144,7 +151,8 @@ def _fit_problems(operation: Document) -> None:
 
 def _is_public(operation: Document) -> bool:
     """Whether others than holders of keys send to it: such a call names no tenant, repeats none."""
-    return len(operation.get("security", ())) != 1
+    needs = operation.get("security", ())
+    return len(needs) > 1 or any("hintSignature" in one for one in needs)
 
 
 def _fit_parameters(operation: Document, method: str) -> None:

@@ -91,7 +91,7 @@ async def resync_link(link_id: Identity, app: Context, caller: Writer) -> Respon
     status_code=status.HTTP_202_ACCEPTED,
     response_model=None,
     responses={202: {"description": "The mirror asks what changed."}, **problems(401, 413)},
-    openapi_extra={"security": []},
+    openapi_extra={"security": [{"hintSignature": []}]},
     summary="Wake a mirror",
 )
 async def take_hint(name: Identity, request: Request) -> Response:
