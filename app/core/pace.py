@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from app.core.incident import Incident
-from app.core.signal import ProbeResult, Signal
+from app.core.signal import Advisory, Command, ProbeResult, Signal
 from app.core.types import OPEN_STATUSES, Outcome
 
 TICK = timedelta(seconds=10)  # between looks while the picture moves
@@ -17,6 +17,11 @@ def is_bad(signal: Signal) -> bool:
     return not isinstance(signal, ProbeResult) or signal.outcome is not Outcome.OK
 
 
+def stirs(signal: Signal) -> bool:
+    """Whether a signal is weighed on for minutes; the vendor's word is said at once."""
+    return is_bad(signal) and not isinstance(signal, Advisory | Command)
+
+
 def look_after(incidents: Iterable[Incident], *, lively: bool) -> timedelta:
     """How long a tenant may be left alone while nothing comes in.
 
@@ -25,7 +30,7 @@ def look_after(incidents: Iterable[Incident], *, lively: bool) -> timedelta:
 
     Args:
         incidents: those that live.
-        lively: something bad was said within ``LIVELY``.
+        lively: something that ``stirs`` was said within ``LIVELY``.
     """
     own = any(i.detected_at is not None and i.status in OPEN_STATUSES for i in incidents)
     return TICK if lively or own else CALM

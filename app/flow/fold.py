@@ -14,7 +14,7 @@ from app.core.errors import StorageUnavailable
 from app.core.events import Event, EventType
 from app.core.ids import derived
 from app.core.incident import Incident
-from app.core.pace import is_bad
+from app.core.pace import stirs
 from app.core.policy import Policy
 from app.core.ports import Render
 from app.core.route import PlannedEvent, planned
@@ -227,7 +227,7 @@ class Fold:
                 pushed.extend(signal for signal in held if isinstance(signal, ProbeResult))
         met = [] if self._knows is None else unmapped(signals, self._knows)
         decision = decide(loaded.snapshot, signals, now=now, policy=self._policy)
-        return _Folded(decision, met, pushed, any(is_bad(signal) for signal in signals))
+        return _Folded(decision, met, pushed, any(stirs(signal) for signal in signals))
 
     def _is_due(self, tenant: TenantId, now: datetime) -> bool:
         stored = self._stored_at.get(tenant)

@@ -40,10 +40,10 @@ class Looks:
             revision: the one that is stored after it.
             incidents: those that live.
             now: the instant of the step.
-            bad: whether something bad came in with it.
+            bad: whether something came in with it that is weighed on.
         """
         known = self._known.get(tenant)
-        until = now + LIVELY if bad or known is None else known.lively_until
+        until = now + LIVELY if bad else (known.lively_until if known is not None else now)
         wait = look_after(incidents, lively=now < until)
         self._known[tenant] = _Look(revision, until, now + wait)
         return wait >= CALM

@@ -1,5 +1,7 @@
 """Looks: who is folded now; leaving the others alone changes nothing that anybody is told."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -7,11 +9,12 @@ import pytest
 from sqlmodel import SQLModel
 
 from app.core.pace import CALM, TICK
+from app.core.signal import Signal
 from app.core.types import Status, TenantId
 from app.flow.looks import Looks
 from app.store.engine import Database
 from tests.builders import an_incident
-from tests.core.play import at
+from tests.core.play import advisory, at
 from tests.flow.tale import END, TENANT, Tale, a_note, signals
 
 IDLE = TenantId("idle")
@@ -32,9 +35,11 @@ async def look(tale: Tale) -> list[TenantId]:
     return due
 
 
-async def run(tale: Tale, until: datetime, *, all_of_them: bool) -> int:
-    """Play the story with a look at every tick; gives how many steps were made."""
-    waiting, steps = [s for s in STORY if s.received_at > tale.clock.at], 0
+async def run(
+    tale: Tale, until: datetime, *, all_of_them: bool, story: Sequence[Signal] = STORY
+) -> int:
+    """Play a story with a look at every tick; gives how many steps were made."""
+    waiting, steps = [s for s in story if s.received_at > tale.clock.at], 0
     while tale.clock.at < until:
         tale.clock.at += TICK
         due = [s for s in waiting if s.received_at <= tale.clock.at]
@@ -67,11 +72,33 @@ async def test_looking_only_when_due_tells_the_very_same(tale: Tale, tmp_path: A
         busy_database.close()
 
 
+async def test_the_vendors_word_is_told_at_once_and_needs_no_look_after(
+    tale: Tale, tmp_path: Any
+) -> None:
+    busy_database = Database(f"sqlite:///{tmp_path}/busy.db")
+    SQLModel.metadata.create_all(busy_database.engine)
+    said = [(1, "06:05", "investigating"), (2, "06:06", "serviceDegradation"),
+            (3, "06:20", "restoringService")]  # fmt: skip
+    posts = (("06:04", "We see it"), ("06:06", "Scope of impact: users in Germany"))
+    story = [advisory(n, when, word, posts=posts[:n]) for n, when, word in said]
+    story.append(replace(advisory(4, "06:25", "serviceRestored", resolved=True), title="Over"))
+    story.append(replace(advisory(5, "06:27", "serviceRestored", resolved=True), withdrawn=True))
+    try:
+        busy = Tale(busy_database)
+        always = await run(busy, END, all_of_them=True, story=story)
+        sometimes = await run(tale, END, all_of_them=False, story=story)
+        for one in (busy, tale):
+            one.clock.at += timedelta(hours=73)
+            await look(one)
+        assert [e.body for e in tale.events()] == [e.body for e in busy.events()]
+        assert [i.status for i in tale.incidents()] == [Status.CLOSED]
+        assert sometimes < always / 10
+    finally:
+        busy_database.close()
+
+
 async def test_an_idle_tenant_is_left_alone_until_something_comes_in(tale: Tale) -> None:
     assert await look(tale) == [TENANT, IDLE]
-    for _ in range(12):  # the first look of a process may follow a fault it did not see
-        tale.clock.at += TICK
-        await look(tale)
     tale.clock.at += TICK
     assert await look(tale) == []
     await tale.take([s for s in STORY if s.received_at <= at("06:02")])
