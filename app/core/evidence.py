@@ -8,6 +8,7 @@ from app.core.document import rfc3339
 from app.core.incident import Incident
 from app.core.state import Cell, Exemplar, Track, cell_id, instant_of, track_id
 
+LEAST_SHOWN = 5  # people; smaller groups are not shown outside the tenant
 LEAD_IN = 30  # minutes shown before the onset, so that the rise can be seen
 RUN_OUT = 15  # minutes shown after the last bad one
 
@@ -138,3 +139,21 @@ def evidence_document(
         ],
         "cells": cells,
     }
+
+
+def for_outsiders(document: dict[str, Any]) -> dict[str, Any]:
+    """What of an evidence document may be seen outside the tenant: no group under five people.
+
+    Cells of reports by fewer are left out, with how many there were, and so are the minutes'
+    reporters and the sample messages of the others, which are of single persons.
+    """
+    cells = document.get("cells", [])
+    kept = []
+    for cell in cells:
+        if cell["source"] != "client_report":
+            kept.append(cell)
+        elif cell["reporters"] >= LEAST_SHOWN:
+            series = [{**m, "reporters": 0} if m["reporters"] < LEAST_SHOWN else m
+                      for m in cell["series"]]  # fmt: skip
+            kept.append({**cell, "series": series, "exemplars": []})
+    return {**document, "cells": kept, "withheld": len(cells) - len(kept)}

@@ -15,8 +15,8 @@
     Where Sextant is, such as https://sextant.example.
 
 .PARAMETER Key
-    A public key (sxt_pub_...), or a key with the scope reports:write. A key on every device is no
-    secret: use a public one, unless the devices are yours alone.
+    A public key (sxt_pub_...), or a key with the scope reports:write, made with --voices 2. A key
+    on every device is no secret: whoever takes it must not be able to speak for many.
 
 .PARAMETER Minutes
     How far to look back. Use the interval at which the script runs.

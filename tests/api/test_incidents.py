@@ -17,6 +17,7 @@ from app.core.types import IncidentId, Severity, Status, TenantId
 from app.store import evidence, incidents
 from app.store.engine import Database
 from app.store.incidents import Filters
+from app.store.keys import OPERATOR
 from tests.api.conftest import OTHER, Context, make_key, put
 from tests.builders import NOW, TENANT, an_incident
 
@@ -343,3 +344,17 @@ async def test_a_tenants_key_cannot_name_another_tenant(
     written = await client.post("/v1/incidents", headers=named, json=FIELDS)
     in_query = await client.post(f"/v1/incidents?tenant={TENANT}", headers=admin, json=FIELDS)
     assert (read.status_code, written.status_code, in_query.status_code) == (403, 403, 400)
+
+
+async def test_an_operator_sees_no_small_group_in_the_evidence(
+    client: httpx.AsyncClient, world: Context, admin: dict[str, str]
+) -> None:
+    put(world, an_incident())
+    cell = {"source": "client_report", "reporters": 4, "series": [], "exemplars": []}
+    stored = evidence.encode({"advisories": [], "cells": [cell]})
+    world.db.write_now(lambda c: evidence.put(c, TENANT, {"inc_1": stored}))
+    path = "/v1/incidents/inc_1/evidence"
+    assert (await client.get(path, headers=admin)).json()["cells"] == [cell]
+    operator = await make_key(world, "incidents:read", tenant=OPERATOR)
+    seen = (await client.get(path, headers=operator)).json()
+    assert (seen["cells"], seen["withheld"]) == ([], 1)

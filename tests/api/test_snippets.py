@@ -8,8 +8,10 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+import tree_sitter_powershell
 from pygments.lexers import PowerShellLexer
-from pygments.token import Error, Name, String, Token
+from pygments.token import Name, String, Token
+from tree_sitter import Language, Parser
 
 from app.core.foreign import REPORT_MEMBERS, Hints
 from app.sources.intake.browser import MOST, Browser
@@ -94,15 +96,30 @@ def test_the_script_is_ascii_for_powershell_5_reads_it_as_such():
     assert SCRIPT.isascii()
 
 
-def test_the_script_can_be_split_into_words_and_closes_what_it_opens():
-    assert [text for kind, text in words() if kind is Error] == []
-    waiting = []
-    for sign in code():
-        if sign in "([{":
-            waiting.append(sign)
-        elif sign in ")]}":
-            assert waiting.pop() + sign in {"()", "[]", "{}"}
-    assert waiting == []
+def parts(node):
+    """The node and all below it."""
+    yield node
+    for child in node.children:
+        yield from parts(child)
+
+
+@pytest.fixture(scope="module")
+def tree():
+    return Parser(Language(tree_sitter_powershell.language())).parse(SCRIPT).root_node
+
+
+def test_the_script_is_powershell_by_its_grammar(tree):
+    broken = [n.start_point for n in parts(tree) if n.type == "ERROR" or n.is_missing]
+    assert broken == []
+    assert not tree.has_error
+    kinds = {node.type for node in parts(tree)}
+    assert {"param_block", "function_statement", "try_statement", "foreach_statement"} <= kinds
+
+
+@pytest.mark.parametrize("cut", [b"finally {", b"catch {", b"@(", b"[string]"])
+def test_the_grammar_would_find_a_slip(cut):
+    parser = Parser(Language(tree_sitter_powershell.language()))
+    assert parser.parse(SCRIPT.replace(cut, cut[:-1], 1)).root_node.has_error
 
 
 def test_the_script_uses_nothing_that_only_powershell_7_knows():

@@ -17,6 +17,12 @@ MEDIA = frozenset({PROTOBUF, "application/json"})
 WARN = 13  # severityNumber from which a log record counts
 DEPTH = 4  # how deep a value may hold values
 ALIVE = frozenset({401, 403, 451})  # a front door that asks who is there is open
+ANY = {  # members of AnyValue that are read, and their names in JSON
+    "string_value": "stringValue",
+    "int_value": "intValue",
+    "double_value": "doubleValue",
+    "bool_value": "boolValue",
+}
 PLACES = ("location", "sextant.location", "site", "cloud.region", "host.name", "service.name")
 
 
@@ -35,18 +41,23 @@ class _Otlp:
 
     def _unpacked(self, body: bytes) -> dict[str, Any]:
         # The library costs several megabytes, so it comes with the first such body.
-        from google.protobuf.json_format import MessageToDict  # noqa: PLC0415 - see above
         from google.protobuf.message import DecodeError  # noqa: PLC0415 - see above
 
         message = self._message()
         try:
             message.ParseFromString(body)
-            return dict(MessageToDict(message))
+            return self._plain(message)
         except (DecodeError, ValueError, RecursionError) as error:
             raise UnreadablePayload("The body is no OTLP message.") from error
 
     def _message(self) -> Any:
         raise NotImplementedError
+
+    def _plain(self, message: Any) -> dict[str, Any]:
+        """The message in the shape of its JSON."""
+        from google.protobuf.json_format import MessageToDict  # noqa: PLC0415 - large
+
+        return dict(MessageToDict(message))
 
 
 class OtlpLogs(_Otlp):
@@ -123,6 +134,21 @@ class OtlpLogs(_Otlp):
         from opentelemetry.proto.collector.logs.v1 import logs_service_pb2  # noqa: PLC0415 - late
 
         return logs_service_pb2.ExportLogsServiceRequest()
+
+    def _plain(self, message: Any) -> dict[str, Any]:
+        """What of the message is read; the library's own way takes five times as long."""
+        return {
+            self.field: [
+                {
+                    "resource": {"attributes": _pairs(outer.resource.attributes)},
+                    "scopeLogs": [
+                        {"logRecords": [_plain_record(one) for one in inner.log_records]}
+                        for inner in outer.scope_logs
+                    ],
+                }
+                for outer in message.resource_logs
+            ]
+        }
 
 
 class OtlpMetrics(_Otlp):
@@ -247,6 +273,31 @@ def _inner(whole: list[Any], field: str) -> Iterator[tuple[dict[str, Any], Mappi
         origin = _attributes(frame.table(outer.get("resource")).get("attributes"))
         for inner in frame.rows(outer.get(field)):
             yield origin, frame.table(inner)
+
+
+def _plain_record(record: Any) -> dict[str, Any]:
+    return {
+        "timeUnixNano": str(record.time_unix_nano),
+        "observedTimeUnixNano": str(record.observed_time_unix_nano),
+        "severityNumber": record.severity_number,
+        "body": _any(record.body),
+        "attributes": _pairs(record.attributes),
+    }
+
+
+def _pairs(listed: Any) -> list[dict[str, Any]]:
+    return [{"key": pair.key, "value": _any(pair.value)} for pair in listed]
+
+
+def _any(value: Any, depth: int = 0) -> dict[str, Any]:
+    kind = value.WhichOneof("value")
+    if kind in ANY:
+        return {ANY[kind]: getattr(value, kind)}
+    if kind == "array_value" and depth < DEPTH:
+        return {
+            "arrayValue": {"values": [_any(one, depth + 1) for one in value.array_value.values[:1]]}
+        }
+    return {}
 
 
 def _attributes(listed: Any) -> dict[str, Any]:
