@@ -5,7 +5,7 @@ A check that fell silent is unknown.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import median
 from typing import Any
@@ -261,7 +261,7 @@ def _tempo(body: Mapping[str, Any]) -> Tempo:
 
 
 def _plain(kept: Course | Signature | Tempo) -> Any:
-    return msgspec.to_builtins(asdict(kept))
+    return msgspec.to_builtins(kept, str_keys=True)
 
 
 def _body(result: ProbeResult, past: _Past, interval_seconds: float | None) -> str:
