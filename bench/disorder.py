@@ -35,7 +35,7 @@ from bench.deliver import EVENTS, TENANT, emit, prepare
 from tests.chaos.checker import check
 from tests.chaos.facts import Event, Facts, digest_of, planned
 from tests.chaos.history import Heard
-from tests.chaos.sent import cut
+from tests.chaos.sent import unheard
 
 RECEIVERS = 10
 LANES = 400  # incidents that are told of at once
@@ -52,15 +52,14 @@ class Receiver:
     def __init__(self, seed: int) -> None:
         self.heard: list[Heard] = []
         self.chance = random.Random(seed)
-        self.failed = self.unheard = 0
+        self.failed = 0
 
     async def send(self, url: str, body: Body, *, webhook_id: str, **__: Any) -> AttemptOutcome:
         """Make one attempt."""
         await asyncio.sleep(self.chance.uniform(0, 0.004))
         drawn = self.chance.random()
-        refused, unheard = drawn < REFUSED, drawn < REFUSED + TAKEN_UNHEARD
-        self.failed += unheard
-        self.unheard += unheard and not refused
+        refused, fails = drawn < REFUSED, drawn < REFUSED + TAKEN_UNHEARD
+        self.failed += fails
         number = int(webhook_id.removeprefix("evt_"))
         self.heard.append(
             Heard(
@@ -71,8 +70,8 @@ class Receiver:
         )  # fmt: skip
         if refused:
             return AttemptOutcome(outcome="refused", status=503)
-        return AttemptOutcome(outcome="unknown" if unheard else "delivered",
-                              status=None if unheard else 204)  # fmt: skip
+        return AttemptOutcome(outcome="unknown" if fails else "delivered",
+                              status=None if fails else 204)  # fmt: skip
 
 
 async def _measure(count: int, seed: int) -> dict[str, Any]:
@@ -104,7 +103,7 @@ async def _measure(count: int, seed: int) -> dict[str, Any]:
     return {
         "holds": verdict.holds, **verdict.counts(), "deliveries": len(facts.deliveries),
         "attempts": len(heard), "failed": receiver.failed,
-        "in_flight": receiver.unheard + cut(facts),
+        "unheard": unheard(facts),
         "states": dict(Counter(one.state for one in facts.deliveries)),
         "found": [*verdict.lost, *verdict.phantom, *verdict.inverted, *verdict.drifted][:SHOWN],
         "seconds": round(time.perf_counter() - begun, 1),

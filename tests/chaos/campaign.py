@@ -24,7 +24,7 @@ from bench import disorder
 from tests.chaos.faults import storm
 from tests.chaos.kill import Report, alone, say, tell
 from tests.chaos.process import PROJECT
-from tests.chaos.sent import cut
+from tests.chaos.sent import unheard
 
 LEDGER = PROJECT / "chaos.jsonl"  # not in git: what it says is in the page
 PAGE = PROJECT / "bench" / "chaos.md"
@@ -49,7 +49,7 @@ def _kept(report: Report) -> Line:
         "holds": report.holds, **report.verdict.counts(),
         "acknowledged": report.history.acknowledged(), "stored": len(report.facts.records),
         "events": len(report.facts.events), "deliveries": len(report.facts.deliveries),
-        "attempts": len(report.history.heard), "in_flight": cut(report.facts),
+        "attempts": len(report.history.heard), "unheard": unheard(report.facts),
         "undone": report.backlog.unfolded + report.backlog.undelivered,
         "errors": len(report.errors), "refusals": len(report.refusals),
         "restart_median": round(statistics.median(restarts), 2),
@@ -133,7 +133,7 @@ def go_on(kind: str, ledger: Path, *, target: int, piece: int, minutes: float) -
 def table(found: Iterable[Line]) -> str:
     """The sums of a ledger as a table in Markdown."""
     heads = ["run", "done", "of", "pieces", "that held", "acknowledged", "attempts"]
-    heads += ["lost", "phantom", "inverted", "drifted", "duplicates", "in flight", "hours"]
+    heads += ["lost", "phantom", "inverted", "drifted", "duplicates", "unheard", "hours"]
     rows = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
     every = list(found)
     for kind, title in TITLES.items():
@@ -145,7 +145,7 @@ def table(found: Iterable[Line]) -> str:
             title, f"{total['done']:,}", f"{TARGETS[kind]:,}", len(mine),
             sum(bool(line["holds"]) for line in mine), f"{total['acknowledged']:,}",
             f"{total['attempts']:,}", *(f"{total[name]:,}" for name in KINDS),
-            f"{total['in_flight']:,}", f"{total['minutes'] / 60:.1f}",
+            f"{total['unheard']:,}", f"{total['minutes'] / 60:.1f}",
         ]  # fmt: skip
         rows.append(f"| {' | '.join(str(cell) for cell in cells)} |")
     return "\n".join([*rows, "", *_pieces(every)])
@@ -154,14 +154,14 @@ def table(found: Iterable[Line]) -> str:
 def _pieces(every: Iterable[Line]) -> list[str]:
     """One line per piece, so that each can be run again."""
     heads = ["piece", "done", "seed", "revision", "ended", "minutes", "load", "held"]
-    heads += [*KINDS[:-1], "duplicates", "in flight", "restart p50, worst (s)"]
+    heads += [*KINDS[:-1], "duplicates", "unheard", "restart p50, worst (s)"]
     rows = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
     for line in every:
         restart = f"{line['restart_median']}, {line['restart_worst']}" if "events" in line else "-"
         cells = [
             line["kind"], f"{line['done']:,}", line["seed"], line["revision"], line["ended_at"],
             line["minutes"], line["load"], "yes" if line["holds"] else "no",
-            *(line[name] for name in KINDS), line["in_flight"], restart,
+            *(line[name] for name in KINDS), line["unheard"], restart,
         ]  # fmt: skip
         rows.append(f"| {' | '.join(str(cell) for cell in cells)} |")
     return rows

@@ -34,7 +34,7 @@ from tests.chaos.history import History
 from tests.chaos.process import TENANTS, Server, free_port, prepare
 from tests.chaos.receiver import Receiver
 from tests.chaos.sabotage import SABOTAGES
-from tests.chaos.sent import cut
+from tests.chaos.sent import unheard
 from tests.postgres import Postgres
 
 DATABASES = ("sqlite", "postgresql")
@@ -273,7 +273,7 @@ def tell(report: Report, say: Say) -> None:
         f"{report.history.acknowledged()} signals acknowledged,"
         f" {len(report.facts.records)} stored; {len(report.facts.incidents)} incidents,"
         f" {len(report.facts.events)} events; {len(report.facts.deliveries)} deliveries in"
-        f" {len(attempts)} attempts, {cut(report.facts)} begun and never concluded;"
+        f" {len(attempts)} attempts, {unheard(report.facts)} of them unheard by us;"
         f" {len(report.history.told)} events by the feed"
     )
     say(

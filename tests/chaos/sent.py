@@ -154,9 +154,9 @@ def needless_repeats(heard: Sequence[Heard], facts: Facts) -> Found:
             yield f"{delivery.id} was taken {times} times, {open_ended} attempts were cut off"
 
 
-def cut(facts: Facts) -> int:
-    """Count attempts that were begun and never concluded: in flight when something ended."""
-    return sum(max(one.claims - one.tries, 0) for one in facts.deliveries)
+def unheard(facts: Facts) -> int:
+    """Count attempts whose answer was never learned: cut off by an end, or not answered in time."""
+    return sum(max(one.claims - one.answered, 0) for one in facts.deliveries)
 
 
 def duplicate_deliveries(heard: Sequence[Heard]) -> Found:
