@@ -1,7 +1,8 @@
 """What happens around each page: who looks, the headers, the forms, and errors as pages."""
 
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from typing import Any, cast
 from urllib.parse import parse_qs, quote
 
@@ -15,6 +16,7 @@ from app.core.errors import (
     IllegalTransition,
     InvalidInput,
     NotFound,
+    Overloaded,
     PayloadTooLarge,
     StorageUnavailable,
     Unauthenticated,
@@ -35,6 +37,7 @@ from app.web.session import (
     host_is_ours,
     is_form_token,
     unseal,
+    unseal_person,
 )
 
 FORM_BYTES = 64 * 1024  # no form of ours is larger
@@ -53,6 +56,7 @@ ERRORS: dict[type[AppError], tuple[int, str]] = {
     InvalidInput: (422, "The form cannot be read"),
     PayloadTooLarge: (413, "That is too long"),
     StorageUnavailable: (503, "The database cannot be reached"),
+    Overloaded: (503, "Not now"),
 }
 
 
@@ -66,15 +70,27 @@ def pictures_of(request: Request) -> Pictures:
     return cast("Pictures", request.app.state.pictures)
 
 
-def _may(key: ApiKey, scope: str) -> bool:
-    if "admin" in key.scopes or scope in key.scopes:
+def _may(key: ApiKey, scope: str, tenant: str) -> bool:
+    held = key.scopes_in(tenant)
+    if "admin" in held or scope in held:
         return True
-    return scope == "incidents:read" and "incidents:write" in key.scopes
+    return scope == "incidents:read" and "incidents:write" in held
+
+
+def _reached(key: ApiKey, tenants: Iterable[str]) -> list[str]:
+    """The tenants that a key may look at."""
+    if key.tenant != OPERATOR:
+        tenants = [key.tenant]
+    elif key.grants:
+        tenants = [tenant for tenant in tenants if tenant in key.grants]
+    return [tenant for tenant in tenants if _may(key, "incidents:read", tenant)]
 
 
 def may_look(key: ApiKey | None, context: Context) -> bool:
     """Whether an API key opens the console."""
-    return key is not None and key.is_valid(context.clock.now()) and _may(key, "incidents:read")
+    if key is None or not key.is_valid(context.clock.now()):
+        return False
+    return bool(_reached(key, (tenant.id for tenant in context.settings.tenants)))
 
 
 async def viewer_of(request: Request) -> Viewer:
@@ -90,15 +106,16 @@ async def viewer_of(request: Request) -> Viewer:
         if not host_is_ours(request.headers.get("host", ""), context.public_url):
             raise Forbidden("The console is open on this machine only, under its own name.")
         return _viewer(request, names or {"default": "default"}, name="console", may_write=True)
-    key_id = unseal(context.secret, request.cookies.get(SESSION_COOKIE), now=context.clock.now())
-    key = await context.db.read(lambda c: keys.get(c, None, key_id)) if key_id else None
+    cookie, now = request.cookies.get(SESSION_COOKIE), context.clock.now()
+    key = unseal_person(context.secret, cookie, now=now)
+    if key is None and (key_id := unseal(context.secret, cookie, now=now)):
+        key = await context.db.read(lambda c: keys.get(c, None, key_id))
     if key is None or not may_look(key, context):
         raise Unauthenticated
-    if key.tenant != OPERATOR:
-        names = {key.tenant: names.get(key.tenant, key.tenant)}
-    return _viewer(
-        request, names, name=key.name, may_write=_may(key, "incidents:write"), key_id=key.id
-    )
+    names = {tenant: names.get(tenant, tenant) for tenant in _reached(key, names)}
+    writes = {tenant for tenant in names if _may(key, "incidents:write", tenant)}
+    viewer = _viewer(request, names, name=key.name, may_write=True, key_id=key.id)
+    return replace(viewer, may_write=viewer.tenant in writes)
 
 
 def _viewer(

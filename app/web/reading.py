@@ -20,7 +20,9 @@ from app.core.policy import Policy
 from app.core.signal import Command
 from app.core.state import Track
 from app.core.types import Condition, Severity, SourceState, Status, TenantId
+from app.flow.acts import Act
 from app.flow.foreign import ForeignIntake
+from app.flow.tokens import Tokens
 from app.flow.vouch import PublicQuota
 from app.kit.clock import Clock
 from app.store import advisories, events, evidence, incidents, states, unmapped
@@ -60,7 +62,9 @@ class SettingsLike(Protocol):
 class CommandFold(Protocol):
     """The fold, as far as the console uses it."""
 
-    async def command(self, tenant: TenantId, command: Command) -> Incident:
+    async def command(
+        self, tenant: TenantId, command: Command, *, act: Act | None = None
+    ) -> Incident:
         """Store and fold one command and give the incident after it."""
 
 
@@ -98,6 +102,10 @@ class Context(Protocol):
     @property
     def fold(self) -> CommandFold:
         """The fold."""
+
+    @property
+    def tokens(self) -> Tokens:
+        """Verifies access tokens, and knows the providers at which people sign in."""
 
     @property
     def public_url(self) -> str:

@@ -9,6 +9,7 @@ from fastapi.responses import StreamingResponse
 from app.core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
 from app.core.signal import Command
 from app.core.types import ActorKind, SignalId, TenantId
+from app.flow.acts import Act, Actor, ActorIs
 from app.kit.ids import new_id
 from app.kit.keys import digest, is_wellformed
 from app.store import keys
@@ -33,6 +34,7 @@ from app.web.pages.login import login_page
 from app.web.pages.sources import sources_page
 from app.web.reporting import report_pages
 from app.web.session import SESSION_COOKIE, TENANT_COOKIE, Viewer, is_own_path, seal
+from app.web.signing_in import sign_in_pages
 from app.web.templating import STATIC, static_file
 
 LONG = "public, max-age=31536000, immutable"  # the address carries a digest of the content
@@ -108,7 +110,14 @@ async def _command(
         body=body,
         incident=incident_id,
     )
-    await context.fold.command(TenantId(viewer.tenant), command)
+    act = Act(
+        tenant=viewer.tenant,
+        actor=Actor(kind=ActorIs.CONSOLE, id=viewer.key_id or "console", name=viewer.name),
+        action=f"{name}_incident",
+        now=command.received_at,
+        request_id=getattr(request.state, "request_id", None),
+    )
+    await context.fold.command(TenantId(viewer.tenant), command, act=act)
     return see_other(f"/incidents/{incident_id}")
 
 
@@ -164,7 +173,17 @@ async def ask_key(request: Request, next: str = "/") -> Response:  # noqa: A002 
     if context_of(request).open_console:
         return see_other("/")
     path = next if is_own_path(next) else "/"
-    return html(request, login_page(frame_of(request, None), next_path=path))
+    return html(request, login_page(frame_of(request, None), next_path=path, ways=_ways(request)))
+
+
+def _ways(request: Request) -> list[tuple[str, str]]:
+    """The providers at which people may sign in: name and label."""
+    found = context_of(request).tokens.sign_ins
+    return [
+        (name, issuer.sign_in.label)
+        for name, (issuer, _) in found.items()
+        if issuer.sign_in is not None
+    ]
 
 
 @pages.post("/login")
@@ -182,7 +201,7 @@ async def sign_in(request: Request) -> Response:
         flash = (
             "That key opens nothing here. It may be mistyped, revoked, expired, or lack the scope."
         )
-        page = login_page(frame_of(request, None, flash=flash), next_path=path)
+        page = login_page(frame_of(request, None, flash=flash), next_path=path, ways=_ways(request))
         return html(request, page, status=403)
     answer = see_other(path)
     session = seal(context.secret, key.id, now=context.clock.now())
@@ -231,5 +250,5 @@ async def follow(request: Request) -> Response:
 def create_router() -> APIRouter:
     """The routes of the console, whole paths each."""
     whole = APIRouter()
-    whole.routes.extend([*pages.routes, *report_pages.routes])
+    whole.routes.extend([*pages.routes, *report_pages.routes, *sign_in_pages.routes])
     return whole

@@ -5,14 +5,17 @@ import hashlib
 import hmac
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
+
+from app.store.keys import TOKEN, ApiKey
 
 SESSION_COOKIE = "sextant_session"
 SEED_COOKIE = "sextant_seed"
 TENANT_COOKIE = "sextant_tenant"
 SESSION_LIFE = timedelta(hours=12)  # one shift; then the key is entered again
+ERRAND_LIFE = timedelta(minutes=10)  # a sign-in at a provider takes no longer
 OPERATOR = "*"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -41,19 +44,76 @@ def _mac(secret: bytes, purpose: str, text: str) -> str:
 
 def seal(secret: bytes, key_id: str, *, now: datetime) -> str:
     """Make the session cookie of a key."""
-    body = json.dumps([key_id, int((now + SESSION_LIFE).timestamp())], separators=(",", ":"))
-    text = base64.urlsafe_b64encode(body.encode()).decode().rstrip("=")
-    return f"{text}.{_mac(secret, 'session', text)}"
+    return _seal(secret, "session", key_id, now + SESSION_LIFE)
 
 
 def unseal(secret: bytes, cookie: str | None, *, now: datetime) -> str | None:
     """Read the key id out of a session cookie; None when it is not ours or is over."""
-    text, _, tag = (cookie or "").partition(".")
-    if not text or not hmac.compare_digest(tag.encode(), _mac(secret, "session", text).encode()):
+    found = _unseal(secret, "session", cookie, now)
+    return None if found is None else str(found[0])
+
+
+def seal_person(secret: bytes, person: ApiKey, *, now: datetime) -> str:
+    """Make the session cookie of somebody who signed in at a provider: what was granted then."""
+    facts = {
+        "id": person.id,
+        "name": person.name,
+        "tenant": person.tenant,
+        "scopes": sorted(person.scopes),
+        "grants": list(person.grants),
+        "in_tenant": [[tenant, sorted(scopes)] for tenant, scopes in person.in_tenant],
+    }
+    return _seal(secret, "person", facts, now + SESSION_LIFE)
+
+
+def unseal_person(secret: bytes, cookie: str | None, *, now: datetime) -> ApiKey | None:
+    """Read who signed in out of a session cookie; None when it is not ours or is over."""
+    found = _unseal(secret, "person", cookie, now)
+    if found is None:
         return None
-    body: Any = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    key_id, until = body
-    return str(key_id) if now.timestamp() < until else None
+    facts, until = found
+    ends = datetime.fromtimestamp(until, UTC)
+    return ApiKey(
+        id=facts["id"],
+        tenant=facts["tenant"],
+        name=facts["name"],
+        scopes=frozenset(facts["scopes"]),
+        last_four="",
+        created_at=ends - SESSION_LIFE,
+        expires_at=ends,
+        revoked_at=None,
+        last_used_at=None,
+        grants=tuple(facts["grants"]),
+        in_tenant=tuple((tenant, frozenset(scopes)) for tenant, scopes in facts["in_tenant"]),
+        kind=TOKEN,
+    )
+
+
+def seal_errand(secret: bytes, errand: list[str], *, now: datetime) -> str:
+    """Make the cookie that a browser takes along to a provider and brings back."""
+    return _seal(secret, "errand", errand, now + ERRAND_LIFE)
+
+
+def unseal_errand(secret: bytes, cookie: str | None, *, now: datetime) -> list[str] | None:
+    """Read that cookie; None when it is not ours or is over."""
+    found = _unseal(secret, "errand", cookie, now)
+    return None if found is None else found[0]
+
+
+def _seal(secret: bytes, purpose: str, facts: Any, until: datetime) -> str:
+    body = json.dumps([facts, int(until.timestamp())], separators=(",", ":"))
+    text = base64.urlsafe_b64encode(body.encode()).decode().rstrip("=")
+    return f"{text}.{_mac(secret, purpose, text)}"
+
+
+def _unseal(
+    secret: bytes, purpose: str, cookie: str | None, now: datetime
+) -> tuple[Any, int] | None:
+    text, _, tag = (cookie or "").partition(".")
+    if not text or not hmac.compare_digest(tag.encode(), _mac(secret, purpose, text).encode()):
+        return None
+    facts, until = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    return (facts, until) if now.timestamp() < until else None
 
 
 def form_token(secret: bytes, seed: str) -> str:
