@@ -3,14 +3,15 @@
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import DataError, InternalError, OperationalError
 from sqlalchemy.pool import QueuePool
 from sqlmodel import SQLModel
 
@@ -21,6 +22,7 @@ from app.store.walls import EVERYBODY, SETTING, standing_within
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 
+CUT_OFF = "25P03"  # PostgreSQL: idle_in_transaction_session_timeout
 GROUP = 256  # most units of work in one SQLite commit
 READERS = 4  # reading threads of SQLite, connections of PostgreSQL
 UNSTORABLE = "A text holds a character that cannot be stored, such as U+0000."
@@ -43,6 +45,21 @@ def normalize(url: str) -> str:
 class _Unit:
     work: Callable[[Connection], Any]
     future: Future[Any]
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    """Tell the database's errors as ours; what is a bug stays what it is."""
+    try:
+        yield
+    except DataError as error:
+        raise InvalidInput(UNSTORABLE) from error
+    except OperationalError as error:
+        raise StorageUnavailable from error
+    except InternalError as error:  # a process that stood still for long was cut off meanwhile
+        if getattr(error.orig, "sqlstate", None) != CUT_OFF:
+            raise
+        raise StorageUnavailable from error
 
 
 class Database:
@@ -104,13 +121,11 @@ class Database:
 
     def read_now(self, work: Work[T]) -> T:
         """Run a reading unit on this thread."""
-        try:
-            with self._engine.connect().execution_options(reading=True) as connection:
-                return work(connection)
-        except DataError as error:
-            raise InvalidInput(UNSTORABLE) from error
-        except OperationalError as error:
-            raise StorageUnavailable from error
+        with (
+            _in_our_words(),
+            self._engine.connect().execution_options(reading=True) as connection,
+        ):
+            return work(connection)
 
     async def write(self, work: Work[T]) -> T:
         """Run a unit in a transaction and return after its commit is durable.
@@ -149,13 +164,8 @@ class Database:
         return unit.future
 
     def _transact(self, work: Work[T]) -> T:
-        try:
-            with self._engine.begin() as connection:
-                return work(connection)
-        except DataError as error:
-            raise InvalidInput(UNSTORABLE) from error
-        except OperationalError as error:
-            raise StorageUnavailable from error
+        with _in_our_words(), self._engine.begin() as connection:
+            return work(connection)
 
     def _start(self) -> None:
         with self._lock:

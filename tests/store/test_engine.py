@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 import pytest
 from sqlalchemy import Connection, func, insert, select
@@ -92,3 +93,17 @@ async def test_a_closed_database_is_unavailable(database: Database) -> None:
     database.close()
     with pytest.raises(StorageUnavailable):
         await database.read(total)
+
+
+async def test_a_unit_that_stood_still_too_long_was_cut_off_and_may_be_tried_again(
+    postgresql_database: Database,
+) -> None:
+    def slow(c: Connection) -> int:
+        c.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '20ms'")
+        put("late")(c)  # type: ignore[operator]
+        time.sleep(0.5)
+        return total(c)
+
+    with pytest.raises(StorageUnavailable):
+        await postgresql_database.write(slow)
+    assert await postgresql_database.read(total) == 0
