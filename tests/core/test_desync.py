@@ -147,3 +147,9 @@ def test_one_who_says_it_often_is_one_and_two_are_not_enough() -> None:
     assert told_by_people(cells("a", "b"), start, end, people=3) is None
     assert told_by_people(cells("a", "b", "c"), start, end, people=3) == start
     assert told_by_people(cells("a", "b", "c"), start + 6, end, people=3) is None
+
+
+def test_a_refusal_in_words_alone_counts_as_one_by_its_status() -> None:
+    said = {"token": "issued", "mailbox": "refused"}
+    told = play(*(refused(n, http_status=None, diagnostics=said) for n in (0, 2)))
+    assert told[1] is not None

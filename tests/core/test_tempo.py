@@ -84,3 +84,10 @@ def test_what_is_kept_is_bounded(took: list[float]) -> None:
         tempo = learn(tempo, value, NOW + minutes(number * 7))
     assert len(tempo.answers) <= 30
     assert len(tempo.medians) <= 24
+
+
+def test_an_hour_full_of_answers_takes_no_more() -> None:
+    tempo = Tempo()
+    for number in range(40):
+        tempo = learn(tempo, float(number), NOW + timedelta(seconds=number))
+    assert tempo.answers == tuple(float(number) for number in range(30))
