@@ -112,17 +112,40 @@ def tenant_work(rooms: Rooms, tenant: TenantSettings, pages: Pages) -> dict[str,
         work[f"probes:{tenant.id}"] = lambda lease: (
             probe_schedule(rooms, tenant, pages.tools, lease).run
         )
+    owner = TenantId(tenant.id)
     for settings in tenant.mirrors:
         if settings.keeps_tickets:
-            work[f"mirror:{settings.name}"] = partial(_mirror_work, rooms, tenant, settings)
+            work[f"mirror:{settings.name}"] = partial(
+                _unleased, partial(mirror_loop, rooms, owner, settings)
+            )
+        if settings.sends_events:
+            work[f"events:{settings.name}"] = partial(
+                _unleased, partial(event_loop, rooms, owner, settings)
+            )
     return work
 
 
-def _mirror_work(
-    rooms: Rooms, tenant: TenantSettings, settings: MirrorSettings, lease: Lease
-) -> Loop:
-    del lease  # links have leases of their own, so that a change of replicas loses nothing
-    return partial(mirror_loop, rooms, TenantId(tenant.id), settings)
+async def event_loop(
+    rooms: Rooms, owner: TenantId, settings: MirrorSettings, stop: asyncio.Event
+) -> None:
+    """Feed an Event Management until told to stop."""
+    from app.flow.alarms import AlarmLoop  # noqa: PLC0415 - most installations have none
+    from app.sinks.servicenow.dial import open_events  # noqa: PLC0415 - the same
+
+    speed = rooms.settings.clock.speed
+    door = open_events(settings, rooms.clock.now)
+    terms = terms_of(owner, settings, speed)
+    root = rooms.settings.server.public_url
+    try:
+        loop = AlarmLoop(rooms.db, rooms.clock, door, terms, root)
+        await paced_loop(f"events:{settings.name}", loop, stop, speed=speed)
+    finally:
+        await door.aclose()
+
+
+def _unleased(loop: Loop, _: Lease) -> Loop:
+    """A loop that a change of replicas does not harm: links have leases, events have keys."""
+    return loop
 
 
 def _poll_loop(

@@ -247,3 +247,14 @@ class Mirror(Protocol):
     async def journal(self, remote_id: str) -> MirrorAnswer:
         """Entries of a ticket's journal, oldest first."""
         ...
+
+
+class AlarmDoor(Protocol):
+    """A platform that is told how an incident stands, and dedups by key; raises only for a bug."""
+
+    name: str
+    system: str
+
+    async def tell(self, incident: Incident, key: str, *, url: str, now: datetime) -> MirrorAnswer:
+        """Tell once; a repetition changes nothing there."""
+        ...

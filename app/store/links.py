@@ -172,6 +172,12 @@ def add(c: Connection, link: Link) -> bool:
     return made is not None
 
 
+def put(c: Connection, link: Link) -> None:
+    """Store a link that no lease guards, in place of what was known of it."""
+    if not add(c, link):
+        c.execute(update(L).where(L.c.id == link.id).values(_values(link)))
+
+
 def get(c: Connection, tenant: TenantId | None, identity: str) -> Link | None:
     """One link. Without a tenant: whosever it is."""
     query = select(L).where(L.c.id == identity)

@@ -13,6 +13,7 @@ from app.clients.servicenow import (
     SignIn,
 )
 from app.kit import http
+from app.sinks.servicenow.event import ServiceNowEvents
 from app.sinks.servicenow.settings import MirrorCredential, MirrorSettings
 from app.sinks.servicenow.sink import ServiceNowMirror
 
@@ -53,12 +54,24 @@ def open_mirror(settings: MirrorSettings, now: Callable[[], datetime]) -> Servic
     Raises:
         OSError: a certificate cannot be read.
     """
+    return ServiceNowMirror(client_of(settings, now), settings)
+
+
+def open_events(settings: MirrorSettings, now: Callable[[], datetime]) -> ServiceNowEvents:
+    """Make what feeds Event Management; nothing is sent.
+
+    Raises:
+        OSError: a certificate cannot be read.
+    """
+    return ServiceNowEvents(client_of(settings, now), settings)
+
+
+def client_of(settings: MirrorSettings, now: Callable[[], datetime]) -> ServiceNowClient:
+    """The client of the instance, signed in as the settings say."""
     client = http.client(
         verify=context_of(settings),
         timeout_seconds=settings.timeout_seconds,
         connect_seconds=CONNECT_SECONDS,
         base_url=settings.base_url,
     )
-    return ServiceNowMirror(
-        ServiceNowClient(client, sign_in_of(settings.credential, now)), settings
-    )
+    return ServiceNowClient(client, sign_in_of(settings.credential, now))

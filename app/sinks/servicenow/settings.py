@@ -121,6 +121,11 @@ class MirrorSettings(BaseModel):
         """Whether incidents become records of the Table API."""
         return self.mode in {"incident", "both"}
 
+    @property
+    def sends_events(self) -> bool:
+        """Whether incidents become events of Event Management."""
+        return self.mode in {"event", "both"}
+
 
 def for_service(value: ByService, services: tuple[str, ...]) -> str:
     """The value of the first service that has one, else the default."""
