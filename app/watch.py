@@ -18,7 +18,7 @@ from app.core.maintenance import excused
 from app.core.ports import StatusFeed
 from app.core.signal import ProbeResult
 from app.core.state import TenantProfile
-from app.core.types import Status, TenantId, severity_of
+from app.core.types import TenantId
 from app.flow.corroborate import Corroborate
 from app.flow.fold import Fold
 from app.flow.ingest import Intake
@@ -26,11 +26,10 @@ from app.flow.leases import Lease, Leases
 from app.flow.maintenance import Maintenance
 from app.flow.poll import Cadence, Poll
 from app.flow.probe import Known, ProbeSchedule
-from app.flow.terms import Terms, Tools
 from app.kit.clock import Clock, SystemClock
+from app.mirrors import event_loop, mirror_loop
 from app.settings import Settings
 from app.settings.model import TenantSettings
-from app.sinks.servicenow import MirrorSettings
 from app.sources.graph import GraphSettings, Shared, open_graph
 from app.sources.probe import Probe, Toolbox, intervals_of
 from app.sources.status_feed import SharedPages, feeds_of
@@ -125,24 +124,6 @@ def tenant_work(rooms: Rooms, tenant: TenantSettings, pages: Pages) -> dict[str,
     return work
 
 
-async def event_loop(
-    rooms: Rooms, owner: TenantId, settings: MirrorSettings, stop: asyncio.Event
-) -> None:
-    """Feed an Event Management until told to stop."""
-    from app.flow.alarms import AlarmLoop  # noqa: PLC0415 - most installations have none
-    from app.sinks.servicenow.dial import open_events  # noqa: PLC0415 - the same
-
-    speed = rooms.settings.clock.speed
-    door = open_events(settings, rooms.clock.now)
-    terms = terms_of(owner, settings, speed)
-    root = rooms.settings.server.public_url
-    try:
-        loop = AlarmLoop(rooms.db, rooms.clock, door, terms, root)
-        await paced_loop(f"events:{settings.name}", loop, stop, speed=speed)
-    finally:
-        await door.aclose()
-
-
 def _unleased(loop: Loop, _: Lease) -> Loop:
     """A loop that a change of replicas does not harm: links have leases, events have keys."""
     return loop
@@ -193,48 +174,6 @@ class _Results:
         await self.rooms.db.read(self.lease.check)
         intake = self.rooms.intake
         return await intake.append_probe_results(tenant, signals, source=source, now=now)
-
-
-def terms_of(owner: TenantId, settings: MirrorSettings, speed: float) -> Terms:
-    """What the settings say of one mirror, in words of the flow."""
-    return Terms(
-        tenant=owner,
-        min_severity=severity_of(settings.min_severity),
-        min_status=Status(settings.min_status),
-        debounce=timedelta(seconds=settings.debounce_seconds),
-        poll=timedelta(seconds=settings.poll_seconds),
-        budget=settings.hourly_create_budget,
-        new_generation=settings.after_human_close == "new_generation",
-        prefix=settings.correlation_prefix,
-        speed=speed,
-    )
-
-
-async def mirror_loop(
-    rooms: Rooms, owner: TenantId, settings: MirrorSettings, stop: asyncio.Event
-) -> None:
-    """Keep the tickets of one mirror in step until told to stop."""
-    from app.flow.mirror import MirrorLoop  # noqa: PLC0415 - most installations have no mirror
-    from app.sinks.servicenow.dial import open_mirror  # noqa: PLC0415 - the same
-
-    speed = rooms.settings.clock.speed
-    public_url = rooms.settings.server.public_url
-    mirror = open_mirror(settings, rooms.clock.now)
-    try:
-        loop = MirrorLoop(
-            Tools(
-                db=rooms.db,
-                clock=rooms.clock,
-                mirror=mirror,
-                terms=terms_of(owner, settings, speed),
-                obey=rooms.fold.command,
-                announce=rooms.fold.news,
-                url_of=lambda incident: f"{public_url}/incidents/{incident}",
-            )
-        )
-        await paced_loop(f"mirror:{settings.name}", loop, stop, speed=speed)
-    finally:
-        await mirror.aclose()
 
 
 def probe_schedule(
