@@ -6,6 +6,7 @@ import time
 from functools import partial
 
 from fastapi import APIRouter, Request
+from fastapi.responses import PlainTextResponse
 from sqlalchemy.exc import DatabaseError
 from starlette.responses import JSONResponse, Response
 
@@ -75,7 +76,11 @@ async def readyz(request: Request) -> Response:
     raise StorageUnavailable(f"Not ready: {fault}.", fault=fault)
 
 
-@router.get("/metrics", summary="Metrics in the Prometheus text format")
+@router.get(
+    "/metrics",
+    summary="Metrics in the Prometheus text format",
+    response_class=PlainTextResponse,
+)
 async def metrics(app: Context) -> Response:
     """Every metric of this process."""
     return Response(app.metrics.render(), headers={"content-type": MEDIA_TYPE, **NO_STORE})

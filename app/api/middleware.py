@@ -5,7 +5,7 @@ import logging
 import re
 import time
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -94,7 +94,7 @@ class Edge:
         begun = time.monotonic()
         self._open.add(1)
         try:
-            dressed = self._dressed(send, request_id, seen)
+            dressed = self._dressed(send, scope["state"], seen)
             await self._answer(scope, self._ending(receive), dressed, seen)
         finally:
             self._open.add(-1)
@@ -133,7 +133,9 @@ class Edge:
 
         return ending
 
-    def _dressed(self, send: Send, request_id: str, seen: "_Seen") -> Send:
+    def _dressed(self, send: Send, state: dict[str, Any], seen: "_Seen") -> Send:
+        request_id: str = state["request_id"]
+
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 given = dict(message["headers"])
@@ -144,6 +146,7 @@ class Edge:
                 message["headers"] = [
                     *message["headers"],
                     (b"x-request-id", request_id.encode()),
+                    *state.get("rate", ()),
                     *(pair for pair in ours if pair[0] not in given),
                 ]
             await send(message)

@@ -25,6 +25,7 @@ HINT = {
     "name": "webhook-signature",
     "description": "Standard Webhooks headers, made with the `hint_secret` of the mirror.",
 }
+CONFIGURING = frozenset({"put", "patch", "delete"})  # in these If-Match is required
 PROBLEM = {"$ref": "#/components/schemas/ProblemOut"}
 KEYED = {
     "name": "Idempotency-Key",
@@ -164,6 +165,10 @@ def _fit_parameters(operation: Document, method: str) -> None:
         for parameter in operation.get("parameters", [])
         if (parameter["in"], parameter["name"].lower()) != foreign
     ]
+    for parameter in parameters:
+        if method in CONFIGURING and parameter["name"].lower() == "if-match":
+            parameter["required"] = True
+            parameter["schema"] = {"type": "string"}
     if method == "post" and not _is_public(operation):
         parameters.append(KEYED)
     if parameters:

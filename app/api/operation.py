@@ -54,7 +54,7 @@ class Operation(APIRoute):
                 key = await authenticate(request)
                 rates: Rates | None = getattr(request.app.state, "rates", None)
                 if rates is not None:  # an application of a single resource has none
-                    rates.take(key.id, intake=request.url.path.startswith(INTAKE))
+                    rates.take(key.id, request, intake=request.url.path.startswith(INTAKE))
             _refuse_unknown(request, known)
             if takes_json:
                 _refuse_other_media(request)

@@ -28,14 +28,14 @@ class Buckets:
         self._clock = clock
         self._levels: dict[str, tuple[float, float]] = {}
 
-    def take(self, caller: str) -> None:
-        """Take one request out of a caller's bucket.
+    def take(self, caller: str) -> float:
+        """Take one request out of a caller's bucket; gives how many are left.
 
         Raises:
             RateLimited: it is empty; ``retry_after_seconds`` says when one is there again.
         """
         if self._rate <= 0:
-            return
+            return math.inf
         now = self._clock()
         level = self._level(caller, now)
         if level < 1.0:
@@ -44,6 +44,7 @@ class Buckets:
         if len(self._levels) >= MOST_BUCKETS:
             self._forget(now)
         self._levels[caller] = (level - 1.0, now)
+        return level - 1.0
 
     def _level(self, caller: str, now: float) -> float:
         level, at = self._levels.get(caller, (self._size, now))

@@ -21,11 +21,14 @@ from app.core.types import TenantId
 from app.flow import keys
 from app.kit.clock import FixedClock
 from app.settings import Settings
+from app.store import links
+from tests.api.test_links import a_link
 from tests.builders import NOW, TENANT
 
 OTHER = TenantId("fabrikam")
 URL = "http://127.0.0.1:8000"
-OPEN = {"livez", "readyz", "metrics", "public_webhook_keys"}  # who asks need not say who he is
+# Who asks need not say who he is, or proves it by a signature.
+OPEN = {"livez", "readyz", "metrics", "public_webhook_keys", "take_hint"}
 ISSUES = json.loads(Path("tests/fixtures/graph/issues_in_v1_shape.json").read_text())
 MAPPER = {
     "name": "cake",
@@ -102,6 +105,8 @@ CALLS: dict[str, Any] = {
     "end_maintenance_window": None,
     "ask_for_replay": {"since": BEFORE, "until": AT},
     "relearn_signature": {"probe": "owa"},
+    "resync_link": None,
+    "take_hint": {},
     "read_error": {"code": "503"},
     "post_client_reports": {"service": "exchange-online", "http_status": 503},
     "post_probe_results": {"probe": "owa", "outcome": "ok"},
@@ -151,7 +156,7 @@ class Surface:
         """Every operation of the document."""
         for path, method, found in operations(self.api.openapi()):
             ways = found.get("security", ())
-            scopes = tuple(scope for way in ways for scope in way["apiKey"])
+            scopes = tuple(scope for way in ways for scope in way.get("apiKey", ()))
             yield Operation(found["operationId"], method.upper(), path, scopes)
 
     async def key(self, *scopes: str, tenant: str = TENANT) -> dict[str, str]:
@@ -238,6 +243,9 @@ async def furnish(surface: Surface) -> Surface:
         ids["window_id"] = (await post("/maintenance-windows", CALLS["create_maintenance_window"]))[
             "id"
         ]
+        ids["link_id"] = "lnk_019cf5564e40c865cd6413faf863"
+        linked = a_link(id=ids["link_id"], subject=ids["incident_id"], incident=ids["incident_id"])
+        context.db.write_now(lambda c: links.add(c, linked))
         ids["key_id"] = (await post("/keys", CALLS["create_key"]))["id"]
         ids["engine_replay"] = (await post("/replays", CALLS["ask_for_replay"]))["id"]
         path = f"/subscriptions/{ids['subscription_id']}/replays"

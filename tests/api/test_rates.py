@@ -49,11 +49,17 @@ async def test_a_caller_over_its_share_gets_a_problem(world: Context) -> None:
     anna, bob = await make_key(world, "admin"), await make_key(world, "admin", name="bob")
     transport = httpx.ASGITransport(create_api(world))
     async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
-        for _ in range(2):
-            assert (await client.get("/v1/keys", headers=anna)).status_code == 200
+        for left in (1, 0):
+            answer = await client.get("/v1/keys", headers=anna)
+            assert answer.status_code == 200
+            assert answer.headers["ratelimit-policy"] == '"api";q=2;w=4'
+            assert answer.headers["ratelimit"] == f'"api";r={left};t=2'
         refused = await client.get("/v1/keys", headers=anna)
         assert refused.status_code == 429
+        assert refused.headers["ratelimit"].startswith('"api";r=0;t=')
         assert refused.headers["content-type"] == "application/problem+json"
         assert int(refused.headers["retry-after"]) >= 1
         assert (await client.get("/v1/keys", headers=bob)).status_code == 200
-        assert (await client.get("/livez")).status_code == 200
+        free = await client.get("/livez")
+        assert free.status_code == 200
+        assert "ratelimit" not in free.headers

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import Path
-from pydantic import Field
+from pydantic import Field, StrictBool
 from starlette.responses import Response
 
 from app.api.deps import Context, IfMatch, Writer, problems, resource
@@ -31,7 +31,7 @@ class SplitIn(In):
 class PinIn(In):
     """Whether the advisory belongs to the incident, or does not."""
 
-    linked: bool
+    linked: StrictBool
     reason: Reason | None = None
 
 

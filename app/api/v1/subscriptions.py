@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Path, Response, status
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, StrictBool, model_validator
 
 from app.api.asked import Asked, json_answer, nothing
 from app.api.context import App
@@ -70,7 +70,7 @@ class FilterIn(In):
     statuses: Statuses | None = None
     regions: Words | None = None
     labels: Labels | None = Field(None, description="Labels that the incident must all have.")
-    announced: bool | None = Field(
+    announced: StrictBool | None = Field(
         None,
         description="True: the end of an incident is sent only if an earlier event of it was.",
     )

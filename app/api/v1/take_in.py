@@ -104,7 +104,7 @@ class IntakeOperation(Operation, _Direct):
             key = await authenticate(request)
             rates: Rates | None = getattr(request.app.state, "rates", None)
             if rates is not None:  # an application of a single resource has none
-                rates.take(key.id, intake=True)
+                rates.take(key.id, request, intake=True)
             return await direct(request)
 
         return serve
