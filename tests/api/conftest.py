@@ -16,6 +16,7 @@ from app.core.state import TenantProfile
 from app.core.types import TenantId
 from app.flow import keys
 from app.flow.fold import Fold
+from app.flow.links import Links
 from app.formats.native_v1 import Renderer
 from app.kit.clock import FixedClock
 from app.kit.metrics import Registry
@@ -45,6 +46,7 @@ class Context:
     result_reader: Any = None
     doors: Any = None
     tokens: Any = None
+    links: Any = None
     public_url: str = URL
     secret: bytes = b"a secret of this installation"
     metrics: Registry = field(default_factory=Registry)
@@ -76,6 +78,7 @@ def world(sqlite_database: Database, clock: FixedClock) -> Context:
         committed=bells.feed.ring,
     )
     return Context(
+        links=Links(sqlite_database, clock, wall=clock, secrets=dict),
         db=sqlite_database,
         clock=clock,
         fold=fold,
