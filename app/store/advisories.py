@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import Select
 
 from app.core.signal import Advisory
 from app.core.types import IncidentId, TenantId
 from app.store import packing
 from app.store.tables import AdvisoryRow
+from app.store.upserts import insert_into
 
 T = AdvisoryRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
 
@@ -48,8 +48,7 @@ def put(
     """
     if not revised:
         return
-    insert = sqlite.insert if c.dialect.name == "sqlite" else postgresql.insert
-    new = insert(T)
+    new = insert_into(c, T)
     kept: dict[str, Any] = {
         name: new.excluded[name]
         for name in ("revision", "service", "is_resolved", "withdrawn", "last_modified_at", "state")

@@ -189,14 +189,16 @@ class Run:
         """Writes of ours over something that a person had changed."""
         found = []
         holder: dict[tuple[str, str], str] = {}
-        touched: dict[str, bool] = {}  # whether a person moved the state since our last write
+        left: dict[str, str] = {}  # the state in which no person has put the ticket
         for one in self.world.instance.audit:
             changed = {k for k, v in one.after.items() if one.before.get(k) != v}
+            was = left.setdefault(one.sys_id, one.before["state"])
             if one.user == OURS:
-                found += self._over(one, changed, holder, moved=touched.get(one.sys_id, False))
-                touched[one.sys_id] = False
-            elif one.user != "system":
-                touched[one.sys_id] = touched.get(one.sys_id, False) or "state" in changed
+                # Who moves a state and moves it back before anybody looks has changed nothing.
+                found += self._over(one, changed, holder, moved=one.before["state"] != was)
+            if one.user in (OURS, "system"):
+                left[one.sys_id] = one.after["state"]
+            else:
                 holder |= {(one.sys_id, name): one.user for name in changed}
         return found
 

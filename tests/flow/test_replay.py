@@ -114,7 +114,12 @@ async def test_a_mark_carries_what_the_fold_carried(tale: Tale) -> None:
     await tale.settle()
     tale.db.write_now(lambda c: journal.forget(c, TENANT, before=after - timedelta(hours=1)))
     retention_cut = after - timedelta(minutes=1)
-    tale.db.write_now(lambda c: retention.forget_intake(c, TENANT, before=retention_cut))
+
+    def forget(c: Any) -> int:
+        old = retention.old_intake(c, TENANT, before=retention_cut)
+        return retention.forget(c, old) if old is not None else 0
+
+    assert tale.db.write_now(forget) > 0
     told = await again(tale, since=after, until=tale.clock.at)
     assert told.began_at == after
     assert told.reproduced
@@ -137,7 +142,8 @@ async def test_an_installation_that_never_folded_has_no_past(database: Database)
 
 
 async def test_events_that_are_gone_are_not_called_reproduced(tale: Tale) -> None:
-    tale.db.write_now(lambda c: retention.forget_events(c, before=at("06:10")))
+    old = retention.old_events(at("06:10"))
+    assert tale.db.write_now(lambda c: retention.forget(c, old)) > 0
     told = await again(tale)
     assert told.reproduced is False
     assert told.found.is_empty
