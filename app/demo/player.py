@@ -45,7 +45,7 @@ def run(*, port: int, speed: float, scenario: str, once: bool) -> int:
 async def _play(*, port: int, speed: float, scenario: str, once: bool) -> int:
     task = asyncio.current_task()
     if task is not None:  # so that a plain kill, too, ends the processes in order
-        with contextlib.suppress(NotImplementedError):
+        with contextlib.suppress(NotImplementedError):  # not on Windows
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     if speed <= 0:
         raise DemoFailed("The speed must be greater than 0.")

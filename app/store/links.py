@@ -74,6 +74,17 @@ def _link(row: Any) -> Link:
     )
 
 
+def _standing(row: Any) -> Standing:
+    return Standing(
+        name=row.name,
+        tenant=TenantId(row.tenant),
+        position=row.position,
+        cursor=row.cursor,
+        poll_at=row.poll_at,
+        polled_at=row.polled_at,
+    )
+
+
 def standing(
     c: Connection, name: str, tenant: TenantId, *, now: datetime, position: int, lock: bool = False
 ) -> Standing:
@@ -87,24 +98,13 @@ def standing(
     }  # fmt: skip
     c.execute(insert_into(c, M).values(fresh).on_conflict_do_nothing())
     query = select(M).where(M.c.name == name)
-    row = c.execute(query.with_for_update() if lock else query).one()
-    return Standing(
-        name=row.name,
-        tenant=TenantId(row.tenant),
-        position=row.position,
-        cursor=row.cursor,
-        poll_at=row.poll_at,
-        polled_at=row.polled_at,
-    )
+    return _standing(c.execute(query.with_for_update() if lock else query).one())
 
 
 def known(c: Connection, name: str) -> Standing | None:
     """Where a mirror stands, or None before its first step."""
     row = c.execute(select(M).where(M.c.name == name)).one_or_none()
-    if row is None:
-        return None
-    return Standing(name=row.name, tenant=TenantId(row.tenant), position=row.position,
-                    cursor=row.cursor, poll_at=row.poll_at, polled_at=row.polled_at)  # fmt: skip
+    return None if row is None else _standing(row)
 
 
 def next_at(c: Connection, name: str) -> datetime | None:
