@@ -189,7 +189,7 @@ class Run:
         signed = "v1" if form == "native" else "v1a"
         wish = {"url": f"http://127.0.0.1:{port}/{path}", "format": form, "signing": signed}
         made = (await http.post("/v1/subscriptions", json=wish)).raise_for_status().json()
-        self.receiver.names[path], self.receiver.secrets[path] = made["id"], made["secret"]
+        self.receiver.know(path, made["id"], made["secret"])
         async with asyncio.timeout(START_SECONDS):
             while True:
                 now = await http.get(f"/v1/subscriptions/{made['id']}")

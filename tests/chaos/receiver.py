@@ -40,6 +40,14 @@ class Receiver:
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
+    def know(self, path: str, subscription: str, secret: str) -> None:
+        """Take note of whose address a path is; the first ping may have overtaken that answer."""
+        self.names[path], self.secrets[path] = subscription, secret
+        self.history.heard[:] = [
+            replace(one, subscription=subscription) if one.subscription == path else one
+            for one in self.history.heard
+        ]
+
     async def stop(self) -> None:
         """Stop listening and drop every connection."""
         if self._server is not None:
