@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,16 +27,18 @@ Scheme = Literal["light", "dark"]
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A size and a scheme of colours."""
+    """A size and a scheme of colours; ``rules`` of axe, none: all of them."""
 
     name: str
     width: int
     height: int
     scheme: Scheme
+    rules: tuple[str, ...] = ()
 
 
 DESK = Look("desk", 1400, 900, "light")
-PHONE = Look("phone", 390, 844, "dark")
+# What a phone and the dark can change; names and roles are the same as on the desk.
+PHONE = Look("phone", 390, 844, "dark", rules=("color-contrast", "target-size", "meta-viewport"))
 LOOKS = (DESK, PHONE)
 
 
@@ -64,6 +67,7 @@ class Tab:
 
     page: Page
     base: str
+    look: Look
     complaints: list[str] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)
 
@@ -75,9 +79,11 @@ class Tab:
         )
         self.page.on(
             "request",
-            lambda asked: None
-            if asked.url.startswith((self.base, "blob:", "data:"))
-            else self.complaints.append(f"asks elsewhere: {asked.url}"),
+            lambda asked: (
+                None
+                if asked.url.startswith((self.base, "blob:", "data:"))
+                else self.complaints.append(f"asks elsewhere: {asked.url}")
+            ),
         )
 
     async def open(self, path: str) -> None:
@@ -85,10 +91,19 @@ class Tab:
         answer = await self.page.goto(self.base + path)
         assert answer is not None
         self.sizes[path] = len(await answer.body())
+        if place := os.environ.get("SCREENSHOTS"):
+            name = re.sub(r"\W+", "-", path).strip("-") or "board"
+            shot = Path(place) / f"{name}-{self.look.name}-{self.look.scheme}.png"
+            await self.page.screenshot(path=shot, full_page=True)
 
     async def press(self, name: str, *, role: Literal["button", "link"] = "button") -> None:
         """Press what carries a name, as a person would."""
         await self.page.get_by_role(role, name=name, exact=True).first.click()
+
+    async def focused(self) -> str:
+        """The words of what has the focus."""
+        words: str = await self.page.evaluate("document.activeElement.textContent.trim()")
+        return words
 
     async def is_sound(self, *, but: tuple[str, ...] = ("-",)) -> None:
         """Nothing was refused or asked of others, no sideways scrolling, and axe finds nothing."""
@@ -96,7 +111,7 @@ class Tab:
         assert complaints == [], complaints
         over = await self.page.evaluate(OVERFLOW)
         assert over == [], f"{self.page.url} is wider than the window: {over}"
-        found = await faults(self.page)
+        found = await faults(self.page, self.look.rules)
         assert found == [], json.dumps(found, indent=1)
         for path, size in self.sizes.items():
             assert size < PAGE_BYTES, f"{path} has {size} bytes"
@@ -111,14 +126,17 @@ OVERFLOW = """() => {
 }"""
 
 
-async def faults(page: Page) -> list[dict[str, Any]]:
-    """What axe finds: rule, impact, and the elements; by the rules of WCAG 2.2 AA and the best."""
+async def faults(page: Page, rules: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """What axe finds by its rules of WCAG 2.2 AA and best practice: rule, impact, elements."""
     source = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
     await page.evaluate(source)
-    found = await page.evaluate(
-        "() => axe.run(document, {resultTypes: ['violations'], rules: {'target-size': "
-        "{enabled: true}}})"
-    )
+    options: dict[str, Any] = {
+        "resultTypes": ["violations"],
+        "rules": {"target-size": {"enabled": True}},
+    }
+    if rules:
+        options["runOnly"] = list(rules)
+    found = await page.evaluate("(options) => axe.run(document, options)", options)
     return [
         {
             "rule": fault["id"],
@@ -143,11 +161,7 @@ async def tab(
     )
     context.set_default_timeout(PATIENCE)
     try:
-        made = Tab(await context.new_page(), base)
+        made = Tab(await context.new_page(), base, look)
         yield made
-        if shots := os.environ.get("SCREENSHOTS"):
-            name = made.page.url.removeprefix(base).strip("/").replace("/", "-") or "board"
-            place = Path(shots) / f"{name.partition('?')[0]}-{look.name}-{look.scheme}.png"
-            await made.page.screenshot(path=place, full_page=True)
     finally:
         await context.close()
