@@ -1,0 +1,5 @@
+"""Messages for people, written from an incident by sandboxed templates in files."""
+
+from app.formats.messages.writer import Writer
+
+__all__ = ["Writer"]
