@@ -16,7 +16,7 @@ from app.formats.messages import Writer
 from tests.builders import NOW, an_incident
 from tests.formats.golden import FULL, LATER
 
-FOLDER = Path(__file__).parent / "golden" / "messages"
+FOLDER = Path(__file__).parent / "told"
 READER = Reader(
     tenant="Contoso",
     zone=ZoneInfo("Europe/Berlin"),
