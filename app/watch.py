@@ -12,6 +12,7 @@ from functools import partial
 from types import TracebackType
 from typing import Protocol, Self
 
+from app.channels import channel_loop
 from app.core.catalogue import SERVICES
 from app.core.errors import SettingsError
 from app.core.maintenance import excused
@@ -121,6 +122,10 @@ def tenant_work(rooms: Rooms, tenant: TenantSettings, pages: Pages) -> dict[str,
             work[f"events:{settings.name}"] = partial(
                 _unleased, partial(event_loop, rooms, owner, settings)
             )
+    for channel in tenant.channels:
+        work[f"channel:{channel.name}"] = partial(
+            _unleased, partial(channel_loop, rooms, owner, channel)
+        )
     return work
 
 

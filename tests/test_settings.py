@@ -20,6 +20,9 @@ GRAPH = """
 tenant_id = "t"
 client_id = "c"
 """
+CHANNEL = "[[tenants.channels]]\nname = 'desk'\nkind = 'slack'\n"
+INLINE = "allow_inline_secrets = true\n"
+SLACK = "slack = { token = 'x', channel = 'C0123456789' }\n"
 MIRROR = (
     "[[tenants.mirrors]]\nname = 'snow'\nbase_url = 'https://x.example.com'\n"
     "credential = { certificate = { file = 'x.pem' } }\n"
@@ -138,9 +141,13 @@ def test_an_inline_secret_is_refused_unless_allowed(read) -> None:
         (TENANT + TENANT, 'two tenants have the id "contoso"'),
         (TENANT + PROBE + PROBE, 'two probes are named "owa" at location "berlin"'),
         (TENANT + GRAPH, "tenants[0].graph.credential is missing"),
-        (TENANT + MIRROR + MIRROR, 'two mirrors are named "snow"'),
+        (TENANT + MIRROR + MIRROR, 'two mirrors or channels are named "snow"'),
         (TENANT + MIRROR + 'fields = { priority = "1" }\n', "priority is not for you to set"),
-        (TENANT + "[[tenants.channels]]\nname = 'x'\n", "not supported in this version"),
+        (TENANT + CHANNEL, "needs a table slack"),
+        (
+            INLINE + TENANT + CHANNEL + SLACK + "depends_on = ['exchange']\n",
+            '"exchange" is no service',
+        ),
         (TENANT + "timezone = 'Mars/Olympus'\n", "use one like Europe/Berlin"),
         ("[server]\nport = 99999\n", "server.port: Input should be less than or equal to 65535"),
         ("[egress]\nallow = [{ports = [1]}]\n", "names either a cidr or a host"),

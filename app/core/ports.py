@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from app.core.announce import ChannelFacts, Message, Notice, Verdict
 from app.core.events import Event
 from app.core.incident import Incident
 from app.core.signal import Advisory, ProbeResult
@@ -257,4 +258,84 @@ class AlarmDoor(Protocol):
 
     async def tell(self, incident: Incident, key: str, *, url: str, now: datetime) -> MirrorAnswer:
         """Tell once; a repetition changes nothing there."""
+        ...
+
+
+class Say(Protocol):
+    """Words a notice for a channel; ``core.announce.plain_message`` is one."""
+
+    def __call__(self, notice: Notice, channel: ChannelFacts) -> Message:
+        """Word it; the same input gives the same message."""
+        ...
+
+
+class Choose(Protocol):
+    """Chooses which channels of a tenant are used now; ``core.announce.all_of`` is one."""
+
+    def __call__(
+        self, incident: Incident, living: Sequence[Incident], plan: Sequence[ChannelFacts]
+    ) -> Mapping[str, Verdict]:
+        """Give a verdict by channel name; one without a verdict is used."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """One thing to tell on one channel.
+
+    ``key`` is the same at each repetition of this telling, ``thread`` for all of one incident,
+    whose first subject is the ``topic``.
+    ``record`` is what the first left on the other side, empty before. ``asked_at`` is when it was
+    first sent, where that was before.
+    """
+
+    key: str
+    thread: str
+    topic: str
+    record: str
+    notice: Notice
+    message: Message
+    asked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelAnswer:
+    """What a telling met; ``record`` names what is there now, ``why`` and ``remedy`` are sentences.
+
+    Word ``absent``: what should be changed is not there any more.
+    """
+
+    word: MirrorWord
+    record: str = ""
+    number: str = ""
+    url: str = ""
+    why: str = ""
+    remedy: str = ""
+    retry_after: timedelta | None = None
+
+
+class Channel(Protocol):
+    """A sink that tells people; it raises only for a bug.
+
+    ``is_repeatable``: the other side knows a telling by its key, so a repetition shows nowhere.
+    """
+
+    name: str
+    kind: str
+    is_repeatable: bool
+
+    async def tell(self, telling: Telling) -> ChannelAnswer:
+        """Tell it, or tell it again; a first one makes the record, a later one changes it."""
+        ...
+
+    async def heard(self, telling: Telling) -> ChannelAnswer:
+        """Look whether a telling arrived: done, absent, or unknown where nobody can look."""
+        ...
+
+    async def try_out(self, telling: Telling) -> ChannelAnswer:
+        """Show that the channel works, disturbing as few people as can be."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connections."""
         ...

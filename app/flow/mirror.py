@@ -14,18 +14,18 @@ from app.core.link import Link, LinkState, Trigger, moved
 from app.core.ports import MirrorWord
 from app.flow import held
 from app.flow.create import Create
+from app.flow.following import followed
 from app.flow.keep import FAR, Keep
 from app.flow.terms import LEASE, Tools, backoff
 from app.flow.unheard import incident_of
 from app.kit.ids import new_id
-from app.store import events, incidents, links
+from app.store import events, links
 from app.store.links import NotMine
 
 log = logging.getLogger(__name__)
 
 BREAKS_AFTER = 5  # polls that did not reach the other side; until one does, nothing is carried
 BATCH = 2  # links that one step carries side by side: what one connector may ask of an instance
-EVENTS = 500  # of the log that one step follows
 LEAST = timedelta(seconds=1)  # real time between steps with nothing to do
 BUSY = timedelta(milliseconds=50)  # real time between steps with more to do
 UNMADE = frozenset(
@@ -65,23 +65,9 @@ class MirrorLoop:
         tools, now = self._tools, self._tools.clock.now()
         tenant, name = tools.terms.tenant, tools.mirror.name
 
-        def unit(c: Connection) -> bool:
-            if known is None:  # a new mirror begins with what is open
-                links.standing(c, name, tenant, now=now, position=newest, lock=True)
-                for incident in incidents.living(c, tenant):
-                    self._concern(c, incident, now)
-                return True
-            place = links.standing(c, name, tenant, now=now, position=0, lock=True)
-            found = events.after(c, tenant, place.position, EVENTS)
-            for identity in sorted({e.incident for e in found if e.incident}):
-                touched = incidents.get(c, tenant, identity)
-                if touched is not None:
-                    self._concern(c, touched, now)
-            if found:
-                links.advance(c, name, found[-1].sequence)
-            return len(found) == EVENTS
-
-        return await tools.db.write(unit)
+        return await tools.db.write(
+            lambda c: followed(c, name, tenant, known, newest, now=now, concern=self._concern)
+        )
 
     def _concern(self, c: Connection, incident: Incident, now: datetime) -> None:
         """Wake the link of an incident, or make one where a ticket is wanted now."""

@@ -29,11 +29,7 @@ def unheard_by(c: Connection, link: Link, incident: Incident) -> Unheard:
     """Gather what the ticket has not heard; a summary ticket hears by its description."""
     if link.incident is None:
         return Unheard(note="", last=0, reopened=False, parent="")
-    found = events.of_incident(c, link.tenant, link.incident, link.memory.told, EVENTS)
-    told = [
-        Told(id=e.id, sequence=e.sequence, type=e.type.value, document=json.loads(e.body))
-        for e in found
-    ]
+    told = told_since(c, link)
     posts = {}
     for advisory in incident.advisories:
         stored = advisories.get(c, link.tenant, advisory.id)
@@ -43,9 +39,18 @@ def unheard_by(c: Connection, link: Link, incident: Incident) -> Unheard:
     above = links.newest(c, link.mirror, incident.merged_into) if incident.merged_into else None
     return Unheard(
         note=note_of(told, mirror=link.mirror, posts=posts),
-        last=found[-1].sequence if found else link.memory.told,
-        reopened=any(e.type is EventType.REOPENED for e in found),
+        last=told[-1].sequence if told else link.memory.told,
+        reopened=any(e.type == EventType.REOPENED for e in told),
         parent=(above.remote_id or "") if above is not None else "",
+    )
+
+
+def told_since(c: Connection, link: Link) -> tuple[Told, ...]:
+    """Events of its incident that a link has not heard of, oldest first."""
+    found = events.of_incident(c, link.tenant, link.incident or "", link.memory.told, EVENTS)
+    return tuple(
+        Told(id=e.id, sequence=e.sequence, type=e.type.value, document=json.loads(e.body))
+        for e in found
     )
 
 

@@ -23,6 +23,7 @@ from pydantic import (
 
 from app.core.policy import Policy
 from app.flow.issuer_settings import Issuers, IssuerSettings
+from app.settings.channels import ChannelSettings
 from app.sinks.servicenow import MirrorSettings
 from app.sources.graph import GraphSettings
 from app.sources.intake.mapper import MapperSettings
@@ -109,6 +110,7 @@ class TenantSettings(_Table):
     status_feed: StatusFeedSettings = StatusFeedSettings()
     probes: tuple[ProbeSettings, ...] = ()
     mirrors: tuple[MirrorSettings, ...] = ()
+    channels: tuple[ChannelSettings, ...] = ()
 
     @field_validator("timezone")
     @classmethod
@@ -131,6 +133,11 @@ class TenantSettings(_Table):
         if missing:
             raise ValueError(missing)
         return self
+
+    @property
+    def outlets(self) -> tuple[str, ...]:
+        """The names of its mirrors and channels."""
+        return (*(m.name for m in self.mirrors), *(c.name for c in self.channels))
 
     @property
     def label(self) -> str:
@@ -217,9 +224,9 @@ class Settings(_Table):
         if twice:
             msg = f'two tenants have the id "{twice}"; an id names one tenant'
             raise ValueError(msg)
-        twice = _repeated(mirror.name for tenant in value for mirror in tenant.mirrors)
+        twice = _repeated(name for tenant in value for name in tenant.outlets)
         if twice:
-            msg = f'two mirrors are named "{twice}"; a name is unique over all tenants'
+            msg = f'two mirrors or channels are named "{twice}"; a name is unique over all tenants'
             raise ValueError(msg)
         return value
 

@@ -23,10 +23,6 @@ PREFIX = "SEXTANT_"
 DEFAULT_FILE = Path("sextant.toml")
 NOT_SETTINGS = frozenset({"SEXTANT_CONFIG"})  # read before the settings are
 FILES = re.compile(r"(^|[._])file$")  # keys that hold a path, relative to the settings file
-LATER = {  # what the design has and this version cannot serve yet
-    "channels": "channels are not supported in this version; remove [[tenants.channels]] "
-    "and create a subscription with a webhook instead",
-}
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -170,8 +166,6 @@ class _Reading:
             full = f"{path}.{key}" if path else key
             if key in known:
                 result[key] = self.visit(item, known[key], full)
-            elif key in LATER and path.startswith("tenants"):
-                self.problems.append(LATER[key])
             else:
                 self.problems.append(f'unknown key "{full}"; {_nearest(key, known, path)}')
         return result

@@ -110,12 +110,20 @@ def known(c: Connection, name: str) -> Standing | None:
 def next_at(c: Connection, name: str) -> datetime | None:
     """When a mirror has something to do at the earliest: its poll, or a link that is due."""
     poll = case((M.c.lease_until > M.c.poll_at, M.c.lease_until), else_=M.c.poll_at)
-    due = case((L.c.lease_until > L.c.due_at, L.c.lease_until), else_=L.c.due_at)
     found = [
         c.execute(select(poll).where(M.c.name == name)).scalar_one_or_none(),
-        c.execute(select(func.min(due)).where(L.c.mirror == name)).scalar_one_or_none(),
+        next_due(c, name),
     ]
     return min((at for at in found if at is not None), default=None)
+
+
+def next_due(c: Connection, name: str) -> datetime | None:
+    """When a link of a mirror or a channel has something to do at the earliest."""
+    due = case((L.c.lease_until > L.c.due_at, L.c.lease_until), else_=L.c.due_at)
+    found: datetime | None = c.execute(
+        select(func.min(due)).where(L.c.mirror == name)
+    ).scalar_one_or_none()
+    return found
 
 
 def advance(c: Connection, name: str, position: int) -> None:

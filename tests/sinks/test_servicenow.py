@@ -10,9 +10,10 @@ from app.core.link import TicketState
 from app.core.ports import MirrorWord
 from app.core.ticket import Change
 from app.kit.clock import FixedClock
+from app.kit.cutting import cut
 from app.sinks.servicenow.draft import title_of
 from app.sinks.servicenow.sink import ServiceNowMirror
-from app.sinks.servicenow.text import cut, plain
+from app.sinks.servicenow.text import plain
 from tests.builders import NOW, an_incident
 from tests.flow.mirroring import BASE, Breaking, settings_of
 from tests.standins.servicenow import Application, Fault, Instance, Kind, User

@@ -7,8 +7,9 @@ from app.core.document import rfc3339
 from app.core.incident import Incident
 from app.core.ticket import Rule
 from app.core.types import Severity
+from app.kit.cutting import cut
 from app.sinks.servicenow.settings import MirrorSettings, for_service
-from app.sinks.servicenow.text import cut, plain
+from app.sinks.servicenow.text import plain
 
 LENGTHS: Mapping[str, int] = {  # of the stock dictionary, used where ours cannot be read
     "short_description": 160, "description": 4000, "close_notes": 4000, "work_notes": 4000,

@@ -11,11 +11,12 @@ from app.core.incident import Incident
 from app.core.link import ENDED_STATES, TicketState
 from app.core.ports import MirrorAnswer, MirrorWord
 from app.core.ticket import Change, Row, Rule, Ticket
+from app.kit.cutting import cut
 from app.sinks.servicenow.draft import LENGTHS, RULES, fields_of
 from app.sinks.servicenow.instance import Facts, learn
 from app.sinks.servicenow.remedies import remedy_of
 from app.sinks.servicenow.settings import SYS_ID, MirrorSettings
-from app.sinks.servicenow.text import cut, plain, value
+from app.sinks.servicenow.text import plain, value
 
 TABLE = "/api/now/table/incident"
 JOURNAL = "/api/now/table/sys_journal_field"

@@ -1,0 +1,50 @@
+"""Slack's Web API: a refusal is a success that says ``ok: false``; raw in, raw out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.clients.calls import Calls
+from app.clients.errors import VendorError
+
+_TYPE = "application/json; charset=utf-8"
+
+
+class SlackClient:
+    """Calls methods of the Web API with a bot token."""
+
+    def __init__(self, calls: Calls, token: str) -> None:
+        self._calls = calls
+        self._headers = {"authorization": f"Bearer {token}"}
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._calls.aclose()
+
+    async def read(self, method: str, params: Mapping[str, str]) -> Mapping[str, Any]:
+        """Call a method that only reads; these take no JSON.
+
+        Raises:
+            VendorError: it failed; its code is Slack's own word where Slack said one.
+        """
+        reply = await self._calls.call("GET", f"/{method}", params=params, headers=self._headers)
+        return _checked(method, reply.made)
+
+    async def write(self, method: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Call a method that writes.
+
+        Raises:
+            VendorError: the same; with code ``lost`` it may have been done.
+        """
+        headers = {**self._headers, "content-type": _TYPE}
+        reply = await self._calls.call("POST", f"/{method}", body=dict(body), headers=headers)
+        return _checked(method, reply.made)
+
+
+def _checked(method: str, made: Any) -> Mapping[str, Any]:
+    if not isinstance(made, dict) or "ok" not in made:
+        raise VendorError("lost", f"Slack answered {method} with half a body.")
+    if made["ok"] is not True:
+        code = str(made.get("error") or "unknown_error")
+        needed = f" (needs {made['needed']})" if made.get("needed") else ""
+        raise VendorError(code, f"Slack refused {method}: {code}{needed}")
+    return made

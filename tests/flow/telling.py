@@ -1,0 +1,91 @@
+"""A world to tell in: an engine, a channel of any kind, and one clock for the flow."""
+
+from datetime import timedelta
+from typing import Any
+
+from app.core.announce import ChannelFacts, Updates, all_of, plain_message
+from app.core.incident import Incident
+from app.core.link import Link
+from app.core.policy import Policy
+from app.core.ports import Channel, Choose, Say
+from app.core.signal import Command
+from app.core.state import TenantProfile
+from app.core.types import ActorKind, SignalId, TenantId
+from app.flow.announce import ChannelTerms, ChannelTools
+from app.flow.channel import ChannelLoop
+from app.flow.fold import Fold
+from app.flow.terms import Terms
+from app.formats.native_v1 import Renderer
+from app.kit.clock import FixedClock
+from app.kit.ids import new_id
+from app.store import deliveries, links
+from app.store.engine import Database
+from tests.builders import NOW, TENANT
+
+
+class TellingWorld:
+    """Everything around one channel; ``replica`` makes a further loop over the same database."""
+
+    def __init__(
+        self, db: Database, channel: Channel, *, tenant: TenantId = TENANT,
+        updates: Updates = Updates.ALL, choose: Choose = all_of, say: Say = plain_message,
+        plan: tuple[ChannelFacts, ...] = (), gap: float = 0, **terms: Any,
+    ) -> None:  # fmt: skip
+        self.db, self.channel, self.tenant = db, channel, tenant
+        self.clock = FixedClock(NOW)
+        facts = ChannelFacts(name=channel.name, kind=channel.kind)
+        given = {"tenant": tenant, "debounce": timedelta(0), **terms}
+        self.terms = ChannelTerms(
+            terms=Terms(**given), facts=facts, plan=plan or (facts,), updates=updates,
+            gap=timedelta(seconds=gap),
+        )  # fmt: skip
+        self.choose, self.say = choose, say
+        self.fold = Fold(
+            db, self.clock, render=Renderer(public_url="http://x"), plan=deliveries.plan,
+            policy=Policy(), profiles={tenant: TenantProfile(id=tenant, users=100)},
+            committed=lambda: None,
+        )  # fmt: skip
+        self.loop = self.replica()
+
+    def replica(self) -> ChannelLoop:
+        return ChannelLoop(
+            ChannelTools(
+                db=self.db, clock=self.clock, channel=self.channel, terms=self.terms,
+                say=self.say, choose=self.choose,
+                url_of=lambda incident: f"http://x/incidents/{incident}",
+            )
+        )  # fmt: skip
+
+    async def open(self, title: str = "Mail is down", severity: str = "major") -> Incident:
+        body = {"title": title, "services": ["exchange-online"], "severity": severity}
+        return await self.fold.command(self.tenant, self._command("open", body))
+
+    async def do(self, name: str, incident: Incident, **body: Any) -> Incident:
+        return await self.fold.command(self.tenant, self._command(name, body, str(incident.id)))
+
+    def _command(self, name: str, body: dict[str, Any], incident: str | None = None) -> Command:
+        return Command(
+            id=SignalId(new_id("cmd")), name=name, actor_kind=ActorKind.PERSON.value,
+            actor="anna", received_at=self.clock.at, body=body, incident=incident,
+        )  # fmt: skip
+
+    async def run(self, seconds: float = 0, *, loop: ChannelLoop | None = None) -> None:
+        """Let so much time pass; the clock jumps from one thing to do to the next."""
+        carry, end = loop or self.loop, self.clock.at + timedelta(seconds=seconds)
+        for _ in range(200):
+            await carry.step()
+            due = await self.db.read(lambda c: links.next_due(c, self.channel.name))
+            if due is None or due > end:
+                break
+            self.clock.at = max(self.clock.at, due)
+            if carry._closed_until is not None and carry._closed_until > self.clock.at:
+                if carry._closed_until > end:
+                    break
+                self.clock.at = carry._closed_until
+        self.clock.at = max(end, self.clock.at)
+
+    def link(self, incident: Incident) -> Link:
+        name = self.channel.name
+        found = self.db.read_now(lambda c: links.newest(c, name, str(incident.id)))
+        assert found is not None
+        return found
