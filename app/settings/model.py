@@ -29,6 +29,7 @@ from app.sources.graph import GraphSettings
 from app.sources.intake.mapper import MapperSettings
 from app.sources.probe import ProbeAccount, ProbeSettings, needs_account
 from app.sources.status_feed import StatusFeedSettings
+from app.web.status.settings import StatusSettings
 
 _Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -111,6 +112,7 @@ class TenantSettings(_Table):
     probes: tuple[ProbeSettings, ...] = ()
     mirrors: tuple[MirrorSettings, ...] = ()
     channels: tuple[ChannelSettings, ...] = ()
+    status: StatusSettings = StatusSettings()
 
     @field_validator("timezone")
     @classmethod

@@ -80,3 +80,39 @@ def bounds(c: Connection, tenant: TenantId) -> tuple[int, int]:
     query = select(func.min(T.c.sequence), func.max(T.c.sequence)).where(T.c.tenant == tenant)
     oldest, newest = c.execute(query).one()
     return oldest or 0, newest or 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """That an event of a kind happened to an incident, without its body."""
+
+    id: str
+    type: EventType
+    incident: str
+    occurred_at: datetime
+
+
+def moments(
+    c: Connection, tenant: TenantId, incidents: Sequence[str], types: Sequence[EventType]
+) -> list[Moment]:
+    """Events of some kinds about some incidents, oldest first; none of their bodies is read."""
+    query = select(T.c.id, T.c.type, T.c.incident, T.c.occurred_at).where(
+        T.c.tenant == tenant,
+        T.c.incident.in_(list(incidents)),
+        T.c.type.in_([one.value for one in types]),
+    )
+    return [
+        Moment(
+            id=row.id,
+            type=EventType(row.type),
+            incident=row.incident,
+            occurred_at=row.occurred_at,
+        )
+        for row in c.execute(query.order_by(T.c.sequence))
+    ]
+
+
+def bodies(c: Connection, tenant: TenantId, ids: Sequence[str]) -> dict[str, bytes]:
+    """The documents of some events, by id."""
+    query = select(T.c.id, T.c.body).where(T.c.tenant == tenant, T.c.id.in_(list(ids)))
+    return {row.id: row.body for row in c.execute(query)}

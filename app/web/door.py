@@ -93,6 +93,11 @@ def may_look(key: ApiKey | None, context: Context) -> bool:
     return bool(_reached(key, (tenant.id for tenant in context.settings.tenants)))
 
 
+def may_look_at(key: ApiKey, context: Context, tenant: str) -> bool:
+    """Whether an API key may look at one tenant."""
+    return key.is_valid(context.clock.now()) and tenant in _reached(key, [tenant])
+
+
 async def viewer_of(request: Request) -> Viewer:
     """Who looks.
 

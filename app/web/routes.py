@@ -35,6 +35,8 @@ from app.web.pages.sources import sources_page
 from app.web.reporting import report_pages
 from app.web.session import SESSION_COOKIE, TENANT_COOKIE, Viewer, is_own_path, seal
 from app.web.signing_in import sign_in_pages
+from app.web.status.routes import files as status_files
+from app.web.status.routes import pages as status_pages
 from app.web.templating import STATIC, static_file
 
 LONG = "public, max-age=31536000, immutable"  # the address carries a digest of the content
@@ -251,4 +253,5 @@ def create_router() -> APIRouter:
     """The routes of the console, whole paths each."""
     whole = APIRouter()
     whole.routes.extend([*pages.routes, *report_pages.routes, *sign_in_pages.routes])
+    whole.routes.extend([*status_pages.routes, *status_files.routes])
     return whole

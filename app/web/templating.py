@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 STATIC = {
     "console.css": "text/css; charset=utf-8",
     "lanes.css": "text/css; charset=utf-8",
+    "status.css": "text/css; charset=utf-8",
+    "status.js": "text/javascript; charset=utf-8",
     "live.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }

@@ -1,0 +1,52 @@
+// The age of the page in words, and a fresh copy once a minute while somebody looks.
+// Everything is readable without this file; the absolute time stands there already.
+(() => {
+  "use strict";
+  const MINUTE = 60;
+  const HOUR = 3600;
+  const DAY = 86400;
+
+  function words(seconds) {
+    const count = (number, one) => `${number} ${one}${number === 1 ? "" : "s"}`;
+    if (seconds < MINUTE) return "less than a minute ago";
+    if (seconds < HOUR) return `${count(Math.floor(seconds / MINUTE), "minute")} ago`;
+    if (seconds < DAY) return `${count(Math.floor(seconds / HOUR), "hour")} ago`;
+    return `${count(Math.floor(seconds / DAY), "day")} ago`;
+  }
+
+  function tell() {
+    const place = document.getElementById("age");
+    if (!place) return;
+    const made = Date.parse(place.dataset.madeAt);
+    const seconds = Math.max(0, (Date.now() - made) / 1000);
+    const stale = seconds > Number(place.dataset.staleSeconds);
+    const text = stale
+      ? `. This page was made ${words(seconds)} and has not been renewed since: what it shows may be out of date.`
+      : `, made ${words(seconds)}.`;
+    const target = place.querySelector(".age-words");
+    if (target.textContent !== text) target.textContent = text;
+    document.documentElement.classList.toggle("aged", stale);
+  }
+
+  async function renew() {
+    if (document.hidden || !location.protocol.startsWith("http")) return;
+    try {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "error" });
+      if (!answer.ok) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.getElementById("main");
+      const old = document.getElementById("main");
+      if (!fresh || !old || old.contains(document.activeElement)) return;
+      old.replaceWith(document.importNode(fresh, true));
+      document.title = page.title;
+      tell();
+    } catch {
+      // Not reachable: the page stays, and its age goes on growing.
+    }
+  }
+
+  tell();
+  setInterval(tell, 10000);
+  setInterval(renew, 60000);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) { tell(); renew(); } });
+})();

@@ -1,0 +1,143 @@
+"""Reading what a status page is made of; how services stand comes from the console's board."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from sqlalchemy import Connection
+
+from app.core.events import EventType
+from app.core.incident import Incident
+from app.core.types import ActorKind, TenantId
+from app.kit.clock import Clock
+from app.store import events, incidents, maintenance
+from app.store.engine import Database
+from app.store.walls import stand_within
+from app.web.boardview import Board, board_of
+from app.web.reading import Pictures, board_documents, parsed
+from app.web.status.settings import StatusSettings
+from app.web.status.view import Material, StatusView, view_of
+
+MOST = 300  # incidents on the page, the newest
+LIFECYCLE = (
+    EventType.OPENED,
+    EventType.CONFIRMED,
+    EventType.MITIGATING,
+    EventType.MONITORING,
+    EventType.RESOLVED,
+    EventType.REOPENED,
+    EventType.DISMISSED,
+)
+
+
+class TenantLike(Protocol):
+    """One tenant of the settings, as far as its status page goes."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def label(self) -> str:
+        """The name to show."""
+
+    @property
+    def status(self) -> StatusSettings:
+        """Its status page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where it is read from."""
+
+    db: Database
+    clock: Clock
+    pictures: Pictures
+
+
+async def read_status(sources: Sources, tenant: TenantLike) -> StatusView:
+    """Read everything that a tenant's status page shows.
+
+    Raises:
+        StorageUnavailable: the database cannot be reached.
+    """
+    stand_within([tenant.id])
+    now = sources.clock.now()
+    picture = await sources.pictures.read(TenantId(tenant.id))
+    # No address of ours goes out with the page, so none is given to the documents.
+    board = board_of(**board_documents(picture, ""), recent=(), now=now)
+    since = now - timedelta(days=tenant.status.history_days)
+    material = await sources.db.read(lambda c: _material(c, tenant.id, board, since))
+    return view_of(
+        material,
+        tenant=tenant.id,
+        name=tenant.status.name or tenant.label,
+        release=tenant.status.release,
+        services=tenant.status.services,
+        now=now,
+    )
+
+
+def _material(c: Connection, tenant: str, board: Board, since: datetime) -> Material:
+    owner = TenantId(tenant)
+    recent = incidents.page(c, owner, incidents.Filters(since=since), None, MOST)
+    known = {one.id for one in recent}
+    old = incidents.page(c, owner, incidents.Filters(open=True, until=since), None, MOST)
+    found = [*recent, *(one for one in old if one.id not in known)]
+    told = [one for one in found if one.confirmed_at is not None or _public(one)]
+    moments = events.moments(c, owner, [one.id for one in told], (*LIFECYCLE, EventType.NOTED))
+    written = _written(c, owner, told, moments)
+    numbers: dict[str, str] = {one.id: one.number for one in found}
+    return Material(
+        board=board,
+        incidents=told,
+        moments=[moment for moment in moments if moment.type is not EventType.NOTED],
+        notes=written,
+        windows=maintenance.since(c, since, tenant=owner),
+        merged={
+            one.number: numbers[one.merged_into]
+            for one in found
+            if one.merged_into is not None and one.merged_into in numbers
+        },
+    )
+
+
+def _public(incident: Incident) -> list[tuple[datetime, str]]:
+    return [(n.at, n.text) for n in incident.notes if n.visibility == "public"]
+
+
+def _written(
+    c: Connection,
+    tenant: TenantId,
+    found: Sequence[Incident],
+    moments: Sequence[events.Moment],
+) -> dict[str, list[tuple[str, datetime, str]]]:
+    """The public notes that persons wrote here.
+
+    Comments that a mirror brings are public to whoever reads the ticket, and go no further: the
+    event of a note says who wrote it, and a note whose event is gone is not told.
+    """
+    public: dict[str, list[tuple[datetime, str]]] = {
+        one.id: _public(one) for one in found if _public(one)
+    }
+    noted = [m for m in moments if m.type is EventType.NOTED and m.incident in public]
+    by_person = {
+        identity
+        for identity, body in events.bodies(c, tenant, [m.id for m in noted]).items()
+        if _by_person(parsed(body))
+    }
+    result: dict[str, list[tuple[str, datetime, str]]] = {}
+    for moment in noted:
+        left = public[moment.incident]
+        note = next((one for one in left if one[0] == moment.occurred_at), None)
+        if note is not None and moment.id in by_person:
+            left.remove(note)  # two notes of one instant have an event each
+            result.setdefault(moment.incident, []).append((moment.id, *note))
+    return result
+
+
+def _by_person(document: dict[str, Any]) -> bool:
+    data = document["data"]
+    is_public = (data.get("note") or {}).get("visibility") == "public"
+    return is_public and data["actor"]["kind"] == ActorKind.PERSON.value

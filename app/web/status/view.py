@@ -1,0 +1,399 @@
+"""What the status page shows, made of the console's board and of released incidents; pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from app.core.ids import derived
+from app.core.incident import Incident
+from app.core.maintenance import Window
+from app.core.types import Severity, Status
+from app.store.events import Moment
+from app.web.boardview import Board, ServiceView
+from app.web.status.words import (
+    IMPACT,
+    PHASE_OF,
+    STATE,
+    summary_of,
+    title_of,
+    told,
+    work_name,
+)
+from app.web.times import instant
+from app.web.words import service_name
+
+# When the catalogue of services was first published: a component needs a date of birth.
+BORN = datetime(2026, 1, 1, tzinfo=UTC)
+INDICATORS = ("none", "maintenance", "minor", "major", "critical")
+BY_STATE = {
+    "operational": "none",
+    "under_maintenance": "maintenance",
+    "degraded_performance": "minor",
+    "unknown": "minor",
+    "partial_outage": "major",
+    "major_outage": "critical",
+}
+STATE_ORDER = tuple(BY_STATE)  # from well to worst
+DESCRIPTIONS = {
+    "none": "All Systems Operational",
+    "maintenance": "Service Under Maintenance",
+    "minor": "Partially Degraded Service",
+    "major": "Partial System Outage",
+    "critical": "Major Service Outage",
+}
+UNKNOWN = "State Partly Unknown"
+HIT = {"none": "operational", "minor": "degraded_performance", "major": "partial_outage",
+       "critical": "major_outage"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """One service. ``state`` is a word of Statuspage, or ``unknown``, which it has not."""
+
+    id: str
+    slug: str
+    name: str
+    state: str
+    label: str
+    heard_at: datetime | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """One thing that was said of an incident; ``before`` and ``after`` are states of services."""
+
+    id: str
+    status: str
+    text: str
+    at: datetime
+    before: str
+    after: str
+    by_person: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicIncident:
+    """One incident as it was released; ``updates`` has the newest first."""
+
+    id: str
+    number: str
+    title: str
+    summary: str
+    status: str
+    impact: str
+    services: tuple[str, ...]
+    started_at: datetime
+    updates: tuple[Update, ...]
+    monitoring_at: datetime | None
+    resolved_at: datetime | None
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was told first."""
+        return self.updates[-1].at
+
+    @property
+    def updated_at(self) -> datetime:
+        """When it was told of last."""
+        return self.updates[0].at
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it goes on."""
+        return self.status != "resolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One window of planned work."""
+
+    id: str
+    name: str
+    status: str
+    services: tuple[str, ...]
+    starts_at: datetime
+    ends_at: datetime
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusView:
+    """Everything that a status page shows; ``incidents`` has the newest first."""
+
+    page_id: str
+    tenant: str
+    name: str
+    components: tuple[Component, ...]
+    incidents: tuple[PublicIncident, ...]
+    works: tuple[Work, ...]
+    merged: Mapping[str, str]
+    indicator: str
+    description: str
+    verdict: str
+    tone: str
+    updated_at: datetime
+    as_of: datetime
+
+    @property
+    def open(self) -> tuple[PublicIncident, ...]:
+        """The incidents that go on."""
+        return tuple(one for one in self.incidents if one.is_open)
+
+    @property
+    def past(self) -> tuple[PublicIncident, ...]:
+        """The incidents that are over."""
+        return tuple(one for one in self.incidents if not one.is_open)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What a status page is made of.
+
+    ``notes`` are what persons wrote in public: incident id → (event id, instant, text), oldest
+    first. ``moments`` are the events of the lifecycle, oldest first.
+    """
+
+    board: Board
+    incidents: Sequence[Incident]
+    moments: Sequence[Moment]
+    notes: Mapping[str, Sequence[tuple[str, datetime, str]]]
+    windows: Sequence[Window]
+    merged: Mapping[str, str] = field(default_factory=dict)
+
+
+def view_of(
+    material: Material,
+    *,
+    tenant: str,
+    name: str,
+    release: str,
+    services: Sequence[str],
+    now: datetime,
+) -> StatusView:
+    """Make the view.
+
+    Args:
+        material: what it is made of.
+        tenant: the tenant's id.
+        name: the name on the page.
+        release: ``confirmed`` tells of every confirmed incident, ``noted`` of those with a public
+            note alone.
+        services: the services to show; empty for those of which somebody has spoken.
+        now: the present instant.
+    """
+    incidents = [
+        shown
+        for one in material.incidents
+        if (shown := _released(one, material, release)) is not None
+    ]
+    incidents.sort(key=lambda one: (one.started_at, one.number), reverse=True)
+    works = [_work(window, now) for window in material.windows if _concerns_all(window)]
+    components = _components(material.board, incidents, works, services)
+    told_at = [one.updated_at for one in incidents] + [
+        at for work in works for at in (work.created_at, work.starts_at, work.ends_at) if at <= now
+    ]
+    indicator = max(
+        [BY_STATE[one.state] for one in components]
+        + [one.impact for one in incidents if one.is_open],
+        key=INDICATORS.index,
+        default="minor",
+    )
+    dark = not components or any(one.state == "unknown" for one in components)
+    description = UNKNOWN if dark and indicator == "minor" else DESCRIPTIONS[indicator]
+    verdict, tone = _verdict(components, incidents)
+    return StatusView(
+        page_id=derived("status page", tenant, size=6),
+        tenant=tenant,
+        name=name,
+        components=tuple(components),
+        incidents=tuple(incidents),
+        works=tuple(sorted(works, key=lambda work: (work.starts_at, work.id))),
+        merged=dict(material.merged),
+        indicator=indicator,
+        description=description,
+        verdict=verdict,
+        tone=tone,
+        updated_at=max(told_at, default=BORN),
+        as_of=now,
+    )
+
+
+def _verdict(
+    components: Sequence[Component], incidents: Sequence[PublicIncident]
+) -> tuple[str, str]:
+    """The headline and its tone; what is unknown is never well."""
+    ongoing = [one for one in incidents if one.is_open]
+    states = {one.state for one in components}
+    if any(one.impact in {"major", "critical"} for one in ongoing) or states & {
+        "partial_outage",
+        "major_outage",
+    }:
+        return "Some services are failing", "failing"
+    if ongoing or "degraded_performance" in states:
+        return "Some services are disturbed", "degraded"
+    if not components:
+        return "Nothing is known yet", "unknown"
+    if "unknown" in states:
+        return "The state of some services is not known", "unknown"
+    if "under_maintenance" in states:
+        return "Planned work is going on", "work"
+    return "All services work", "healthy"
+
+
+def _components(
+    board: Board,
+    incidents: Sequence[PublicIncident],
+    works: Sequence[Work],
+    services: Sequence[str],
+) -> list[Component]:
+    rows = {row.slug: row for row in (*board.services, *board.calm, *board.unheard)}
+    wanted = services or [slug for slug, row in rows.items() if _is_spoken_of(row)]
+    found = [_component(slug, rows.get(slug), incidents, works) for slug in wanted]
+    if services:
+        return found
+    order = list(reversed(STATE_ORDER))
+    return sorted(found, key=lambda one: (order.index(one.state), one.name.casefold()))
+
+
+def _is_spoken_of(row: ServiceView) -> bool:
+    """Whether anybody said how a service is, or used to say so and cannot be read now."""
+    return row.condition != "unknown" or any(
+        cell.stale or cell.condition != "unknown" for cell in row.cells
+    )
+
+
+def _component(
+    slug: str, row: ServiceView | None, incidents: Sequence[PublicIncident], works: Sequence[Work]
+) -> Component:
+    mine = [one for one in incidents if slug in one.services]
+    at_work = any(
+        work.status == "in_progress" and (not work.services or slug in work.services)
+        for work in works
+    )
+    state = "unknown" if row is None else _state(row, at_work=at_work)
+    heard = [at for cell in (row.cells if row else ()) if (at := _as_of(cell.as_of)) is not None]
+    return Component(
+        id=derived("component", slug, size=6),
+        slug=slug,
+        name=row.name if row else service_name(slug),
+        state=state,
+        label=STATE[state],
+        heard_at=max(heard, default=None),
+        updated_at=max((one.updated_at for one in mine), default=BORN),
+    )
+
+
+def _as_of(shown: object) -> datetime | None:
+    return instant(getattr(shown, "iso", None))
+
+
+def _state(row: ServiceView, *, at_work: bool) -> str:
+    match row.condition:
+        case "failing":
+            worst = any(card.severity == "critical" for card in row.incidents)
+            return "major_outage" if worst else "partial_outage"
+        case "degraded":
+            return "degraded_performance"
+        case "healthy" | "unknown" if at_work:
+            return "under_maintenance"
+        case "healthy":
+            return "operational"
+        case _:
+            return "unknown"
+
+
+def _released(incident: Incident, material: Material, release: str) -> PublicIncident | None:
+    """The incident as it may be told; None while it is not released."""
+    notes = material.notes.get(incident.id, ())
+    confirmed = incident.confirmed_at is not None and incident.suppressed is None
+    if incident.status is Status.MERGED or not (notes or (confirmed and release == "confirmed")):
+        return None
+    updates = _updates(incident, material.moments, notes)
+    status = PHASE_OF.get(incident.status, "investigating")
+    if not updates:  # its events are no longer kept
+        at = incident.resolved_at or incident.updated_at
+        text = summary_of(incident)
+        updates = [Update(id=f"{incident.id}-last", status=status, text=text, at=at,
+                          before="operational", after=_hit(incident, status),
+                          by_person=False)]  # fmt: skip
+    over = incident.resolved_at or incident.closed_at or incident.updated_at
+    watched = [update.at for update in updates if update.status == "monitoring"]
+    return PublicIncident(
+        id=incident.id,
+        number=incident.number,
+        title=title_of(incident),
+        summary=summary_of(incident),
+        status=status,
+        impact=IMPACT[incident.severity],
+        services=incident.services,
+        started_at=incident.first_signal_at or incident.vendor_started_at or incident.opened_at,
+        updates=tuple(reversed(updates)),
+        monitoring_at=watched[-1] if watched else None,
+        resolved_at=over if status == "resolved" else None,
+    )
+
+
+def _hit(incident: Incident, status: str) -> str:
+    if status == "resolved" or incident.severity is Severity.INFO:
+        return "operational"
+    return HIT[IMPACT[incident.severity]]
+
+
+def _updates(
+    incident: Incident,
+    moments: Sequence[Moment],
+    notes: Sequence[tuple[str, datetime, str]],
+) -> list[Update]:
+    """What was told of it, oldest first: the lifecycle from its confirmation on, and notes."""
+    mine = [moment for moment in moments if moment.incident == incident.id]
+    confirmed = [at for at, moment in enumerate(mine) if moment.type == "incident.confirmed"]
+    begun = mine[confirmed[0] :] if confirmed else mine
+    said: list[tuple[datetime, str, str, str | None]] = []
+    for place, moment in enumerate(begun):
+        text = told(moment.type, incident, again=place > 0)
+        said.append((moment.occurred_at, moment.id, text, _PHASES[moment.type]))
+    said += [(at, identity, text, None) for identity, at, text in notes]
+    said.sort(key=lambda one: one[0])
+    result: list[Update] = []
+    status, before = "investigating", "operational"
+    for at, identity, text, phase in said:
+        status = phase or status
+        after = _hit(incident, status)
+        result.append(Update(id=identity, status=status, text=text, at=at, before=before,
+                             after=after, by_person=phase is None))  # fmt: skip
+        before = after
+    return result
+
+
+_PHASES = {
+    "incident.opened": "investigating",
+    "incident.confirmed": "investigating",
+    "incident.reopened": "investigating",
+    "incident.mitigating": "identified",
+    "incident.monitoring": "monitoring",
+    "incident.resolved": "resolved",
+    "incident.dismissed": "resolved",
+}
+
+
+def _concerns_all(window: Window) -> bool:
+    """Whether planned work concerns services as such, and not some place or check of ours."""
+    return not window.locations and not window.probes
+
+
+def _work(window: Window, now: datetime) -> Work:
+    if now < window.starts_at:
+        status = "scheduled"
+    else:
+        status = "in_progress" if now < window.ends_at else "completed"
+    services = tuple(sorted(window.services))
+    return Work(
+        id=window.id,
+        name=work_name(services),
+        status=status,
+        services=services,
+        starts_at=window.starts_at,
+        ends_at=window.ends_at,
+        created_at=window.created_at,
+    )
