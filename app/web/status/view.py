@@ -9,7 +9,7 @@ from app.core.incident import Incident
 from app.core.maintenance import Window
 from app.core.types import Severity, Status
 from app.store.events import Moment
-from app.web.boardview import Board, ServiceView
+from app.web.boardview import SHORT, Board, CellView, ServiceView
 from app.web.status.words import (
     IMPACT,
     PHASE_OF,
@@ -257,10 +257,15 @@ def _components(
 
 
 def _is_spoken_of(row: ServiceView) -> bool:
-    """Whether anybody said how a service is, or used to say so and cannot be read now."""
+    """Whether anybody says how a service is, or said so and cannot be read now."""
     return row.condition != "unknown" or any(
-        cell.stale or cell.condition != "unknown" for cell in row.cells
+        cell.as_of is not None or cell.stale for cell in _witnesses(row)
     )
+
+
+def _witnesses(row: ServiceView) -> list[CellView]:
+    """The cells that can tell of health: that nobody reports anything is no proof of it."""
+    return [cell for cell in row.cells if cell.column != SHORT["client_report"]]
 
 
 def _component(
@@ -272,7 +277,8 @@ def _component(
         for work in works
     )
     state = "unknown" if row is None else _state(row, at_work=at_work)
-    heard = [at for cell in (row.cells if row else ()) if (at := _as_of(cell.as_of)) is not None]
+    cells = _witnesses(row) if row else []
+    heard = [at for cell in cells if (at := _as_of(cell.as_of)) is not None]
     return Component(
         id=derived("component", slug, size=6),
         slug=slug,
