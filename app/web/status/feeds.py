@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from xml.sax.saxutils import escape, quoteattr
 
 from app.web.drawing import element, label, text_width
-from app.web.status.view import PublicIncident, StatusView
+from app.web.status.told import PublicIncident
+from app.web.status.view import StatusView
 from app.web.status.words import PHASE
 
 # What XML 1.0 cannot hold at all, not even escaped.

@@ -9,7 +9,8 @@ from typing import Any
 from app.core.catalogue import SERVICES
 from app.web.status import feeds, statuspage_v2
 from app.web.status.settings import StatusSettings
-from app.web.status.view import Component, PublicIncident, StatusView
+from app.web.status.told import PublicIncident
+from app.web.status.view import Component, StatusView
 from app.web.status.words import PHASE, briefly, spoken
 from app.web.templating import render, static_file
 from app.web.times import iso, span

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from app.web.status.view import BORN, Component, PublicIncident, StatusView, Update, Work
+from app.web.status.told import PublicIncident, Update, Work
+from app.web.status.view import BORN, Component, StatusView
 
 Document = dict[str, Any]
 FILES = (
