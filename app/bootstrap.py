@@ -38,7 +38,7 @@ from app.kit.metrics import Registry
 from app.kit.vault import Vault
 from app.kit.wake import Bell
 from app.settings import Settings
-from app.settings.model import ClockSettings
+from app.settings.model import LOOPBACK, ROLES, ClockSettings
 from app.sinks.webhook import WebhookSender
 from app.sources.client_report import ClientReportReader
 from app.sources.probe_result import ProbeResultReader
@@ -49,9 +49,6 @@ from app.web.routes import create_router
 from app.workers import Loop, Paced, fold_loop, paced_loop
 
 log = logging.getLogger(__name__)
-
-ROLES = ("api", "work")
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(slots=True)

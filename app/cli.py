@@ -2,98 +2,18 @@
 
 import argparse
 import asyncio
-import gc
 import importlib
-import socket
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app import cli_data, cli_keys, cli_probe
+from app import cli_data, cli_keys, cli_probe, cli_serve
 from app.cli_keys import WrongUsage
 from app.core.errors import AppError, SettingsError
-from app.kit import logs
-from app.kit.lean import leave_out
 
 Command = Callable[[argparse.Namespace], int]
-
-
-def _serve(arguments: argparse.Namespace) -> int:
-    gc.disable()  # nothing of what the start makes is garbage; looking for it costs a fifth of it
-    leave_out()
-    import uvicorn  # noqa: PLC0415 - slow to import, and only this command needs it
-
-    from app.bootstrap import LOOPBACK, ROLES, create_app  # noqa: PLC0415 - the same
-    from app.main import read_settings  # noqa: PLC0415 - the same
-
-    settings = read_settings(arguments.config)
-    roles = tuple(part for part in arguments.roles.split(",") if part)
-    if not roles or set(roles) - set(ROLES):
-        raise WrongUsage(f"--roles takes {', '.join(ROLES)}, separated by commas.")
-    host = arguments.host or settings.server.host
-    server = settings.server.model_copy(
-        update={"host": host, "port": arguments.port or settings.server.port}
-    )
-    settings = settings.model_copy(update={"server": server})
-    if not settings.tenants:
-        raise SettingsError(
-            "No tenant is configured: write a [[tenants]] table with an id into sextant.toml "
-            "and name the file with --config."
-        )
-    logs.configure()
-    listening = _listen(host, server.port)
-    application = create_app(
-        settings,
-        roles=roles,
-        may_migrate=arguments.migrate,
-        read_again=partial(read_settings, arguments.config),
-    )
-    if host in LOOPBACK:
-        print(f"Sextant listens on http://{host}:{server.port}/ (Ctrl-C ends it)", file=sys.stderr)
-    config = uvicorn.Config(
-        application,
-        host=host,
-        port=server.port,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=5,
-        server_header=False,
-    )
-
-    class Server(uvicorn.Server):
-        """Cleans up once after the start; tells the streams to end before it waits for them."""
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            gc.collect()  # what the imports left behind
-            gc.freeze()  # what is there now stays, so later collections need not look at it
-            gc.enable()
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            application.state.stopping.set()
-            await super().shutdown(sockets)
-
-    Server(config).run(sockets=[listening])
-    return 0
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Bind before anything else starts, so that a taken port is one sentence.
-
-    Raises:
-        SettingsError: the address cannot be listened on.
-    """
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except (OSError, OverflowError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise SettingsError(
-            f"Cannot listen on {host} port {port}: {why}. Choose another with --port."
-        ) from error
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -247,11 +167,7 @@ def _parser() -> argparse.ArgumentParser:
         made.set_defaults(run=run)
         return made
 
-    serve = add("serve", _serve, "Serve the API and the console, and do the work.")
-    serve.add_argument("--host", help="address to listen on (default from the settings)")
-    serve.add_argument("--port", type=int, help="port to listen on (default from the settings)")
-    serve.add_argument("--roles", default="api,work", help="api, work or both (default both)")
-    serve.add_argument("--migrate", action="store_true", help="bring PostgreSQL's tables up first")
+    cli_serve.register(add)
     demo = add("demo", _demo, "Play a recorded outage against stand-ins, with no credentials.")
     demo.add_argument("--port", type=int, default=8000)
     demo.add_argument("--speed", type=float, default=60.0, help="story seconds per second")

@@ -2,12 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
-
-from app.bootstrap import create_app
 from app.kit import logs
 from app.settings import AgentSettings, Settings, load, load_agent
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 
 def read_settings(config: str | None = None) -> Settings:
@@ -31,7 +32,9 @@ def read_agent_settings(config: str) -> AgentSettings:
     return load_agent(Path(config), os.environ)
 
 
-def app() -> FastAPI:
+def app() -> "FastAPI":
     """Make the application from the settings of this process."""
+    from app.bootstrap import create_app  # noqa: PLC0415 - slow to import; commands do without
+
     logs.configure()
     return create_app(read_settings(), read_again=read_settings)

@@ -27,6 +27,7 @@ def application() -> FastAPI:
     """Make the least application that listens."""
     served = FastAPI()
 
+    @served.get("/livez")
     @served.get("/readyz")
     async def ready() -> Ready:
         return Ready(status="ok")

@@ -16,7 +16,7 @@ def loaded() -> set[str]:
         "import sys\n"
         "from app.kit.lean import leave_out\n"
         "leave_out()\n"
-        "import app.main\n"
+        "import app.main, app.bootstrap\n"
         "print(*[name for name, module in sys.modules.items() if module is not None])\n"
     )
     found = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
@@ -30,3 +30,13 @@ def test_the_application_is_loaded(loaded: set[str]) -> None:
 @pytest.mark.parametrize("name", LATE)
 def test_comes_late_or_never(loaded: set[str], name: str) -> None:
     assert name not in loaded
+
+
+def test_the_port_listens_before_the_house_is_loaded() -> None:
+    script = (
+        "import sys\n"
+        "import app.cli, app.main, app.kit.entrance, app.settings.model\n"
+        "print(*{'fastapi', 'sqlalchemy', 'sqlmodel', 'app.bootstrap'} & set(sys.modules))\n"
+    )
+    found = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    assert found.stdout.split() == []
