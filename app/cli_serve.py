@@ -57,6 +57,8 @@ def _serve(arguments: argparse.Namespace) -> int:
         gc.collect()  # what the imports left behind
         gc.freeze()  # what is there now stays, so later collections need not look at it
         gc.enable()
+        if host in LOOPBACK:
+            print(f"Sextant listens on http://{host}:{port}/ (Ctrl-C ends it)", file=sys.stderr)
 
     def failed() -> None:
         server.should_exit = True
@@ -74,12 +76,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     )
 
     class Server(uvicorn.Server):
-        """Says where it listens; tells the streams to end before it waits for them."""
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if host in LOOPBACK:
-                print(f"Sextant listens on http://{host}:{port}/ (Ctrl-C ends it)", file=sys.stderr)
+        """Tells the streams to end before it waits for them."""
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             if entrance.inside is not None:
