@@ -2,12 +2,13 @@
 
 Method. From the moment before ``exec`` to the first 200 of ``/livez`` (it listens) and that of
 ``/readyz`` (it takes work), asked again every few milliseconds; the second answer of ours comes
-after a write to the database. Three kinds are started in turns: the floor, ours on a database that is there, and ours on none (Alembic makes the tables);
-files are in the page cache and byte code is compiled, since one start of each goes before (a
-``PYTHONDONTWRITEBYTECODE`` is taken from all: with it, each start compiles every library anew).
-Because other work on the machine stretches the wall time, the processor time until ready stands
-beside it: on a free core the two are about equal. Memory is the resident size of the same
-processes, three seconds after they were ready, with all loops running.
+after a write to the database. Three kinds are started in turns: the floor, ours on a database that
+is there, and ours on none (Alembic makes the tables); files are in the page cache and byte code is
+compiled, since one start of each goes before (a ``PYTHONDONTWRITEBYTECODE`` is taken from all:
+with it, each start compiles every library anew). Because other work on the machine stretches the
+wall time, the processor time until ready stands beside it: on a free core the two are about equal.
+Memory is the resident size of the same processes, three seconds after they were ready, with all
+loops running.
 """
 
 import statistics
