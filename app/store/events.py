@@ -75,6 +75,21 @@ def of_incident(
     return [_stored(row) for row in c.execute(query.order_by(T.c.sequence).limit(limit))]
 
 
+def newest_of_incident(
+    c: Connection, tenant: TenantId, incident: str, limit: int
+) -> list[StoredEvent]:
+    """The newest events about one incident, oldest first.
+
+    The newest of those that tell of more than moved figures are among them, because an incident
+    that lasts for a month has thousands of the others.
+    """
+    query = select(*_COLUMNS).where(T.c.tenant == tenant, T.c.incident == incident)
+    query = query.order_by(T.c.sequence.desc()).limit(limit)
+    telling = query.where(T.c.type != EventType.UPDATED.value)
+    found = {row.sequence: row for part in (query, telling) for row in c.execute(part)}
+    return [_stored(found[sequence]) for sequence in sorted(found)]
+
+
 def bounds(c: Connection, tenant: TenantId) -> tuple[int, int]:
     """The oldest and the newest sequence that are kept; (0, 0) when there is none."""
     query = select(func.min(T.c.sequence), func.max(T.c.sequence)).where(T.c.tenant == tenant)

@@ -41,6 +41,7 @@ from app.web.session import (
 )
 
 FORM_BYTES = 64 * 1024  # no form of ours is larger
+FORM_FIELDS = 300  # a split ticks at most 200 boxes
 HEADERS = {
     "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'; object-src 'none'",
@@ -120,7 +121,12 @@ async def viewer_of(request: Request) -> Viewer:
     names = {tenant: names.get(tenant, tenant) for tenant in _reached(key, names)}
     writes = {tenant for tenant in names if _may(key, "incidents:write", tenant)}
     viewer = _viewer(request, names, name=key.name, may_write=True, key_id=key.id)
-    return replace(viewer, may_write=viewer.tenant in writes)
+    return replace(
+        viewer,
+        may_write=viewer.tenant in writes,
+        outside=key.tenant == OPERATOR,
+        scopes=frozenset(key.scopes_in(viewer.tenant)),
+    )
 
 
 def _viewer(
@@ -184,13 +190,18 @@ def set_cookie(
 
 
 async def form_of(request: Request) -> dict[str, str]:
-    """The fields of a posted form, whose token is right.
+    """The fields of a posted form, whose token is right; of a repeated field the last value.
 
     Raises:
         InvalidInput: the body is no form.
         PayloadTooLarge: it is longer than any form of ours.
         Forbidden: the form does not come from a page that we gave to this browser.
     """
+    return {name: values[-1] for name, values in (await fields_of(request)).items()}
+
+
+async def fields_of(request: Request) -> dict[str, list[str]]:
+    """The same with every value of each field, for a form with boxes to tick."""
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         raise InvalidInput("The console takes forms only.")
     body = b""
@@ -199,12 +210,12 @@ async def form_of(request: Request) -> dict[str, str]:
         if len(body) > FORM_BYTES:
             raise PayloadTooLarge(limit_bytes=FORM_BYTES)
     try:
-        fields = parse_qs(body.decode(), strict_parsing=bool(body), max_num_fields=20)
+        fields = parse_qs(body.decode(), strict_parsing=bool(body), max_num_fields=FORM_FIELDS)
     except ValueError as error:
         raise InvalidInput("The form cannot be read.") from error
-    form = {name: values[-1].replace("\r\n", "\n") for name, values in fields.items()}
-    secret = context_of(request).secret
-    if not is_form_token(secret, request.cookies.get(SEED_COOKIE), form.get("csrf")):
+    form = {name: [one.replace("\r\n", "\n") for one in values] for name, values in fields.items()}
+    secret, token = context_of(request).secret, form.get("csrf", [""])[-1]
+    if not is_form_token(secret, request.cookies.get(SEED_COOKIE), token):
         raise Forbidden("This form is too old. Go back, reload the page and send it again.")
     return form
 
@@ -225,7 +236,10 @@ class PageRoute(APIRoute):
             except AppError as error:
                 status, heading = ERRORS.get(type(error), (400, "That did not work"))
                 frame = frame_of(request, None)
-                page = error_page(frame, heading, error.detail or error.title)
+                path = request.url.path
+                # A form is posted below the page on which it stands.
+                back = path.rpartition("/")[0] if request.method == "POST" else ""
+                page = error_page(frame, heading, error.detail or error.title, back=back)
                 return html(request, page, status=status)
 
         return guarded

@@ -24,15 +24,35 @@ class CellLine:
     last: When | None
     example: str
     levels: tuple[float, ...]
+    id: str = ""
+    exemplars: tuple["Exemplar", ...] = ()
 
 
-def evidence_lines(evidence: Document, now: datetime) -> tuple[CellLine, ...]:
-    """The evidence table: cells, the largest first within each source."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exemplar:
+    """One signal behind a row, as it came in."""
+
+    when: When | None
+    code: str
+    text: str
+
+
+def cell_name(cell: Document) -> str:
+    """Name a cell in one line."""
+    probe = cell["source"] == "probe"
+    what = check_name(cell) if probe else word(CLIENT, cell.get("client"))
+    where = " · ".join(str(cell[key]) for key in ("location", "region") if cell.get(key))
+    parts = (word(SOURCE, cell["source"]), what, word(SYMPTOM, cell.get("symptom")), where)
+    return f"{' · '.join(part for part in parts if part)} ({cell.get('count') or 0:,})"
+
+
+def evidence_lines(evidence: Document, now: datetime, *, source: str = "") -> tuple[CellLine, ...]:
+    """The evidence table: cells, the largest first within each source; of one source or all."""
     cells = sorted(
         evidence.get("cells") or [],
         key=lambda cell: (cell["source"], -int(cell.get("count") or 0), str(cell.get("id"))),
     )
-    cells = [cell for cell in cells if cell.get("count")]
+    cells = [cell for cell in cells if cell.get("count") and source in {"", cell["source"]}]
     window = _window(cells)
     return tuple(_cell_line(cell, window, now) for cell in cells)
 
@@ -60,16 +80,27 @@ def _cell_line(cell: Document, window: tuple[datetime, datetime] | None, now: da
         last=when(cell.get("last_at"), now),
         example=_example(cell),
         levels=_levels(cell, window),
+        id=str(cell.get("id") or ""),
+        exemplars=tuple(_exemplar(sample, now) for sample in cell.get("exemplars") or []),
     )
+
+
+def _exemplar(sample: Document, now: datetime) -> Exemplar:
+    status = sample.get("http_status")
+    code = str(sample.get("code") or (f"HTTP {status}" if status else ""))
+    return Exemplar(when=when(sample.get("occurred_at"), now), code=code, text=_words(sample))
 
 
 def _example(cell: Document) -> str:
     sample = next(iter(cell.get("exemplars") or []), None)
     if sample is None:
         return ""
-    text = str(sample.get("text") or sample.get("message") or sample.get("error") or "")
-    code = sample.get("code")
+    text, code = _words(sample), sample.get("code")
     return f"{code} {text}" if code and code not in text else text
+
+
+def _words(sample: Document) -> str:
+    return str(sample.get("text") or sample.get("message") or sample.get("error") or "")
 
 
 def _levels(

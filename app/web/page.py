@@ -35,14 +35,14 @@ class Frame:
         )
 
 
-def error_page(frame: Frame, heading: str, text: str) -> str:
-    """Render a page that says what went wrong and where to go on."""
+def error_page(frame: Frame, heading: str, text: str, *, back: str = "") -> str:
+    """Render a page that says what went wrong and where to go on; without ``back``: the board."""
     return frame.render(
         "error.html",
         here="",
         live=False,
         heading=heading,
         text=text,
-        back="/",
-        back_text="Back to the board",
+        back=back or "/",
+        back_text="Back" if back else "Back to the board",
     )

@@ -4,17 +4,16 @@ How sources, checks and services stand is read by the same ``Pictures`` as ``/v1
 ``/v1/sources`` are, so that the console and the API cannot disagree; it comes with the application.
 """
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from app.core.advisory import condition_of
 from app.core.board import ServiceStanding, Sighting, Standing, board
 from app.core.catalogue import SERVICES
 from app.core.document import incident_document, rfc3339
+from app.core.evidence import LEAST_SHOWN
 from app.core.incident import Incident
 from app.core.policy import Policy
 from app.core.signal import Command
@@ -25,8 +24,7 @@ from app.flow.foreign import ForeignIntake
 from app.flow.tokens import Tokens
 from app.flow.vouch import PublicQuota
 from app.kit.clock import Clock
-from app.store import advisories, events, evidence, incidents, states, unmapped
-from app.store.advisories import StoredAdvisory
+from app.store import incidents, states, unmapped
 from app.store.engine import Database
 from app.store.sources import SourceRecord
 from app.web.pages.incidents import PAGE, Filters
@@ -35,7 +33,6 @@ Document = dict[str, Any]
 
 RECENT = 5  # ended incidents on the board
 UNKNOWN = 10  # codes that nobody knows, on the page of the sources
-EVENTS = 500  # most events of one incident on its page
 ENDED = (Status.RESOLVED, Status.CLOSED, Status.DISMISSED, Status.MERGED)
 
 
@@ -205,36 +202,6 @@ class Pictures(Protocol):
         """Read the picture of a tenant."""
 
 
-def parsed(body: bytes | str | None) -> Document:
-    """Read a stored JSON document; nothing stored is an empty one."""
-    document: Document = json.loads(body) if body else {}
-    return document
-
-
-def one_incident(
-    c: Connection, tenant: str, incident_id: str, public_url: str
-) -> dict[str, Any] | None:
-    """Everything that the page of one incident shows, as keyword arguments; None if unknown."""
-    owner = TenantId(tenant)
-    incident = incidents.get(c, owner, incident_id)
-    if incident is None:
-        return None
-    log = events.of_incident(c, owner, incident_id, 0, EVENTS)
-    return {
-        "incident": incident_document(incident, public_url=public_url),
-        "evidence": parsed(evidence.get(c, owner, incident_id)),
-        "events": [parsed(event.body) for event in log],
-        "advisories": [
-            advisory_document(stored)
-            for stored in advisories.by_ids(c, owner, [a.id for a in incident.advisories]).values()
-        ],
-        "notes": [
-            {"at": note.at, "by": note.by, "text": note.text, "visibility": note.visibility}
-            for note in incident.notes
-        ],
-    }
-
-
 def list_incidents(
     c: Connection, tenant: str, filters: Filters, after: str | None, public_url: str
 ) -> tuple[list[Document], str | None]:
@@ -272,35 +239,6 @@ def change_mark(c: Connection, tenant: str) -> tuple[int, ...]:
     """A value that differs once anything was folded for the tenant."""
     checkpoint = states.checkpoint(c, TenantId(tenant))
     return (checkpoint.revision, checkpoint.sequence)
-
-
-def advisory_document(stored: StoredAdvisory) -> Document:
-    """What the page of an incident shows of an advisory."""
-    advisory = stored.advisory
-    return {
-        "id": advisory.vendor_id,
-        "service": advisory.service,
-        "service_name": advisory.service_name,
-        "classification": advisory.classification,
-        "status": advisory.status,
-        "condition": condition_of(advisory.status).value,
-        "title": advisory.title,
-        "impact_description": advisory.impact_description,
-        "withdrawn": advisory.withdrawn,
-        "started_at": rfc3339(advisory.started_at),
-        "stated_started_at": rfc3339(advisory.stated_started_at),
-        "published_at": rfc3339(advisory.published_at),
-        "first_seen_at": rfc3339(advisory.first_seen_at),
-        "posts": [
-            {
-                "id": post.id,
-                "created_at": rfc3339(post.created_at),
-                "type": post.type,
-                "html": post.html,
-            }
-            for post in advisory.posts
-        ],
-    }
 
 
 def board_documents(picture: PictureLike, public_url: str) -> dict[str, list[Document]]:
@@ -355,8 +293,12 @@ def _source(source: SourceLike) -> Document:
     }
 
 
-def unmapped_codes(c: Connection, tenant: str) -> list[Document]:
-    """The codes of reports that nobody knows, those met most often first."""
+def unmapped_codes(c: Connection, tenant: str, *, outside: bool = False) -> list[Document]:
+    """The codes of reports that nobody knows, those met most often first.
+
+    ``outside``: whoever looks is not of the tenant, and sees none that fewer than five met.
+    """
+    least = LEAST_SHOWN if outside else 1
     return [
         {
             "code": one.code,
@@ -366,7 +308,7 @@ def unmapped_codes(c: Connection, tenant: str) -> list[Document]:
             "last_at": rfc3339(one.last_at),
             "sample": one.sample,
         }
-        for _, one in unmapped.top(c, [TenantId(tenant)], UNKNOWN)
+        for _, one in unmapped.top(c, [TenantId(tenant)], UNKNOWN, least=least)
     ]
 
 

@@ -1,19 +1,17 @@
 """The console's routes; they read through the store and write through the fold alone."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 
-from app.core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
-from app.core.signal import Command
-from app.core.types import ActorKind, SignalId, TenantId
-from app.flow.acts import Act, Actor, ActorIs
-from app.kit.ids import new_id
+from app.core.errors import NotFound, Unauthenticated
+from app.core.types import TenantId
 from app.kit.keys import digest, is_wellformed
 from app.store import keys
 from app.web import live, reading
+from app.web.acting import command_pages
 from app.web.door import (
     HEADERS,
     PageRoute,
@@ -27,9 +25,8 @@ from app.web.door import (
     set_cookie,
     viewer_of,
 )
+from app.web.incident_routes import incident_pages
 from app.web.pages.board import board_page
-from app.web.pages.incident import BY_HAND, incident_page
-from app.web.pages.incidents import filters_of, incidents_page
 from app.web.pages.login import login_page
 from app.web.pages.sources import sources_page
 from app.web.reporting import report_pages
@@ -40,7 +37,6 @@ from app.web.status.routes import pages as status_pages
 from app.web.templating import STATIC, static_file
 
 LONG = "public, max-age=31536000, immutable"  # the address carries a digest of the content
-TEXT_LIMIT = 4000  # characters of a note
 
 Looking = Annotated[Viewer, Depends(viewer_of)]
 
@@ -59,33 +55,6 @@ async def show_board(request: Request, viewer: Looking) -> Response:
     return html(request, board_page(frame_of(request, viewer), **shown, recent=recent))
 
 
-@pages.get("/incidents")
-async def show_incidents(request: Request, viewer: Looking) -> Response:
-    """Show the list of incidents."""
-    context = context_of(request)
-    query = dict(request.query_params)
-    filters = filters_of(query)
-    documents, after = await context.db.read(
-        lambda c: reading.list_incidents(
-            c, viewer.tenant, filters, query.get("after"), context.public_url
-        )
-    )
-    frame = frame_of(request, viewer)
-    return html(request, incidents_page(frame, incidents=documents, filters=filters, after=after))
-
-
-@pages.get("/incidents/{incident_id}")
-async def show_incident(request: Request, viewer: Looking, incident_id: str) -> Response:
-    """Show one incident."""
-    context = context_of(request)
-    shown = await context.db.read(
-        lambda c: reading.one_incident(c, viewer.tenant, incident_id, context.public_url)
-    )
-    if shown is None:
-        raise NotFound("There is no incident of that id for this tenant.")
-    return html(request, incident_page(frame_of(request, viewer), **shown))
-
-
 @pages.get("/sources")
 async def show_sources(request: Request, viewer: Looking) -> Response:
     """Show the sources and the newest probe results."""
@@ -94,69 +63,11 @@ async def show_sources(request: Request, viewer: Looking) -> Response:
         frame_of(request, viewer),
         sources=reading.source_documents(picture),
         probes=reading.probe_documents(picture),
-        codes=await context_of(request).db.read(lambda c: reading.unmapped_codes(c, viewer.tenant)),
+        codes=await context_of(request).db.read(
+            lambda c: reading.unmapped_codes(c, viewer.tenant, outside=viewer.outside)
+        ),
     )
     return html(request, page)
-
-
-async def _command(
-    request: Request, viewer: Viewer, incident_id: str, name: str, body: dict[str, Any]
-) -> Response:
-    context = context_of(request)
-    command = Command(
-        id=SignalId(new_id("cmd")),
-        name=name,
-        actor_kind=ActorKind.PERSON,
-        actor=viewer.name,
-        received_at=context.clock.now(),
-        body=body,
-        incident=incident_id,
-    )
-    act = Act(
-        tenant=viewer.tenant,
-        actor=Actor(kind=ActorIs.CONSOLE, id=viewer.key_id or "console", name=viewer.name),
-        action=f"{name}_incident",
-        now=command.received_at,
-        request_id=getattr(request.state, "request_id", None),
-    )
-    await context.fold.command(TenantId(viewer.tenant), command, act=act)
-    return see_other(f"/incidents/{incident_id}")
-
-
-async def _writing(request: Request, viewer: Viewer) -> dict[str, str]:
-    if not viewer.may_write:
-        raise Forbidden("Acting needs a key with the scope incidents:write.")
-    return await form_of(request)
-
-
-@pages.post("/incidents/{incident_id}/acknowledge")
-async def acknowledge(request: Request, viewer: Looking, incident_id: str) -> Response:
-    """Acknowledge an incident."""
-    await _writing(request, viewer)
-    return await _command(request, viewer, incident_id, "acknowledge", {})
-
-
-@pages.post("/incidents/{incident_id}/notes")
-async def add_note(request: Request, viewer: Looking, incident_id: str) -> Response:
-    """Add a note."""
-    form = await _writing(request, viewer)
-    text = form.get("text", "").strip()
-    if not text or len(text) > TEXT_LIMIT:
-        raise InvalidInput(f"A note has 1 to {TEXT_LIMIT:,} characters.")
-    visibility = "public" if form.get("visibility") == "public" else "internal"
-    body = {"text": text, "visibility": visibility}
-    return await _command(request, viewer, incident_id, "notes", body)
-
-
-@pages.post("/incidents/{incident_id}/resolve")
-async def resolve(request: Request, viewer: Looking, incident_id: str) -> Response:
-    """Resolve an incident by hand."""
-    form = await _writing(request, viewer)
-    resolution, text = form.get("resolution", ""), form.get("text", "").strip()
-    if resolution not in BY_HAND or len(text) > TEXT_LIMIT:
-        raise InvalidInput("Choose how it ended.")
-    body = {"resolution": resolution, **({"text": text} if text else {})}
-    return await _command(request, viewer, incident_id, "resolve", body)
 
 
 @pages.get("/tenant")
@@ -252,6 +163,15 @@ async def follow(request: Request) -> Response:
 def create_router() -> APIRouter:
     """The routes of the console, whole paths each."""
     whole = APIRouter()
-    whole.routes.extend([*pages.routes, *report_pages.routes, *sign_in_pages.routes])
-    whole.routes.extend([*status_pages.routes, *status_files.routes])
+    whole.routes.extend(
+        [
+            *pages.routes,
+            *incident_pages.routes,
+            *command_pages.routes,
+            *report_pages.routes,
+            *sign_in_pages.routes,
+            *status_pages.routes,
+            *status_files.routes,
+        ]
+    )
     return whole

@@ -24,7 +24,8 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 class Viewer:
     """Who looks at the console. ``key_id`` is empty on an open console.
 
-    ``choices`` are (id, name) of the tenants that may be looked at.
+    ``choices`` are (id, name) of the tenants that may be looked at. ``outside`` the tenant is an
+    operator, who sees no group of it under five people. ``scopes`` is what else may be done.
     """
 
     tenant: str
@@ -33,6 +34,12 @@ class Viewer:
     key_id: str
     may_write: bool
     choices: tuple[tuple[str, str], ...]
+    outside: bool = False
+    scopes: frozenset[str] = frozenset({"admin"})
+
+    def may(self, scope: str) -> bool:
+        """Whether a scope, such as that of subscriptions, is held in the tenant looked at."""
+        return "admin" in self.scopes or scope in self.scopes
 
 
 def _mac(secret: bytes, purpose: str, text: str) -> str:

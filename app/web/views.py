@@ -57,6 +57,7 @@ class Ground:
     weight: str
     share: float
     when: When
+    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,9 +244,19 @@ def grounds(incident: Document, now: datetime) -> tuple[Ground, ...]:
             weight=_signed(line),
             share=round(100 * abs(line["weight"]) / greatest, 1),
             when=surely(line.get("at"), now),
+            evidence=_behind(incident, line.get("source")),
         )
         for line in ordered
     )
+
+
+def _behind(incident: Document, source: str | None) -> str:
+    """Where the evidence behind a line is shown."""
+    if source == "advisory":
+        return "#posts"
+    if source in {"probe", "client_report"}:
+        return f"/incidents/{incident['id']}/evidence?source={source}"
+    return ""
 
 
 def _signed(line: Document) -> str:

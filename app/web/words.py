@@ -117,6 +117,60 @@ RESOLUTION = {
     "not_ours": "not ours",
     "unknown": "cause of recovery unknown",
 }
+# How a person may say that it ended; duplicates and false positives are dismissed or merged.
+BY_HAND = ("vendor_fix", "rollback", "self_restored", "customer_fix", "unknown")
+DISMISSALS = ("false_positive", "duplicate", "not_ours")
+SEVERITIES = ("critical", "major", "minor", "warning", "info")  # as a person may set them
+DONE = {  # said once after a command
+    "acknowledge": "Acknowledged by {name}.",
+    "assign": "The assignee has been changed.",
+    "notes": "The note has been added.",
+    "severity": "The severity has been changed.",
+    "resolve": "Resolved by hand. It stays resolved until somebody reopens it.",
+    "reopen": "Reopened.",
+    "dismiss": "Dismissed.",
+    "merge": "Merged. The other incident goes on.",
+    "split": "Split. The chosen evidence is an incident of its own now.",
+    "pin": "The ruling holds: the engine will not change it.",
+    "unpin": "The ruling was taken back: the engine decides again.",
+}
+DELIVERY_STATE = {"pending": "Waiting", "delivered": "Delivered", "parked": "Parked"}
+DELIVERY_REASON = {
+    "queued": "queued",
+    "accepted": "accepted",
+    "redirected": "answered with a redirect",
+    "rejected": "refused",
+    "unauthorized": "refused: not authorized",
+    "overloaded": "the receiver is overloaded",
+    "unreachable": "not reached",
+    "unknown_outcome": "no answer: outcome unknown",
+    "gone": "the receiver is gone (410)",
+    "blocked": "the address is not permitted",
+    "exhausted": "every attempt of the schedule failed",
+    "superseded": "a newer event stands for it",
+    "event_expired": "the event is no longer kept",
+    "subscription_disabled": "the subscription is disabled",
+    "subscription_deleted": "the subscription was deleted",
+    "replay_cancelled": "the replay was cancelled",
+}
+LINK_STATE = {
+    "pending": "Waiting",
+    "creating": "Being created",
+    "create_unknown": "Perhaps created",
+    "in_step": "In step",
+    "held": "Held: hourly budget spent",
+    "awaiting_human": "Waits for a person",
+    "conflict": "Conflict",
+    "gone": "Gone",
+    "failed": "Failed",
+    "ended": "Ended",
+}
+SUBSCRIPTION_STATE = {
+    "unverified": "Unverified",
+    "active": "Active",
+    "failing": "Failing",
+    "disabled": "Disabled",
+}
 SOURCE_STATE = {
     "fresh": "Fresh",
     "stale": "Stale",

@@ -1,17 +1,32 @@
 """Every page in a real Chromium: on a desk and on a phone, light and dark, by its keys alone."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import os
+import re
+import struct
+from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
+from app.core.types import TenantId
+from tests import builders
 from tests.web.chromium import LOOKS, Tab, tab
 from tests.web.conftest import Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PAGES = ("/", "/incidents", "/incidents/{id}", "/sources", "/report", "/incidents?q=nothing")
+PAGES = (
+    "/",
+    "/incidents",
+    "/incidents?q=nothing",
+    "/incidents/{id}",
+    "/incidents/{id}/evidence",
+    "/sources",
+    "/report",
+)
 
 
 @pytest_asyncio.fixture(
@@ -57,3 +72,38 @@ async def test_without_scripts_everything_can_be_read(browser: Browser, site: Si
         for part in ("Why Sextant thinks so", "What Microsoft wrote", "Evidence", "Timeline"):
             assert part.casefold() in main.casefold()
         assert await at.page.locator("svg.lanes.wide .seg.failing").count() > 0
+
+
+def content(path: os.PathLike[str]) -> Awaitable[bytes]:
+    return asyncio.to_thread(Path(path).read_bytes)
+
+
+async def test_the_picture_is_saved_as_svg_and_as_png(browser: Browser, site: Site) -> None:
+    async with tab(browser, site.base) as at:
+        await at.open(f"/incidents/{site.outage.id}")
+        saved = {}
+        for role, name in (("link", "Save as SVG"), ("button", "Save as PNG")):
+            async with at.page.expect_download() as expected:
+                await at.press(name, role=role)
+            file = await expected.value
+            saved[file.suggested_filename] = await content(await file.path())
+        svg, png = saved[f"{site.outage.number}.svg"], saved[f"{site.outage.number}.png"]
+        assert svg.startswith(b"<svg ")
+        assert png.startswith(b"\x89PNG\r\n")
+        wide = int(re.search(rb'width="(\d+)"', svg)[1])
+        assert struct.unpack(">I", png[16:20]) == (2 * wide,)
+        assert len(set(png)) > 200  # something is drawn
+        assert at.complaints == []
+
+
+async def test_a_change_is_shown_without_a_reload(browser: Browser, site: Site) -> None:
+    async with tab(browser, site.base) as at:
+        await at.open(f"/incidents/{site.outage.id}")
+        await at.page.locator("#live-state[data-kind=on]").wait_for()
+        await at.page.evaluate("window.same = true")
+        command = builders.a_command(
+            name="assign", incident=site.outage.id, body={"assignee": "Ada"}
+        )
+        await site.context.fold.command(TenantId("contoso"), command)
+        await at.page.locator("#actions summary", has_text="now Ada").wait_for(state="attached")
+        assert await at.page.evaluate("window.same")

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from urllib.parse import urlencode
+from xml.etree import ElementTree as ET
 
 import httpx
 import pytest
@@ -18,7 +19,7 @@ from app.flow import keys
 from app.kit.clock import FixedClock
 from app.settings import Settings
 from app.settings.model import TenantSettings
-from app.store import advisories, events, evidence, incidents
+from app.store import advisories, audit, events, evidence, incidents
 from app.store.engine import Database
 from app.web.reading import change_mark
 from app.web.routes import create_router
@@ -184,7 +185,9 @@ async def test_a_person_acknowledges_notes_and_resolves(
     await with_incident(context)
     token = token_of(await browser.get(INCIDENT))
     done = await post(browser, f"{INCIDENT}/acknowledge", csrf=token)
-    assert (done.status_code, done.headers["location"]) == (303, INCIDENT)
+    assert (done.status_code, done.headers["location"]) == (
+        303, f"{INCIDENT}?done=acknowledge",
+    )  # fmt: skip
     done = await post(browser, f"{INCIDENT}/notes", csrf=token, text="Looking\r\ninto it")
     assert done.status_code == 303
     done = await post(browser, f"{INCIDENT}/resolve", csrf=token, resolution="rollback")
@@ -213,7 +216,21 @@ async def test_a_form_without_its_token_changes_nothing(
 
 @pytest.mark.parametrize(
     ("path", "fields"),
-    [("notes", {"text": " "}), ("notes", {"text": "x" * 4001}), ("resolve", {"resolution": "?"})],
+    [
+        ("notes", {"text": " "}),
+        ("notes", {"text": "x" * 4001}),
+        ("resolve", {"resolution": "?"}),
+        ("assign", {"assignee": ""}),
+        ("severity", {"severity": "major"}),
+        ("severity", {"severity": "worst", "reason": "so"}),
+        ("reopen", {}),
+        ("dismiss", {"resolution": "not_ours"}),
+        ("merge", {"into": ""}),
+        ("merge", {"into": "inc_1"}),
+        ("split", {}),
+        ("pin", {"item": "EX1"}),
+        ("unpin", {}),
+    ],
 )
 async def test_a_form_that_makes_no_sense_is_refused(
     browser: httpx.AsyncClient, context: Context, path: str, fields: dict[str, str]
@@ -309,6 +326,61 @@ async def test_static_files_are_served_for_long(browser: httpx.AsyncClient) -> N
         assert file.status_code == 200
         assert "immutable" in file.headers["cache-control"]
     assert (await browser.get("/static/routes.py")).status_code == 404
+
+
+async def test_an_unknown_command_is_a_page_that_leads_back(
+    browser: httpx.AsyncClient, context: Context
+) -> None:
+    await with_incident(context)
+    token = token_of(await browser.get(INCIDENT))
+    page = await post(browser, f"{INCIDENT}/explode", csrf=token)
+    assert page.status_code == 404
+    assert f'href="{INCIDENT}"' in page.text
+
+
+async def test_a_form_is_audited_under_the_word_of_the_api(
+    browser: httpx.AsyncClient, context: Context
+) -> None:
+    await with_incident(context)
+    token = token_of(await browser.get(INCIDENT))
+    await post(browser, f"{INCIDENT}/severity", csrf=token, severity="minor", reason="A few")
+    entries = await context.db.read(lambda c: audit.page(c, (TENANT,), limit=5))
+    assert [(e.action, e.actor_kind) for e in entries] == [("set_incident_severity", "console")]
+
+
+async def test_an_operator_sees_no_small_group_of_a_tenant(
+    browser: httpx.AsyncClient, context: Context
+) -> None:
+    await with_incident(context)
+    known = list(story.evidence(story.at("07:00"))["cells"])
+    small = next(c for c in known if c["source"] == "client_report") | {
+        "id": "cell_small", "reporters": 2, "region": "zz",
+    }  # fmt: skip
+    document = evidence.encode({"advisories": [], "cells": [*known, small]})
+    await context.db.write(lambda c: evidence.put(c, TENANT, {"inc_1": document}))
+    assert 'id="cell_small"' in (await browser.get(f"{INCIDENT}/evidence")).text
+    context.open_console = False
+    token = token_of(await browser.get("/login"))
+    secret = await a_key(context, "admin", tenant="*")
+    await post(browser, "/login", csrf=token, key=secret, next="/")
+    page = (await browser.get(f"{INCIDENT}/evidence")).text
+    assert 'id="cell_small"' not in page
+    assert "1 group of fewer than five people" in page
+    assert 'class="samples" id="x-cell_small"' not in page
+
+
+async def test_the_picture_is_a_file_that_needs_no_style_sheet(
+    browser: httpx.AsyncClient, context: Context
+) -> None:
+    await with_incident(context)
+    file = await browser.get(f"{INCIDENT}/picture.svg")
+    assert file.headers["content-type"].startswith("image/svg+xml")
+    assert "class=" not in file.text
+    assert "style" not in file.text
+    root = ET.fromstring(file.text)
+    words = "".join(root.itertext())
+    assert "INC-2026-0001" in words
+    assert 'Mail <script>alert("x")</script>' in words
 
 
 async def test_the_mark_moves_with_the_fold(browser: httpx.AsyncClient, context: Context) -> None:

@@ -1,26 +1,36 @@
 """One incident: headline, explanation, the picture, advisories, evidence, timeline, actions."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
+from app.web.actview import acts_of, delivery_view, ticket_view
 from app.web.charts import draw
 from app.web.evidenceview import evidence_lines
 from app.web.page import Frame
 from app.web.picture import Document, picture_of
+from app.web.plainsvg import plain
 from app.web.timeline import timeline
 from app.web.times import instant
 from app.web.views import (
-    RESOLVABLE,
     advisory_words,
     card,
     facts,
     grounds,
     when,
 )
-from app.web.words import DISAGREEMENT, RESOLUTION, STATUS_REASON, service_name, word
+from app.web.words import (
+    BY_HAND,
+    DISAGREEMENT,
+    DISMISSALS,
+    RESOLUTION,
+    SEVERITIES,
+    STATUS_REASON,
+    service_name,
+    word,
+)
 
-# How a person may say that it ended; duplicates and false positives are dismissed or merged.
-BY_HAND = ("vendor_fix", "rollback", "self_restored", "customer_fix", "unknown")
+LINES = 12  # rows of the evidence table; its own page shows all
 
 
 def incident_page(
@@ -31,6 +41,10 @@ def incident_page(
     events: Sequence[Document],
     advisories: Sequence[Document],
     notes: Sequence[Document],
+    tickets: Sequence[Document] = (),
+    deliveries: Sequence[Document] = (),
+    others: Sequence[Document] = (),
+    loose: Sequence[Document] = (),
 ) -> str:
     """Render an incident from its documents.
 
@@ -41,10 +55,15 @@ def incident_page(
         events: its events, oldest first.
         advisories: its whole advisories; ``posts`` hold sanitized ``html``.
         notes: ``{"at", "by", "text", "visibility"}``, oldest first.
+        tickets: its links, oldest first.
+        deliveries: its newest deliveries, newest first.
+        others: incidents into which it may be merged, ``{"id", "number", "title"}``.
+        loose: advisories that are not linked to it, ``{"id", "title"}``.
     """
     now = frame.now
     picture = picture_of(incident, evidence, events, advisories, now)
     item = card(incident, now)
+    cells = evidence_lines(evidence, now)
     return frame.render(
         "incident.html",
         here="incidents",
@@ -56,12 +75,36 @@ def incident_page(
         narrow=draw(picture, narrow=True),
         grounds=grounds(incident, now),
         advisories=_advisories(frame, incident, advisories),
-        cells=evidence_lines(evidence, now),
+        cells=_largest(cells),
+        all_cells=len(cells),
         timeline=timeline(events, now),
         notes=[{**note, "when": when(note["at"], now)} for note in reversed(notes)],
-        resolvable=incident["status"] in RESOLVABLE,
+        acts=acts_of(incident, evidence, others, loose),
+        severities=SEVERITIES,
         resolutions=[(value, RESOLUTION[value]) for value in BY_HAND],
+        dismissals=[(value, RESOLUTION[value]) for value in DISMISSALS],
+        tickets=[ticket_view(one, now) for one in tickets],
+        deliveries=[delivery_view(one, now) for one in deliveries],
     )
+
+
+def _largest(cells: Sequence[Any]) -> list[Any]:
+    """The first rows of each source, so that none crowds the other out."""
+    kinds = list(dict.fromkeys(cell.kind for cell in cells))
+    share = LINES // max(len(kinds), 1)
+    return [cell for kind in kinds for cell in [one for one in cells if one.kind == kind][:share]]
+
+
+def picture_file(
+    incident: Document,
+    evidence: Document,
+    events: Sequence[Document],
+    advisories: Sequence[Document],
+    now: datetime,
+) -> str:
+    """Draw the picture as a file that needs no style sheet: for messages, tickets and reports."""
+    heading = f"{incident['number']} {incident['title']}"
+    return plain(draw(picture_of(incident, evidence, events, advisories, now)), heading=heading)
 
 
 def _advisories(
@@ -86,6 +129,7 @@ def _advisories(
                 "classification": advisory.get("classification") or "",
                 "words": advisory_words(advisory),
                 "withdrawn": bool(advisory.get("withdrawn")),
+                "pinned": advisory["id"] in (incident.get("pins") or []),
                 "published": when(instant(advisory.get("published_at")), frame.now),
                 "impact": advisory.get("impact_description") or "",
                 "posts": [

@@ -7,9 +7,8 @@ from urllib.parse import urlencode
 from app.core.catalogue import SERVICES
 from app.web.page import Frame
 from app.web.views import Document, card
-from app.web.words import STATUS
+from app.web.words import SEVERITIES, STATUS
 
-SEVERITIES = ("critical", "major", "minor", "warning", "info", "unknown")
 PAGE = 50  # incidents on one page
 
 
@@ -45,7 +44,7 @@ def filters_of(query: dict[str, str]) -> Filters:
     return Filters(
         q=query.get("q", "").strip()[:200],
         status=known("status", STATUS),
-        severity=known("severity", set(SEVERITIES)),
+        severity=known("severity", {*SEVERITIES, "unknown"}),
         service=known("service", services),
     )
 
@@ -63,6 +62,6 @@ def incidents_page(
         filtered=bool(filters.words),
         next_page=following,
         statuses=list(STATUS.items()),
-        severities=SEVERITIES,
+        severities=(*SEVERITIES, "unknown"),
         services=sorted(((s.slug, s.name) for s in SERVICES), key=lambda pair: pair[1]),
     )

@@ -15,9 +15,15 @@
     state.dataset.kind = kind;
   }
 
+  function chosen(select) {
+    const first = [...select.options].findIndex((option) => option.defaultSelected);
+    return select.selectedIndex !== Math.max(first, 0);
+  }
+
   // A part in which someone types or chooses is left alone until they are done.
   function busy(part) {
     if (part.matches("form, #actions") && part.contains(document.activeElement)) return true;
+    if ([...part.querySelectorAll("select")].some(chosen)) return true;
     return [...part.querySelectorAll("textarea, input:not([type=hidden])")].some(
       (field) => (field.type === "checkbox" ? field.checked !== field.defaultChecked : field.value !== field.defaultValue),
     );

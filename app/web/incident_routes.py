@@ -1,0 +1,86 @@
+"""The pages of incidents: the list, one of them, what it rests on, and its picture as a file."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from app.core.errors import NotFound
+from app.web import incidentreading, reading
+from app.web.actview import done_words
+from app.web.door import HEADERS, PageRoute, context_of, frame_of, html, viewer_of
+from app.web.pages.evidence import evidence_page
+from app.web.pages.incident import incident_page, picture_file
+from app.web.pages.incidents import filters_of, incidents_page
+from app.web.session import Viewer
+
+Looking = Annotated[Viewer, Depends(viewer_of)]
+
+incident_pages = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+@incident_pages.get("/incidents")
+async def show_incidents(request: Request, viewer: Looking) -> Response:
+    """Show the list of incidents."""
+    context = context_of(request)
+    query = dict(request.query_params)
+    filters = filters_of(query)
+    documents, after = await context.db.read(
+        lambda c: reading.list_incidents(
+            c, viewer.tenant, filters, query.get("after"), context.public_url
+        )
+    )
+    frame = frame_of(request, viewer)
+    return html(request, incidents_page(frame, incidents=documents, filters=filters, after=after))
+
+
+@incident_pages.get("/incidents/{incident_id}")
+async def show_incident(
+    request: Request, viewer: Looking, incident_id: str, done: str = ""
+) -> Response:
+    """Show one incident; ``done`` names the command that led here."""
+    shown = await _read(request, viewer, incident_id)
+    frame = frame_of(request, viewer, flash=done_words(done, viewer.name))
+    return html(request, incident_page(frame, **shown))
+
+
+@incident_pages.get("/incidents/{incident_id}/evidence")
+async def show_evidence(
+    request: Request, viewer: Looking, incident_id: str, source: str = ""
+) -> Response:
+    """Show all that an incident rests on, down to the exemplars."""
+    shown = await _read(request, viewer, incident_id)
+    page = evidence_page(
+        frame_of(request, viewer),
+        incident=shown["incident"],
+        evidence=shown["evidence"],
+        source=source,
+    )
+    return html(request, page)
+
+
+@incident_pages.get("/incidents/{incident_id}/picture.svg")
+async def give_picture(request: Request, viewer: Looking, incident_id: str) -> Response:
+    """Give the picture as a file that stands alone."""
+    shown = await _read(request, viewer, incident_id)
+    drawing = picture_file(
+        shown["incident"],
+        shown["evidence"],
+        shown["events"],
+        shown["advisories"],
+        context_of(request).clock.now(),
+    )
+    name = f"{shown['incident']['number']}.svg"
+    headers = {**HEADERS, "content-disposition": f'inline; filename="{name}"'}
+    return Response(drawing, headers=headers, media_type="image/svg+xml")
+
+
+async def _read(request: Request, viewer: Viewer, incident_id: str) -> dict[str, Any]:
+    context = context_of(request)
+    shown = await context.db.read(
+        lambda c: incidentreading.one_incident(
+            c, viewer.tenant, incident_id, context.public_url, outside=viewer.outside
+        )
+    )
+    if shown is None:
+        raise NotFound("There is no incident of that id for this tenant.")
+    return shown
