@@ -15,7 +15,8 @@ from app.store import events, incidents, maintenance
 from app.store.engine import Database
 from app.store.walls import stand_within
 from app.web.boardview import Board, board_of
-from app.web.reading import Pictures, board_documents, parsed
+from app.web.incidentreading import parsed
+from app.web.reading import Pictures, board_documents
 from app.web.status.settings import StatusSettings
 from app.web.status.view import Material, StatusView, view_of
 
