@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
 from sqlalchemy import make_url
 
 from app.api.app import add_routes, create_api
 from app.core.errors import SettingsError, StorageUnavailable
+from app.core.message import Reader
 from app.core.ports import Format
 from app.core.types import TenantId
 from app.doors import Doors, open_doors, provider_of
@@ -23,12 +25,14 @@ from app.flow.ingest import Intake
 from app.flow.leases import Lease
 from app.flow.links import Links
 from app.flow.maintenance import Maintenance
+from app.flow.messages import Messages
 from app.flow.refolds import Refolds
 from app.flow.retention import Kept, Retention
 from app.flow.subscriptions import Subscriptions
 from app.flow.tokens import Tokens
 from app.flow.upkeep import Rhythm, Upkeep
 from app.formats.cloudevents_v1 import CloudEventsV1
+from app.formats.messages import SHIPPED, Writer
 from app.formats.native import NativeV1
 from app.formats.native_v1 import Renderer
 from app.kit.clock import Clock, ScaledClock, SystemClock
@@ -71,6 +75,7 @@ class Context:
     intake: Intake
     links: Links
     maintenance: Maintenance
+    messages: Messages
     subscriptions: Subscriptions
     report_reader: ClientReportReader
     result_reader: ProbeResultReader
@@ -222,6 +227,7 @@ def build(settings: Settings, db: Database) -> Context:
         intake=doors.intake,
         links=Links(db, clock, wall=SystemClock(), secrets=lambda: hint_secrets(context.settings)),
         maintenance=maintenance,
+        messages=Messages(db, writer_of(settings), lambda tenant: reader_of(settings, tenant)),
         subscriptions=Subscriptions(db, clock, egress=egress, vault=vault, bell=bells.deliver),
         report_reader=doors.reports,
         result_reader=doors.results,
@@ -238,6 +244,33 @@ def build(settings: Settings, db: Database) -> Context:
         bells=bells,
     )
     return context
+
+
+def writer_of(settings: Settings) -> Writer:
+    """What words messages to people; an operator's own templates are tried at once.
+
+    Raises:
+        SettingsError: a language is not complete, or a template cannot be used.
+    """
+    told = settings.messages
+    writer = Writer(told.languages, told.folder)
+    if told.folder is not None or set(told.languages) - set(SHIPPED):
+        writer.try_out()
+    return writer
+
+
+def reader_of(settings: Settings, tenant: TenantId) -> Reader:
+    """Who is told of a tenant's incidents."""
+    found = next((one for one in settings.tenants if one.id == tenant), None)
+    zone = "UTC" if found is None else found.timezone
+    return Reader(
+        tenant=tenant if found is None else found.label,
+        zone=ZoneInfo(zone),
+        contact="" if found is None else found.contact,
+        public_url=settings.server.public_url,
+        users=None if found is None else found.users,
+        hears_vendor=found is not None and found.graph is not None,
+    )
 
 
 def hint_secrets(settings: Settings) -> dict[str, str]:

@@ -7,6 +7,7 @@ from app.core.incident import Incident
 from app.core.signal import Command
 from app.core.types import TenantId
 from app.flow.acts import Act
+from app.flow.messages import Messages
 from app.flow.tokens import Tokens
 from app.kit.clock import Clock
 from app.kit.metrics import Registry
@@ -116,6 +117,10 @@ class App(Protocol):
     @property
     def intake(self) -> Any:
         """``app.flow.ingest.Intake``."""
+
+    @property
+    def messages(self) -> Messages:
+        """The use cases of ``app.flow.messages``."""
 
     @property
     def maintenance(self) -> Any:

@@ -97,10 +97,21 @@ class NoteOut(Out):
     visibility: Literal["internal", "public"] | None = None
 
 
+class AnnouncementOut(Out):
+    """A message to people that somebody let out, as it stood then."""
+
+    audience: Literal["users", "help_desk", "executives", "soc"]
+    language: str
+    phase: Literal["first_notice", "update", "mitigated", "resolved"]
+    title: str
+    text: str
+
+
 class NotedData(IncidentData):
-    """A note on an incident."""
+    """A note on an incident; with `announcement` it is that a message was let out."""
 
     note: NoteOut
+    announcement: AnnouncementOut | None = None
 
 
 class StaleReasonOut(Out):

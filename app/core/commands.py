@@ -9,7 +9,8 @@ from app.core.changes import Log
 from app.core.errors import IllegalTransition, InvalidInput, NotFound
 from app.core.events import Actor, EventType
 from app.core.ids import derived_id
-from app.core.incident import Incident, Note, Reason
+from app.core.incident import Approval, Incident, Note, Reason
+from app.core.message import Phase, holds
 from app.core.signal import Command
 from app.core.types import (
     OPEN_STATUSES,
@@ -105,6 +106,26 @@ def _note(incident: Incident, command: Command, now: datetime) -> Change:
     return EventType.NOTED, replace(incident, notes=(*incident.notes, note)), "noted"
 
 
+def _announce(incident: Incident, command: Command, now: datetime) -> Change:
+    """Let one message out; it must be true of the incident as it stands."""
+    said = command.body
+    phase = Phase(said["phase"])
+    if not holds(incident, phase):
+        word = phase.value.replace("_", " ")
+        detail = f"The incident is {incident.status}: a message of the phase {word} is not true."
+        raise IllegalTransition(detail, status_now=incident.status.value)
+    approval = Approval(
+        at=now,
+        by=command.actor,
+        audience=said["audience"],
+        language=said["language"],
+        phase=phase.value,
+        revision=incident.revision,
+    )
+    after = replace(incident, approvals=(*incident.approvals, approval))
+    return EventType.NOTED, after, "message_approved"
+
+
 def _severity(incident: Incident, command: Command, now: datetime) -> Change:
     _only(incident, frozenset(Status) - ENDED, "given another severity")
     word = command.body.get("severity")
@@ -177,6 +198,7 @@ _CHANGES: dict[str, Callable[[Incident, Command, datetime], Change]] = {
     "acknowledge": _acknowledge,
     "assign": _assign,
     "notes": _note,
+    "announce": _announce,
     "severity": _severity,
     "label": _label,
     "resolve": _resolve,
@@ -223,6 +245,16 @@ def merge(
     return [gone, survivor]
 
 
+def _facts(command: Command) -> dict[str, Any]:
+    """What an event of a note holds beside the incident."""
+    said = command.body
+    if command.name != "announce":
+        return {"note": dict(said)}
+    whom, phase = (str(said[name]).replace("_", " ") for name in ("audience", "phase"))
+    text = f"Message to {whom} approved ({phase}, {said['language']}): {said['title']}"
+    return {"note": {"text": text, "visibility": "internal"}, "announcement": dict(said)}
+
+
 def obey(
     log: Log, incidents: dict[str, Incident], command: Command, *, count: int
 ) -> list[Incident]:
@@ -254,5 +286,5 @@ def obey(
         _only(into, frozenset(Status) - ENDED, "merged into")
         return merge(log, incident, into, actor=actor, reason="person_merged")
     kind, after, reason = _CHANGES[command.name](incident, command, log.now)
-    facts = {"note": dict(command.body)} if kind is EventType.NOTED else None
+    facts = _facts(command) if kind is EventType.NOTED else None
     return [log.emit(kind, incident, after, reason=reason, actor=actor, facts=facts)]

@@ -78,6 +78,18 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """That a person let one message out: for whom, in which phase, as of which revision."""
+
+    at: datetime
+    by: str
+    audience: str
+    language: str
+    phase: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
     """The whole state of one incident; the fold alone makes new ones.
 
@@ -140,6 +152,7 @@ class Incident:
     pins: tuple[str, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
+    approvals: tuple[Approval, ...] = ()
     by_person: bool = False
     vanished_at: datetime | None = None  # since when no evidence of ours stands for it
     held: bool = False  # a person ended it while evidence was bad: wait for quiet before a relapse

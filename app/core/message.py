@@ -12,7 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from app.core.catalogue import display_name, is_known
+from app.core.catalogue import is_known
 from app.core.document import lead_time_seconds
 from app.core.incident import Incident, confidence_label
 from app.core.signins import judge_signins
@@ -108,6 +108,11 @@ _PHASES = MappingProxyType(
         Status.MERGED: Phase.UPDATE,
     }
 )
+
+
+def was_told(incident: Incident, audience: Audience) -> bool:
+    """Whether a person has let a message to this audience out already."""
+    return any(approval.audience == audience for approval in incident.approvals)
 
 
 def phase_of(incident: Incident, *, told: bool = False) -> Phase:
@@ -235,11 +240,6 @@ def _for_staff(incident: Incident, reader: Reader, evidence: Mapping[str, Any]) 
         "signins": judge_signins(incident, evidence),
         "window": (incident.onset_at, incident.resolved_at),
     }
-
-
-def service_names(slugs: Sequence[str]) -> tuple[str, ...]:
-    """The catalogue's names of services."""
-    return tuple(display_name(slug) for slug in slugs)
 
 
 def _line(text: str) -> str:

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from app.core.announce import ChannelFacts, Message, Notice, Verdict
 from app.core.events import Event
 from app.core.incident import Incident
+from app.core.message import Audience, Mark, Message, Phase, Reader
 from app.core.signal import Advisory, ProbeResult
 from app.core.ticket import Change, Row, Rule, Ticket
 from app.core.types import TenantId
@@ -60,6 +61,35 @@ class AttemptOutcome:
     wish: str = ""
     phases: Mapping[str, float] = field(default_factory=dict)
     sent: Mapping[str, str] = field(default_factory=dict)
+
+
+class MessageWriter(Protocol):
+    """Words an incident for people; the same input gives the same message."""
+
+    languages: tuple[str, ...]
+
+    def write(
+        self,
+        incident: Incident,
+        reader: Reader,
+        *,
+        audience: Audience,
+        language: str,
+        phase: Phase | None = None,
+        evidence: Mapping[str, Any] | None = None,
+        next_update_at: datetime | None = None,
+        marks: Sequence[Mark] = (),
+    ) -> Message:
+        """Write one message; without a phase that of the incident's status.
+
+        Raises:
+            KeyError: there is no such language.
+        """
+        ...
+
+    def remark(self, mark: Mark, language: str) -> str:
+        """The sentence of a mark; a language that is not there gives the first that is."""
+        ...
 
 
 class Sender(Protocol):

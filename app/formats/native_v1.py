@@ -52,9 +52,10 @@ def _shorten(document: dict[str, Any]) -> dict[str, Any]:
         incident["merged_from"] = incident["merged_from"][:EXPLANATIONS]
         incident["labels"] = {}
         data["previous"] = {k: v for k, v in data["previous"].items() if len(str(v)) <= TEXT}
-    note = data.get("note")
-    if isinstance(note, dict):
-        data["note"] = {k: v[:TEXT] if isinstance(v, str) else v for k, v in note.items()}
+    for name in ("note", "announcement"):
+        said = data.get(name)
+        if isinstance(said, dict):
+            data[name] = {k: v[:TEXT] if isinstance(v, str) else v for k, v in said.items()}
     data["truncated"] = True
     return document
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from datetime import date
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
@@ -108,6 +109,7 @@ class TenantSettings(_Table):
     users: PositiveInt | None = None
     timezone: str = "UTC"
     holidays: tuple[date, ...] = ()
+    contact: str = Field(default="", max_length=200)
     graph: GraphSettings | None = None
     probe_account: ProbeAccount | None = None
     status_feed: StatusFeedSettings = StatusFeedSettings()
@@ -147,6 +149,21 @@ class TenantSettings(_Table):
     def label(self) -> str:
         """The name to show."""
         return self.name or self.id
+
+
+class MessagesSettings(_Table):
+    """``[messages]``: the words for people, and where the operator's own stand."""
+
+    languages: tuple[Annotated[str, Field(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")], ...] = ("en", "de")
+    folder: Path | None = None
+
+    @field_validator("languages")
+    @classmethod
+    def _some(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            msg = "name at least one language"
+            raise ValueError(msg)
+        return tuple(dict.fromkeys(value))
 
 
 class DeliverySettings(_Table):
@@ -213,6 +230,7 @@ class Settings(_Table):
     tenants: tuple[TenantSettings, ...] = ()
     mappers: tuple[MapperSettings, ...] = ()
     issuers: Issuers = ()
+    messages: MessagesSettings = MessagesSettings()
     delivery: DeliverySettings = DeliverySettings()
     policy: Policy = Policy()
     retention: RetentionSettings = RetentionSettings()

@@ -47,6 +47,7 @@ class Context:
     doors: Any = None
     tokens: Any = None
     links: Any = None
+    messages: Any = None
     public_url: str = URL
     secret: bytes = b"a secret of this installation"
     metrics: Registry = field(default_factory=Registry)

@@ -78,6 +78,7 @@ RESOLVED = {"resolution": "self_restored"}
 CALLS: dict[str, Any] = {
     "acknowledge_incident": {"note": "seen"},
     "assign_incident": {"assignee": "anna"},
+    "approve_message": {"audience": "users", "language": "de"},
     "note_incident": {"text": "a note"},
     "set_incident_severity": {"severity": "major", "reason": "many call"},
     "resolve_incident": RESOLVED,

@@ -14,7 +14,6 @@ from app.core.message import (
     facts_of,
     holds,
     phase_of,
-    service_names,
     vendor_word,
 )
 from app.core.types import Disagreement, Origin, Resolution, Status
@@ -104,4 +103,3 @@ def test_a_message_falls_into_paragraphs() -> None:
         text="one\ntwo\n\nthree\n\n", revision=1,
     )  # fmt: skip
     assert made.paragraphs == ("one\ntwo", "three")
-    assert service_names(["viva"]) == ("Microsoft Viva",)

@@ -202,11 +202,11 @@ def test_a_language_of_the_operator_needs_words_and_templates(tmp_path: Path) ->
     folder = tmp_path / "fr"
     folder.mkdir()
     with pytest.raises(SettingsError, match="is not shipped"):
-        Writer(("fr",), tmp_path)
+        Writer(("fr",), tmp_path).try_out()
     words = Path("app/formats/messages/en/words.toml").read_text("utf-8")
     (folder / "words.toml").write_text(words.replace('auth_loop = "', 'auth_loop_ = "'))
     with pytest.raises(SettingsError, match=r"lacks symptoms\.auth_loop"):
-        Writer(("fr",), tmp_path)
+        Writer(("fr",), tmp_path).try_out()
     (folder / "words.toml").write_text(words.replace("{zone}", "{zome}"))
     (folder / "users.txt").write_text("Panne\n\n{{ services | each('services') | listed }}")
     with pytest.raises(SettingsError, match=r"fr, words\.toml: KeyError"):

@@ -143,7 +143,7 @@ async def open_incident(body: IncidentIn, app: Context, caller: Writer) -> Respo
         return shown(app, incident, status=201, extra={"location": location})
 
     act = Asked(app, caller, opened)
-    command = _command("open", caller, app, facts)
+    command = command_of("open", caller, app, facts)
     return act.reply(await app.fold.command(caller.tenant, command, act=act))
 
 
@@ -238,7 +238,7 @@ async def obey(  # noqa: PLR0917 - the parts of one request, passed on as they c
 ) -> Response:
     """Have one command carried out; answers with the incident after it."""
     facts = body.model_dump(mode="json") if isinstance(body, BaseModel) else body
-    command = _command(name, caller, app, facts, incident=incident_id)
+    command = command_of(name, caller, app, facts, incident=incident_id)
     act = Asked(app, caller, partial(shown, app))
     incident: Incident = await app.fold.command(
         caller.tenant, command, expected_revision=expected_revision(if_match), act=act
@@ -246,9 +246,10 @@ async def obey(  # noqa: PLR0917 - the parts of one request, passed on as they c
     return act.reply(incident)
 
 
-def _command(
+def command_of(
     name: str, caller: Principal, app: App, body: dict[str, Any], *, incident: str | None = None
 ) -> Command:
+    """A person's command, as the fold takes it."""
     return Command(
         id=SignalId(new_id("cmd")),
         name=name,

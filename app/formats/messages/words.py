@@ -18,6 +18,10 @@ MINUTES_OF_AN_HOUR = 60
 HOURS_OF_A_DAY = 24
 
 
+class BadTemplate(Exception):  # noqa: N818 - a condition, named as what it is
+    """Raised when a template cannot be read or filled; the text says where and why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
     """One language: table → word of the model → words of people."""

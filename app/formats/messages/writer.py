@@ -4,55 +4,38 @@ The same incident, evidence and reader make the same text. A template gets plain
 phishing warning stands outside of it, so that no template can leave it out.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
-from typing import Any
-
-from jinja2 import (
-    BaseLoader,
-    ChoiceLoader,
-    FileSystemLoader,
-    PackageLoader,
-    StrictUndefined,
-    TemplateError,
-    TemplateSyntaxError,
-)
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from typing import TYPE_CHECKING, Any
 
 from app.core.errors import SettingsError
 from app.core.incident import Incident
 from app.core.message import Audience, Mark, Message, Phase, Reader, facts_of, holds, phase_of
 from app.core.types import IncidentId, Origin, Severity, Status, TenantId
-from app.formats.messages.words import SHIPPED, Words, read_words
+from app.formats.messages.words import SHIPPED, BadTemplate, Words, read_words
+
+if TYPE_CHECKING:
+    from app.formats.messages.sandbox import Sandbox
 
 LONGEST = 12_000  # characters of a text; more is a template that runs wild
-GAPS = re.compile(r"\n{3,}")
-FAULTS = (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
 SAMPLED = datetime(2026, 3, 16, 6, 30, tzinfo=UTC)  # of the sample that templates are tried with
 
 
 class Writer:
     """Writes messages in the languages of the settings."""
 
-    def __init__(self, languages: Sequence[str] = ("en", "de"), folder: Path | None = None) -> None:
-        """Read all words; templates are read when they are used, or by ``try_out``.
-
-        Raises:
-            SettingsError: a language is not there, or is not complete.
-        """
+    def __init__(self, languages: Sequence[str] = SHIPPED, folder: Path | None = None) -> None:
+        """Nothing is read yet: words and templates are when they are used, or by ``try_out``."""
         self.languages = tuple(languages)
-        self._words = {language: read_words(language, folder) for language in languages}
+        self._words = cache(lambda language: read_words(language, folder))
+        self._own = cache(lambda language: _sandbox(self._words(language), folder))
         # A language that is not shipped falls back to English: better than to silence.
-        self._shipped = {
-            lang: _environment(words if lang in SHIPPED else read_words("en", None), None)
-            for lang, words in self._words.items()
-        }
-        self._own = (
-            {lang: _environment(words, folder) for lang, words in self._words.items()}
-            if folder is not None
-            else self._shipped
+        self._shipped = cache(
+            lambda language: _sandbox(
+                read_words(language if language in SHIPPED else "en", None), None
+            )
         )
 
     def write(
@@ -80,22 +63,19 @@ class Writer:
             marks: remarks about the channels, which stand first.
 
         Raises:
-            KeyError: there is no such language.
+            SettingsError: there is no such language.
         """
         chosen = phase_of(incident) if phase is None else phase
         facts = facts_of(
             incident, reader, audience=audience, phase=chosen,
             evidence=evidence, next_update_at=next_update_at, marks=marks,
         )  # fmt: skip
-        words, fallback = self._words[language], ""
+        words, fallback = self._words(language), ""
         try:
-            lines = _lines(self._own[language], audience, chosen, facts)
-        except FAULTS as error:
-            if self._own is self._shipped:
-                raise
-            fallback = f"{_where(error)}: the shipped template stands in for your own."
-            lines = _lines(self._shipped[language], audience, chosen, facts)
-        title, text = lines
+            title, text = self._own(language).fill(audience, chosen, facts)
+        except BadTemplate as error:
+            fallback = f"{error}: the shipped template stands in for your own."
+            title, text = self._shipped(language).fill(audience, chosen, facts)
         remarks = [words.remark(mark) for mark in marks]
         warning = [words.say("text", "warning")] if audience is Audience.USERS else []
         whole = "\n\n".join([*remarks, text, *warning])
@@ -108,6 +88,12 @@ class Writer:
             revision=incident.revision,
             holds=holds(incident, chosen),
             fallback=fallback,
+        )
+
+    def remark(self, mark: Mark, language: str) -> str:
+        """The sentence of a mark; a language that is not there gives the first that is."""
+        return self._words(language if language in self.languages else self.languages[0]).remark(
+            mark
         )
 
     def try_out(self) -> None:
@@ -123,14 +109,14 @@ class Writer:
                 for phase in Phase:
                     facts = facts_of(incident, reader, audience=audience, phase=phase)
                     try:
-                        _lines(self._own[language], audience, phase, facts)
-                    except FAULTS as error:
+                        self._own(language).fill(audience, phase, facts)
+                    except BadTemplate as error:
                         raise SettingsError(
-                            f"messages: {language}, {audience}, {phase}: {_where(error)}."
+                            f"messages: {language}, {audience}, {phase}: {error}."
                         ) from error
 
     def _try_words(self, language: str) -> None:
-        words = self._words[language]
+        words = self._words(language)
         facts = {"channel": "a", "service": "viva", "instead": "b"}
         reason = {"text": "", "failing": 1, "total": 2, "advisories": (), "symptoms": (),
                   "networks": ()}  # fmt: skip
@@ -141,7 +127,7 @@ class Writer:
                 words.remark(Mark(word=word, facts=facts))
             for word in words.tables["signin_reasons"]:
                 words.because((word, reason))
-        except FAULTS as error:
+        except (LookupError, ValueError, TypeError, AttributeError) as error:
             raise SettingsError(
                 f"messages: {language}, words.toml: {type(error).__name__} {error}."
             ) from error
@@ -168,40 +154,8 @@ def sample() -> Incident:
     )
 
 
-def _environment(words: Words, folder: Path | None) -> ImmutableSandboxedEnvironment:
-    loaders: list[BaseLoader] = []
-    if folder is not None:
-        loaders.append(FileSystemLoader(folder / words.language))
-    if words.language in SHIPPED:
-        loaders.append(PackageLoader("app.formats", f"messages/{words.language}"))
-    made = ImmutableSandboxedEnvironment(
-        loader=ChoiceLoader(loaders),
-        undefined=StrictUndefined,
-        autoescape=False,  # plain text; whoever makes markup of it escapes it there
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters.update(
-        say=words.say, each=words.each, listed=words.listed, moment=words.moment,
-        span=words.span, because=words.because,
-    )  # fmt: skip
-    return made
+def _sandbox(words: Words, folder: Path | None) -> "Sandbox":
+    # No start waits for the template library: the first message does.
+    from app.formats.messages.sandbox import Sandbox  # noqa: PLC0415
 
-
-def _lines(
-    environment: ImmutableSandboxedEnvironment,
-    audience: Audience,
-    phase: Phase,
-    facts: Mapping[str, Any],
-) -> tuple[str, str]:
-    """Title and text: the first line of what the template gives, and the rest."""
-    template = environment.select_template([f"{audience}-{phase}.txt", f"{audience}.txt"])
-    made = "\n".join(line.rstrip() for line in template.render(facts).splitlines())
-    title, _, text = made.strip().partition("\n")
-    return " ".join(title.split()), GAPS.sub("\n\n", text).strip()
-
-
-def _where(error: Exception) -> str:
-    if isinstance(error, TemplateSyntaxError):
-        return f"{error.name or 'a template'} line {error.lineno}: {error.message}"
-    return str(error) or type(error).__name__
+    return Sandbox(words, folder)
