@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
 from sqlalchemy import make_url
 
 from app.api.app import add_routes, create_api
 from app.core.errors import SettingsError, StorageUnavailable
-from app.core.message import Reader
 from app.core.ports import Format
 from app.core.types import TenantId
 from app.doors import Doors, open_doors, provider_of
@@ -32,7 +30,6 @@ from app.flow.subscriptions import Subscriptions
 from app.flow.tokens import Tokens
 from app.flow.upkeep import Rhythm, Upkeep
 from app.formats.cloudevents_v1 import CloudEventsV1
-from app.formats.messages import SHIPPED, Writer
 from app.formats.native import NativeV1
 from app.formats.native_v1 import Renderer
 from app.kit.clock import Clock, ScaledClock, SystemClock
@@ -50,6 +47,7 @@ from app.store import deliveries, instance, keys, migrate
 from app.store.engine import Database
 from app.watch import Watch, profiles_of
 from app.web.routes import create_router
+from app.words import reader_of, writer_of
 from app.workers import Loop, Paced, fold_loop, paced_loop
 
 log = logging.getLogger(__name__)
@@ -244,33 +242,6 @@ def build(settings: Settings, db: Database) -> Context:
         bells=bells,
     )
     return context
-
-
-def writer_of(settings: Settings) -> Writer:
-    """What words messages to people; an operator's own templates are tried at once.
-
-    Raises:
-        SettingsError: a language is not complete, or a template cannot be used.
-    """
-    told = settings.messages
-    writer = Writer(told.languages, told.folder)
-    if told.folder is not None or set(told.languages) - set(SHIPPED):
-        writer.try_out()
-    return writer
-
-
-def reader_of(settings: Settings, tenant: TenantId) -> Reader:
-    """Who is told of a tenant's incidents."""
-    found = next((one for one in settings.tenants if one.id == tenant), None)
-    zone = "UTC" if found is None else found.timezone
-    return Reader(
-        tenant=tenant if found is None else found.label,
-        zone=ZoneInfo(zone),
-        contact="" if found is None else found.contact,
-        public_url=settings.server.public_url,
-        users=None if found is None else found.users,
-        hears_vendor=found is not None and found.graph is not None,
-    )
 
 
 def hint_secrets(settings: Settings) -> dict[str, str]:

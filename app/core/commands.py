@@ -5,12 +5,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from app.core.announce import NoticePhase
 from app.core.changes import Log
 from app.core.errors import IllegalTransition, InvalidInput, NotFound
 from app.core.events import Actor, EventType
 from app.core.ids import derived_id
 from app.core.incident import Approval, Incident, Note, Reason
-from app.core.message import Phase, holds
+from app.core.message import holds
 from app.core.signal import Command
 from app.core.types import (
     OPEN_STATUSES,
@@ -109,7 +110,7 @@ def _note(incident: Incident, command: Command, now: datetime) -> Change:
 def _announce(incident: Incident, command: Command, now: datetime) -> Change:
     """Let one message out; it must be true of the incident as it stands."""
     said = command.body
-    phase = Phase(said["phase"])
+    phase = NoticePhase(said["phase"])
     if not holds(incident, phase):
         word = phase.value.replace("_", " ")
         detail = f"The incident is {incident.status}: a message of the phase {word} is not true."

@@ -8,10 +8,10 @@ reporter and no markup can slip into it, whatever a template asks for.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from app.core.announce import Audience, NoticePhase
 from app.core.catalogue import is_known
 from app.core.document import lead_time_seconds
 from app.core.incident import Incident, confidence_label
@@ -26,24 +26,6 @@ from app.core.types import (
 
 PUBLIC_NOTES = 3  # newest public notes that the help desk is shown
 CODES = 6  # codes that the help desk is shown
-
-
-class Audience(StrEnum):
-    """Whom a message is for."""
-
-    USERS = "users"
-    HELP_DESK = "help_desk"
-    EXECUTIVES = "executives"
-    SOC = "soc"
-
-
-class Phase(StrEnum):
-    """Which of the messages about one incident it is."""
-
-    FIRST_NOTICE = "first_notice"
-    UPDATE = "update"
-    MITIGATED = "mitigated"
-    RESOLVED = "resolved"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +55,7 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Written:
     """A message as it is read: plain text, paragraphs parted by empty lines.
 
     ``holds`` says whether the phase is the incident's own now; a preview of another one is no
@@ -83,7 +65,7 @@ class Message:
 
     audience: Audience
     language: str
-    phase: Phase
+    phase: NoticePhase
     title: str
     text: str
     revision: int
@@ -98,14 +80,14 @@ class Message:
 
 _PHASES = MappingProxyType(
     {
-        Status.SUSPECTED: Phase.FIRST_NOTICE,
-        Status.CONFIRMED: Phase.FIRST_NOTICE,
-        Status.MITIGATING: Phase.MITIGATED,
-        Status.MONITORING: Phase.MITIGATED,
-        Status.RESOLVED: Phase.RESOLVED,
-        Status.CLOSED: Phase.RESOLVED,
-        Status.DISMISSED: Phase.RESOLVED,
-        Status.MERGED: Phase.UPDATE,
+        Status.SUSPECTED: NoticePhase.FIRST,
+        Status.CONFIRMED: NoticePhase.FIRST,
+        Status.MITIGATING: NoticePhase.MITIGATED,
+        Status.MONITORING: NoticePhase.MITIGATED,
+        Status.RESOLVED: NoticePhase.RESOLVED,
+        Status.CLOSED: NoticePhase.RESOLVED,
+        Status.DISMISSED: NoticePhase.RESOLVED,
+        Status.MERGED: NoticePhase.UPDATE,
     }
 )
 
@@ -115,15 +97,15 @@ def was_told(incident: Incident, audience: Audience) -> bool:
     return any(approval.audience == audience for approval in incident.approvals)
 
 
-def phase_of(incident: Incident, *, told: bool = False) -> Phase:
+def phase_of(incident: Incident, *, told: bool = False) -> NoticePhase:
     """The phase of the present moment; ``told`` says that a first notice went out already."""
     first = _PHASES[incident.status]
-    return Phase.UPDATE if told and first is Phase.FIRST_NOTICE else first
+    return NoticePhase.UPDATE if told and first is NoticePhase.FIRST else first
 
 
-def holds(incident: Incident, phase: Phase) -> bool:
+def holds(incident: Incident, phase: NoticePhase) -> bool:
     """Whether a message of a phase is true of the incident now; an update of an open one is."""
-    if phase is Phase.UPDATE:
+    if phase is NoticePhase.UPDATE:
         return incident.status in OPEN_STATUSES | {Status.MERGED}
     return phase is phase_of(incident)
 
@@ -133,7 +115,7 @@ def facts_of(
     reader: Reader,
     *,
     audience: Audience,
-    phase: Phase,
+    phase: NoticePhase,
     evidence: Mapping[str, Any] | None = None,
     next_update_at: datetime | None = None,
     marks: Sequence[Mark] = (),
@@ -163,9 +145,9 @@ def facts_of(
     return {**facts, **_for_staff(incident, reader, evidence or {})}
 
 
-def _common(incident: Incident, reader: Reader, phase: Phase) -> dict[str, Any]:
+def _common(incident: Incident, reader: Reader, phase: NoticePhase) -> dict[str, Any]:
     zone = reader.zone
-    over = incident.resolved_at if phase is Phase.RESOLVED else None
+    over = incident.resolved_at if phase is NoticePhase.RESOLVED else None
     since = min(filter(None, (incident.vendor_started_at, incident.onset_at)))
     return {
         "tenant": reader.tenant,

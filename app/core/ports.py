@@ -6,10 +6,17 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
-from app.core.announce import ChannelFacts, Message, Notice, Verdict
+from app.core.announce import (
+    Audience,
+    ChannelFacts,
+    Message,
+    Notice,
+    NoticePhase,
+    Verdict,
+)
 from app.core.events import Event
 from app.core.incident import Incident
-from app.core.message import Audience, Mark, Message, Phase, Reader
+from app.core.message import Mark, Reader, Written
 from app.core.signal import Advisory, ProbeResult
 from app.core.ticket import Change, Row, Rule, Ticket
 from app.core.types import TenantId
@@ -75,11 +82,11 @@ class MessageWriter(Protocol):
         *,
         audience: Audience,
         language: str,
-        phase: Phase | None = None,
+        phase: NoticePhase | None = None,
         evidence: Mapping[str, Any] | None = None,
         next_update_at: datetime | None = None,
         marks: Sequence[Mark] = (),
-    ) -> Message:
+    ) -> Written:
         """Write one message; without a phase that of the incident's status.
 
         Raises:

@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
+from app.core.announce import Audience, NoticePhase
 from app.core.errors import InvalidInput
 from app.core.evidence import for_outsiders
 from app.core.incident import Incident
-from app.core.message import Audience, Message, Phase, Reader, phase_of, was_told
+from app.core.message import Reader, Written, phase_of, was_told
 from app.core.ports import MessageWriter
 from app.core.types import TenantId
 from app.store import advisories, evidence
@@ -24,7 +25,7 @@ class Wanted:
 
     audience: Audience
     language: str | None = None
-    phase: Phase | None = None
+    phase: NoticePhase | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ class Messages:
 
     async def preview(
         self, incident: Incident, wanted: Wanted, *, outside: bool = False
-    ) -> Message:
+    ) -> Written:
         """Write the message that people would get now; nothing is sent or stored.
 
         Args:

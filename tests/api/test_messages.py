@@ -46,9 +46,7 @@ async def test_each_audience_has_its_message_in_the_first_language(
     answer = await client.get(f"{address}/messages", headers=admin)
     items = answer.json()["items"]
     assert [i["audience"] for i in items] == ["users", "help_desk", "executives", "soc"]
-    assert {(i["language"], i["phase"], i["holds"]) for i in items} == {
-        ("en", "first_notice", True)
-    }
+    assert {(i["language"], i["phase"], i["holds"]) for i in items} == {("en", "first", True)}
     assert items[0]["title"] == "Disturbance: e-mail and calendar (Outlook)"
     assert "Beware of fraud" in items[0]["text"]
     again = await client.get(f"{address}/messages", headers=admin)
@@ -87,10 +85,10 @@ async def test_a_person_lets_a_message_out_and_it_is_recorded_with_its_words(
     found = world.db.read_now(lambda c: incidents.get(c, TENANT, IncidentId(address[14:])))
     assert found is not None
     (approval,) = found.approvals
-    assert (approval.audience, approval.phase, approval.by) == ("users", "first_notice", "anna")
+    assert (approval.audience, approval.phase, approval.by) == ("users", "first", "anna")
     # From now on an update is due for users, and still a first notice for the others.
     items = (await client.get(f"{address}/messages", headers=admin)).json()["items"]
-    assert [i["phase"] for i in items] == ["update", *["first_notice"] * 3]
+    assert [i["phase"] for i in items] == ["update", *["first"] * 3]
     trail = (await client.get("/v1/audit", headers=admin)).json()["items"]
     assert "approve_message" in {entry["action"] for entry in trail}
 

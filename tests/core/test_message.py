@@ -5,17 +5,9 @@ from datetime import UTC, timedelta
 
 import pytest
 
+from app.core.announce import Audience, NoticePhase
 from app.core.incident import Incident, LinkedAdvisory
-from app.core.message import (
-    Audience,
-    Message,
-    Phase,
-    Reader,
-    facts_of,
-    holds,
-    phase_of,
-    vendor_word,
-)
+from app.core.message import Reader, Written, facts_of, holds, phase_of, vendor_word
 from app.core.types import Disagreement, Origin, Resolution, Status
 from tests.builders import NOW, an_incident, minutes
 
@@ -47,20 +39,20 @@ def test_the_vendor_is_quoted_in_one_word(incident: Incident, word: str, *, hear
     assert vendor_word(incident, hears_vendor=hears) == word
 
 
-def test_after_a_first_notice_follows_an_update() -> None:
-    assert phase_of(an_incident()) is Phase.FIRST_NOTICE
-    assert phase_of(an_incident(), told=True) is Phase.UPDATE
+def test_after_a_first_follows_an_update() -> None:
+    assert phase_of(an_incident()) is NoticePhase.FIRST
+    assert phase_of(an_incident(), told=True) is NoticePhase.UPDATE
 
 
 def test_a_phase_holds_only_while_it_is_so() -> None:
     over = an_incident(status=Status.RESOLVED)
-    assert [holds(an_incident(), phase) for phase in Phase] == [True, True, False, False]
-    assert [holds(over, phase) for phase in Phase] == [False, False, False, True]
+    assert [holds(an_incident(), phase) for phase in NoticePhase] == [True, True, False, False]
+    assert [holds(over, phase) for phase in NoticePhase] == [False, False, False, True]
 
 
 def test_users_are_told_of_no_free_text_at_all() -> None:
-    users = facts_of(an_incident(), READER, audience=Audience.USERS, phase=Phase.FIRST_NOTICE)
-    staff = facts_of(an_incident(), READER, audience=Audience.SOC, phase=Phase.FIRST_NOTICE)
+    users = facts_of(an_incident(), READER, audience=Audience.USERS, phase=NoticePhase.FIRST)
+    staff = facts_of(an_incident(), READER, audience=Audience.SOC, phase=NoticePhase.FIRST)
     assert users.keys() < staff.keys()
     assert not users.keys() & {"number", "url", "headline", "public_notes", "codes", "reporters"}
 
@@ -69,9 +61,9 @@ def test_the_earlier_start_counts_and_an_end_only_when_it_is_over() -> None:
     told = an_incident(
         vendor_started_at=NOW - minutes(37), status=Status.RESOLVED, resolved_at=NOW + minutes(23)
     )
-    facts = facts_of(told, READER, audience=Audience.USERS, phase=Phase.RESOLVED)
+    facts = facts_of(told, READER, audience=Audience.USERS, phase=NoticePhase.RESOLVED)
     assert (facts["since"], facts["lasted"]) == (NOW - minutes(37), timedelta(hours=1))
-    early = facts_of(told, READER, audience=Audience.USERS, phase=Phase.UPDATE)
+    early = facts_of(told, READER, audience=Audience.USERS, phase=NoticePhase.UPDATE)
     assert (early["over_at"], early["lasted"]) == (None, None)
 
 
@@ -80,7 +72,7 @@ def test_a_promise_of_the_vendor_is_passed_on_while_it_lies_ahead(
     at: object, *, said: bool
 ) -> None:
     facts = facts_of(
-        an_incident(), READER, audience=Audience.USERS, phase=Phase.UPDATE, next_update_at=at
+        an_incident(), READER, audience=Audience.USERS, phase=NoticePhase.UPDATE, next_update_at=at
     )
     assert (facts["next_update_at"] is not None) is said
 
@@ -90,7 +82,7 @@ def test_networks_are_named_for_staff_where_the_fault_is_theirs() -> None:
         facts = facts_of(
             an_incident(networks=("berlin",), origin=origin, resolution=Resolution.ROLLBACK,
                         vendor_published_at=NOW + minutes(9), cause_text="a\nb"),
-            READER, audience=Audience.HELP_DESK, phase=Phase.UPDATE,
+            READER, audience=Audience.HELP_DESK, phase=NoticePhase.UPDATE,
         )  # fmt: skip
         assert facts["networks"] == named
         assert (facts["cause_text"], facts["resolution"]) == ("a b", "rollback")
@@ -98,8 +90,8 @@ def test_networks_are_named_for_staff_where_the_fault_is_theirs() -> None:
 
 
 def test_a_message_falls_into_paragraphs() -> None:
-    made = Message(
-        audience=Audience.USERS, language="en", phase=Phase.UPDATE, title="t",
+    made = Written(
+        audience=Audience.USERS, language="en", phase=NoticePhase.UPDATE, title="t",
         text="one\ntwo\n\nthree\n\n", revision=1,
     )  # fmt: skip
     assert made.paragraphs == ("one\ntwo", "three")

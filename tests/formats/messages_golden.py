@@ -9,8 +9,9 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from app.core.announce import Audience, NoticePhase
 from app.core.incident import Incident
-from app.core.message import Audience, Mark, Message, Phase, Reader
+from app.core.message import Mark, Reader, Written
 from app.core.types import Resolution, Status, Symptom
 from app.formats.messages import Writer
 from tests.builders import NOW, an_incident
@@ -39,21 +40,21 @@ EVIDENCE = {
 }
 MARK = Mark(word="instead", facts={"channel": "mail", "service": "exchange-online", "instead": "x"})
 # For whom, about what, in which phase.
-PLAN: tuple[tuple[Audience, Incident, Phase], ...] = (
-    *((audience, OPEN, Phase.FIRST_NOTICE) for audience in Audience),
-    (Audience.USERS, OPEN, Phase.UPDATE),
-    (Audience.USERS, replace(OPEN, status=Status.MITIGATING), Phase.MITIGATED),
-    *((audience, OVER, Phase.RESOLVED) for audience in Audience),
+PLAN: tuple[tuple[Audience, Incident, NoticePhase], ...] = (
+    *((audience, OPEN, NoticePhase.FIRST) for audience in Audience),
+    (Audience.USERS, OPEN, NoticePhase.UPDATE),
+    (Audience.USERS, replace(OPEN, status=Status.MITIGATING), NoticePhase.MITIGATED),
+    *((audience, OVER, NoticePhase.RESOLVED) for audience in Audience),
 )
 
 
-def written(writer: Writer, language: str) -> list[Message]:
+def written(writer: Writer, language: str) -> list[Written]:
     """Every message of the plan."""
     return [
         writer.write(
             incident, READER, audience=audience, language=language, phase=phase,
-            evidence=EVIDENCE, next_update_at=LATER if phase is Phase.UPDATE else None,
-            marks=(MARK,) if phase is Phase.UPDATE else (),
+            evidence=EVIDENCE, next_update_at=LATER if phase is NoticePhase.UPDATE else None,
+            marks=(MARK,) if phase is NoticePhase.UPDATE else (),
         )
         for audience, incident, phase in PLAN
     ]  # fmt: skip

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.core.announce import Audience, NoticePhase
 from app.core.errors import SettingsError
 from app.core.incident import Impact, Incident, LinkedAdvisory, Note, Reason
-from app.core.message import Audience, Phase
 from app.core.types import (
     Client,
     Disagreement,
@@ -98,9 +98,9 @@ def incidents(draw: st.DrawFn) -> Incident:
 
 
 @settings(max_examples=60, deadline=None)
-@given(incidents(), st.sampled_from(Phase), st.sampled_from(["en", "de"]))
+@given(incidents(), st.sampled_from(NoticePhase), st.sampled_from(["en", "de"]))
 def test_users_never_read_ids_notes_reporters_or_markup(
-    incident: Incident, phase: Phase, language: str
+    incident: Incident, phase: NoticePhase, language: str
 ) -> None:
     evidence = {"cells": [{"source": "client_report", "exemplars": [{"code": MARKER}]}]}
     made = WRITER.write(
@@ -148,23 +148,25 @@ def test_a_public_note_reaches_the_help_desk() -> None:
 @pytest.mark.parametrize(
     ("status", "phase"),
     [
-        (Status.SUSPECTED, Phase.FIRST_NOTICE),
-        (Status.CONFIRMED, Phase.FIRST_NOTICE),
-        (Status.MITIGATING, Phase.MITIGATED),
-        (Status.MONITORING, Phase.MITIGATED),
-        (Status.RESOLVED, Phase.RESOLVED),
-        (Status.CLOSED, Phase.RESOLVED),
-        (Status.DISMISSED, Phase.RESOLVED),
-        (Status.MERGED, Phase.UPDATE),
+        (Status.SUSPECTED, NoticePhase.FIRST),
+        (Status.CONFIRMED, NoticePhase.FIRST),
+        (Status.MITIGATING, NoticePhase.MITIGATED),
+        (Status.MONITORING, NoticePhase.MITIGATED),
+        (Status.RESOLVED, NoticePhase.RESOLVED),
+        (Status.CLOSED, NoticePhase.RESOLVED),
+        (Status.DISMISSED, NoticePhase.RESOLVED),
+        (Status.MERGED, NoticePhase.UPDATE),
     ],
 )
-def test_the_phase_follows_the_status(status: Status, phase: Phase) -> None:
+def test_the_phase_follows_the_status(status: Status, phase: NoticePhase) -> None:
     made = WRITER.write(an_incident(status=status), READER, audience=Audience.USERS, language="en")
     assert (made.phase, made.holds) == (phase, True)
 
 
 def test_a_preview_of_what_is_not_so_says_that_it_does_not_hold() -> None:
-    made = WRITER.write(OPEN, READER, audience=Audience.USERS, language="en", phase=Phase.RESOLVED)
+    made = WRITER.write(
+        OPEN, READER, audience=Audience.USERS, language="en", phase=NoticePhase.RESOLVED
+    )
     assert not made.holds
 
 
@@ -242,7 +244,7 @@ def test_a_template_that_cannot_be_used_stops_the_start_and_never_a_message(
     (tmp_path / "en").mkdir()
     (tmp_path / "en" / "users.txt").write_text(f"Title\n\n{template}")
     own = Writer(("en",), tmp_path)
-    with pytest.raises(SettingsError, match="messages: en, users, first_notice"):
+    with pytest.raises(SettingsError, match="messages: en, users, first"):
         own.try_out()
     made = own.write(OPEN, READER, audience=Audience.USERS, language="en")
     assert made.title == "Disturbance: e-mail and calendar (Outlook)"

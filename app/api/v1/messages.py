@@ -22,9 +22,10 @@ from app.api.deps import (
 from app.api.v1.commands import DONE, command_of
 from app.api.v1.incidents import REVALIDATE, IncidentId, answer, find, shown
 from app.api.v1.schemas import In, Out
+from app.core.announce import Audience, NoticePhase
 from app.core.errors import PreconditionFailed
 from app.core.incident import Incident
-from app.core.message import Audience, Message, Phase
+from app.core.message import Written
 from app.flow.messages import Wanted
 
 router = resource("incidents")
@@ -43,7 +44,7 @@ class MessageOut(Out):
 
     audience: Literal["users", "help_desk", "executives", "soc"]
     language: str
-    phase: Literal["first_notice", "update", "mitigated", "resolved"]
+    phase: Literal["first", "update", "mitigated", "resolved"]
     title: str
     text: str
     revision: int
@@ -63,7 +64,7 @@ class AnnouncementIn(In):
 
     audience: Audience
     language: Language | None = None
-    phase: Phase | None = None
+    phase: NoticePhase | None = None
 
 
 @router.get(
@@ -80,7 +81,7 @@ async def preview_messages(  # noqa: PLR0917 - the framework calls it, by name
     language: Annotated[
         Language | None, Query(description="One of `messages.languages`; absent: the first.")
     ] = None,
-    phase: Annotated[Phase | None, Query(description="Absent: what would be due now.")] = None,
+    phase: Annotated[NoticePhase | None, Query(description="Absent: what is due now.")] = None,
 ) -> Response:
     """Write what people would be told now; nothing is sent, and asking again gives the same."""
     incident = await find(app, caller, incident_id)
@@ -144,7 +145,7 @@ async def _approve(
     return act.reply(after)
 
 
-def _out(message: Message) -> dict[str, object]:
+def _out(message: Written) -> dict[str, object]:
     return {
         "audience": message.audience.value,
         "language": message.language,

@@ -16,7 +16,7 @@ from jinja2 import (
 )
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from app.core.message import Audience, Phase
+from app.core.announce import Audience, NoticePhase
 from app.formats.messages.words import SHIPPED, BadTemplate, Words
 
 GAPS = re.compile(r"\n{3,}")
@@ -45,7 +45,9 @@ class Sandbox:
             span=words.span, because=words.because,
         )  # fmt: skip
 
-    def fill(self, audience: Audience, phase: Phase, facts: Mapping[str, Any]) -> tuple[str, str]:
+    def fill(
+        self, audience: Audience, phase: NoticePhase, facts: Mapping[str, Any]
+    ) -> tuple[str, str]:
         """Title and text: the first line of what the template gives, and the rest.
 
         Raises:

@@ -10,9 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.core.announce import Audience, NoticePhase
 from app.core.errors import SettingsError
 from app.core.incident import Incident
-from app.core.message import Audience, Mark, Message, Phase, Reader, facts_of, holds, phase_of
+from app.core.message import Mark, Reader, Written, facts_of, holds, phase_of
 from app.core.types import IncidentId, Origin, Severity, Status, TenantId
 from app.formats.messages.words import SHIPPED, BadTemplate, Words, read_words
 
@@ -45,11 +46,11 @@ class Writer:
         *,
         audience: Audience,
         language: str,
-        phase: Phase | None = None,
+        phase: NoticePhase | None = None,
         evidence: Mapping[str, Any] | None = None,
         next_update_at: datetime | None = None,
         marks: Sequence[Mark] = (),
-    ) -> Message:
+    ) -> Written:
         """Write one message.
 
         Args:
@@ -79,7 +80,7 @@ class Writer:
         remarks = [words.remark(mark) for mark in marks]
         warning = [words.say("text", "warning")] if audience is Audience.USERS else []
         whole = "\n\n".join([*remarks, text, *warning])
-        return Message(
+        return Written(
             audience=audience,
             language=language,
             phase=chosen,
@@ -106,7 +107,7 @@ class Writer:
         for language in self.languages:
             self._try_words(language)
             for audience in Audience:
-                for phase in Phase:
+                for phase in NoticePhase:
                     facts = facts_of(incident, reader, audience=audience, phase=phase)
                     try:
                         self._own(language).fill(audience, phase, facts)
