@@ -1,12 +1,20 @@
 """The status page in a real Chromium: on a desk and on a phone, light and dark, without scripts."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
-from tests.web.chromium import LOOKS, Tab, tab
+from app.api.picture import Pictures
+from app.kit.clock import SystemClock
+from app.web.status.export import export
+from app.web.status.reading import Sources, read_status
+from app.web.status.site import Look
+from app.web.status.site import Site as StatusSite
+from tests.web.chromium import DESK, LOOKS, Tab, tab
 from tests.web.conftest import Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -27,3 +35,49 @@ async def window(
 async def test_a_page_is_sound(window: Tab, site: Site, path: str) -> None:
     await window.open(path.format(number=site.outage.number))
     await window.is_sound()
+
+
+async def exported(site: Site, place: Path, age: timedelta) -> str:
+    """Export the page as if so long ago, and give the address of the directory."""
+    context = site.context
+    tenant = context.settings.tenants[0]
+    sources = Sources(db=context.db, clock=context.clock, pictures=Pictures(context))
+    look = Look(
+        live=False, root="", address="", made_at=SystemClock().now() - age, renewed_seconds=60
+    )
+    view = await read_status(sources, tenant)
+    export(StatusSite(view=view, settings=tenant.status, look=look), place)
+    return place.as_uri()
+
+
+@pytest.mark.parametrize(
+    ("age", "words", "aged"),
+    [
+        (timedelta(seconds=5), "made less than a minute ago", 0),
+        (timedelta(hours=3, minutes=20), "made 3 hours ago and has not been renewed", 1),
+    ],
+)
+async def test_an_exported_page_says_its_age_when_nothing_serves_it(
+    browser: Browser, site: Site, tmp_path: Path, age: timedelta, words: str, aged: int
+) -> None:
+    base = await exported(site, tmp_path / "out", age)
+    async with tab(browser, base, DESK) as at:
+        await at.page.goto(f"{base}/index.html")
+        assert words in await at.page.inner_text("#age")
+        assert await at.page.locator("html.aged").count() == aged
+        brand = "getComputedStyle(document.querySelector('.head')).backgroundColor"
+        assert await at.page.evaluate(brand) == "rgb(21, 50, 76)"  # its own style sheets are read
+        await at.page.get_by_role("link", name="Exchange Online").first.click()
+        await at.page.wait_for_url("**/incidents/*.html")
+        assert words in await at.page.inner_text("#age")
+        assert at.complaints == []
+
+
+async def test_without_scripts_the_time_stands_there(
+    browser: Browser, site: Site, tmp_path: Path
+) -> None:
+    base = await exported(site, tmp_path / "out", timedelta(days=2))
+    async with tab(browser, base, DESK, script=False) as at:
+        await at.page.goto(f"{base}/index.html")
+        assert await at.page.inner_text("#age") == "As of 16 March 2026, 06:13 UTC"
+        assert site.outage.number in await at.page.content()

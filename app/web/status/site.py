@@ -108,7 +108,7 @@ class Site:
         return OWN[name], static_file(name)
 
     def _json(self, name: str) -> str:
-        made = statuspage_v2.document(name, self.view, self.look.address)
+        made = statuspage_v2.document(name, self.view, self.look.address, suffix=self.look.suffix)
         return json.dumps(made, ensure_ascii=False, separators=(",", ":"))
 
     def _brand(self) -> str:

@@ -27,13 +27,14 @@ MOST = 50  # incidents in incidents.json, as Statuspage has it
 NOT_KNOWN = "The present state of this service is not known."
 
 
-def document(name: str, view: StatusView, address: str) -> Document:
+def document(name: str, view: StatusView, address: str, *, suffix: str) -> Document:
     """One of ``FILES``.
 
     Args:
         name: which.
         view: what the page shows.
         address: where the page is, without a trailing slash; may be empty.
+        suffix: what the address of an incident's page ends in.
 
     Raises:
         KeyError: there is no such file.
@@ -48,8 +49,11 @@ def document(name: str, view: StatusView, address: str) -> Document:
     status = {"indicator": view.indicator, "description": view.description}
     components = [_component(one, place, view) for place, one in enumerate(view.components, 1)]
 
+    def place_of(one: PublicIncident) -> str:
+        return _link(address, f"incidents/{one.number}{suffix}")
+
     def incidents(chosen: Sequence[PublicIncident]) -> list[Document]:
-        return [_incident(one, view, components, address) for one in chosen]
+        return [_incident(one, view, components, place_of(one)) for one in chosen]
 
     def works(*states: str) -> list[Document]:
         chosen = [one for one in view.works if one.status in states]
@@ -116,7 +120,7 @@ def _link(address: str, place: str) -> str:
 
 
 def _incident(
-    one: PublicIncident, view: StatusView, components: Sequence[Document], address: str
+    one: PublicIncident, view: StatusView, components: Sequence[Document], link: str
 ) -> Document:
     affected = _affected(one.services, view, components) if one.services else []
     return {
@@ -128,7 +132,7 @@ def _incident(
         "monitoring_at": _at(one.monitoring_at),
         "resolved_at": _at(one.resolved_at),
         "impact": one.impact,
-        "shortlink": _link(address, f"incidents/{one.number}"),
+        "shortlink": link,
         "started_at": _at(one.started_at),
         "page_id": view.page_id,
         "incident_updates": [_update(update, one.id, affected) for update in one.updates],
