@@ -2,23 +2,30 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from app.core.announce import ChannelFacts, all_of, plain_message
-from app.core.ports import Channel
-from app.core.types import Status, TenantId, severity_of
+from app.core.announce import ChannelFacts, Notice, NoticePhase, all_of, plain_message
+from app.core.errors import SettingsError
+from app.core.incident import Incident
+from app.core.ports import Channel, MirrorWord, Telling
+from app.core.types import IncidentId, Origin, Severity, Status, TenantId, severity_of
 from app.flow.announce import ChannelTerms, ChannelTools
 from app.flow.terms import Terms
 from app.kit.clock import Clock
 from app.settings import Settings
 from app.settings.channels import ChannelSettings
 from app.sinks.slack import open_slack
+from app.sinks.smtp import open_smtp
 from app.store.engine import Database
 from app.workers import paced_loop
 
 PREFIX = "sextant"
-OPENERS: Mapping[str, Callable[[str, Any], Channel]] = {"slack": open_slack}
+OPENERS: Mapping[str, Callable[[str, Any], Channel]] = {
+    "slack": open_slack,
+    "smtp": open_smtp,
+}
 
 
 class Rooms(Protocol):
@@ -87,3 +94,71 @@ async def channel_loop(
         await paced_loop(f"channel:{settings.name}", loop, stop, speed=speed)
     finally:
         await channel.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What became of a trial."""
+
+    well: bool
+    sentence: str
+
+
+async def try_out(
+    tenant: str, settings: ChannelSettings, public_url: str, *, now: datetime
+) -> Tried:
+    """Send one message that says it is a test; it is of no incident, and nothing is stored.
+
+    Raises:
+        SettingsError: a file that the settings name cannot be read.
+    """
+    incident = _an_example(TenantId(tenant), now)
+    notice = Notice(
+        incident=incident, phase=NoticePhase.FIRST, url=public_url, at=now, is_test=True
+    )
+    thread = f"{PREFIX}:test-{now:%Y%m%dT%H%M%S}"
+    message = plain_message(notice, settings.facts)
+    telling = Telling(
+        key=f"{thread}/first/0", thread=thread, topic=message.subject, record="", notice=notice,
+        message=message,
+    )  # fmt: skip
+    try:
+        channel = open_channel(settings)
+    except OSError as error:
+        raise SettingsError(f"The channel {settings.name} cannot be made: {error}.") from error
+    try:
+        answer = await channel.try_out(telling)
+    finally:
+        await channel.aclose()
+    said = " ".join(filter(None, (answer.why, answer.remedy)))
+    if answer.word is MirrorWord.DONE:
+        return Tried(well=True, sentence=f"well. {said}".strip())
+    return Tried(well=False, sentence=f"{_TROUBLE[answer.word]}. {said}".strip())
+
+
+_TROUBLE: Mapping[MirrorWord, str] = {
+    MirrorWord.REFUSED: "FAILED, and would again",
+    MirrorWord.UNREACHED: "FAILED, not reached",
+    MirrorWord.UNKNOWN: "sent, and nobody knows whether it arrived",
+    MirrorWord.ABSENT: "FAILED, what it should change is not there",
+}
+
+
+def _an_example(tenant: TenantId, now: datetime) -> Incident:
+    return Incident(
+        id=IncidentId("inc_test"),
+        number="TEST",
+        tenant=tenant,
+        revision=1,
+        key="test",
+        title="Sextant tries this channel; nothing is broken",
+        summary="This message was sent by `sextant channel test`. There is nothing to do.",
+        status=Status.CONFIRMED,
+        status_reason="test",
+        severity=Severity.INFO,
+        origin=Origin.UNKNOWN,
+        services=(),
+        opened_at=now,
+        updated_at=now,
+        onset_at=now,
+    )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from app import cli_data, cli_keys, cli_probe, cli_serve, cli_status
+from app import cli_channel, cli_data, cli_keys, cli_probe, cli_serve, cli_status
 from app.cli_keys import WrongUsage
 from app.core.errors import AppError, SettingsError
 
@@ -193,6 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     graph.add_argument("action", choices=["check"])
     cli_probe.register(add)
     cli_status.register(add)
+    cli_channel.register(add)
     mapper = add("mapper", _mapper, "Try one of your [[mappers]] on a saved body.")
     mapper.add_argument("action", choices=["test"])
     mapper.add_argument("name")

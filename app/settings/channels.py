@@ -7,10 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from app.core.announce import DEPENDS_ON, Audience, ChannelFacts, Updates
 from app.core.catalogue import SERVICES
 from app.sinks.slack import SlackSettings
+from app.sinks.smtp import SmtpSettings
 
-Kind = Literal["slack"]
+Kind = Literal["slack", "smtp"]
 _Seconds = Annotated[float, Field(ge=0)]
-_QUIET = {"slack": 0.0}  # seconds between two updates, where the operator names none
+_EDITS = frozenset({"slack"})  # kinds that change what they told, so that updates add little
+_QUIET_SECONDS = 900.0  # between two updates of the others, where the operator names none
 
 
 class ChannelSettings(BaseModel):
@@ -32,6 +34,7 @@ class ChannelSettings(BaseModel):
     update_seconds: _Seconds | None = None
     hourly_budget: int = Field(default=60, ge=1)
     slack: SlackSettings | None = None
+    smtp: SmtpSettings | None = None
 
     @field_validator("depends_on", "services")
     @classmethod
@@ -76,9 +79,11 @@ class ChannelSettings(BaseModel):
         """What it hears between the first notice and the end; a way that cannot edit hears less."""
         if self.updates is not None:
             return Updates(self.updates)
-        return Updates.ALL if _QUIET.get(self.kind, 1) == 0 else Updates.MILESTONES
+        return Updates.ALL if self.kind in _EDITS else Updates.MILESTONES
 
     @property
     def gap_seconds(self) -> float:
         """The least time between two updates."""
-        return _QUIET[self.kind] if self.update_seconds is None else self.update_seconds
+        if self.update_seconds is not None:
+            return self.update_seconds
+        return 0.0 if self.kind in _EDITS else _QUIET_SECONDS

@@ -1,15 +1,22 @@
 """Each kind of channel before its stand-in, in words that the exam of all channels uses."""
 
 import html
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from email.message import EmailMessage
+from functools import cache
+from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import SecretStr
 
 from app.core.ports import Channel
 from app.sinks.slack import SlackSettings, open_slack
+from app.sinks.smtp import SmtpSettings, open_smtp
+from tests.standins.ca import Certificates, create
+from tests.standins.channels.mail import Relay, relaying
 from tests.standins.channels.slack import Slack
 from tests.standins.channels.trouble import Trouble, serving
 
@@ -85,5 +92,52 @@ async def slack() -> AsyncIterator[SlackBench]:
         await channel.aclose()
 
 
+@dataclass
+class SmtpBench:
+    channel: Channel
+    relay: Relay
+    secret: str
+    has_key: bool = True
+
+    def firsts(self) -> int:
+        return sum("In-Reply-To" not in mail for mail in self.relay.mailbox)
+
+    def shown(self) -> list[str]:
+        return [html.escape(str(m["Subject"])) + _html_of(m) for m in self.relay.mailbox]
+
+    def calls(self) -> int:
+        return self.relay.attempts
+
+    def trouble(self, kind: Trouble) -> None:
+        self.relay.troubles.append(kind)
+
+    def refuse(self, *, refuses: bool) -> None:
+        self.relay.refuses = refuses
+
+
+def _html_of(mail: EmailMessage) -> str:
+    part = mail.get_body(("html",))
+    assert isinstance(part, EmailMessage)
+    return str(part.get_content())
+
+
+@cache
+def certificates() -> Certificates:
+    """One authority for all tests of this process."""
+    return create(Path(tempfile.mkdtemp(prefix="relay-")))
+
+
+@asynccontextmanager
+async def smtp() -> AsyncIterator[SmtpBench]:
+    async with relaying(Relay(), certificates().server_context()) as relay:
+        settings = SmtpSettings(
+            host="localhost", port=relay.port, username=relay.username,
+            password=SecretStr(relay.password), sender="Sextant <sextant@contoso.example>",
+            recipients=("desk@contoso.example",), ca_file=str(certificates().ca_file),
+            timeout_seconds=5,
+        )  # fmt: skip
+        yield SmtpBench(open_smtp("mail", settings), relay, relay.password)
+
+
 Open = Callable[[], AbstractAsyncContextManager[Any]]
-BENCHES: dict[str, Open] = {"slack": slack}
+BENCHES: dict[str, Open] = {"slack": slack, "smtp": smtp}

@@ -1,0 +1,157 @@
+"""SMTP: one thread of mails per incident, each mail with its own stable id."""
+
+import hashlib
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+from app.clients.errors import VendorError
+from app.clients.smtp import SmtpAccess, SmtpClient, wait_of
+from app.core.announce import NoticePhase
+from app.core.ports import ChannelAnswer, MirrorWord, Telling
+from app.kit import html, http
+from app.kit.cutting import cut
+from app.sinks.answering import answered
+
+SUBJECT = 200  # characters; longer ones are folded into ugliness by some clients
+BODY = 200_000
+PRIORITY = {NoticePhase.FIRST: "high"}
+REMEDIES = {
+    "unauthorized": "Set username and password of an account that may submit mail there.",
+    "not_supported": 'Set security: "tls" for port 465, "starttls" for 587, "none" for a relay '
+    "inside your own network.",
+    "sender_refused": "Let the account send as this sender, or set another one.",
+    "no_recipient": "Set recipients that this relay accepts.",
+    "mail_refused": "Ask whoever runs the relay what its words mean.",
+    "tls_failed": "Give the authority of the relay's certificate as ca_file.",
+}
+
+
+class SmtpSettings(BaseModel):
+    """``smtp = {…}`` of a channel: the relay, and who writes to whom."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = Field(min_length=1)
+    port: int = Field(default=587, ge=1, le=65535)
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    username: str = ""
+    password: SecretStr | None = None
+    sender: str
+    recipients: tuple[str, ...] = Field(min_length=1)
+    ca_file: str | None = None
+    timeout_seconds: float = Field(default=30, ge=1)
+
+    @field_validator("sender", "recipients")
+    @classmethod
+    def _address(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for one in (value,) if isinstance(value, str) else value:
+            name, address = parseaddr(one)
+            del name
+            local, _, domain = address.rpartition("@")
+            if not local or not domain or any(sign in one for sign in "\r\n"):
+                raise ValueError(f'"{one}" is no address; write someone@example.com')
+        return value
+
+
+class SmtpChannel:
+    """Implements ``core.ports.Channel``."""
+
+    kind = "smtp"
+    is_repeatable = False  # mailboxes drop a second mail of the same id, but not all of them
+
+    def __init__(self, name: str, client: SmtpClient, settings: SmtpSettings) -> None:
+        self.name = name
+        self._client = client
+        self._settings = settings
+
+    async def aclose(self) -> None:
+        """There is no connection between two mails."""
+
+    async def tell(self, telling: Telling) -> ChannelAnswer:
+        """Send one mail; a later one answers the first, so that they make a thread."""
+        settings = self._settings
+        mail = mail_of(telling, self.name, settings)
+        envelope = [parseaddr(one)[1] for one in settings.recipients]
+        try:
+            refused = await self._client.send(
+                mail.as_bytes(), parseaddr(settings.sender)[1], envelope
+            )
+        except VendorError as error:
+            error.retry_after = wait_of(error)
+            return answered(error, REMEDIES)
+        missed = "; ".join(f"{who}: {words}" for who, words in refused.items())
+        why = f"Not to {missed}" if missed else ""
+        ours = str(mail["Message-ID"])
+        return ChannelAnswer(
+            word=MirrorWord.DONE, record=telling.record or ours, number=ours.strip("<>"), why=why
+        )
+
+    async def heard(self, telling: Telling) -> ChannelAnswer:
+        """Nobody can look into a mailbox; the stable id lets most of them drop a second mail."""
+        del telling
+        return ChannelAnswer(word=MirrorWord.UNKNOWN, why="No one can look whether mail arrived.")
+
+    async def try_out(self, telling: Telling) -> ChannelAnswer:
+        """Send one mail that says what it is."""
+        return await self.tell(telling)
+
+
+def open_smtp(name: str, settings: SmtpSettings) -> SmtpChannel:
+    """Make the channel; nothing is sent.
+
+    Raises:
+        OSError: the file of authorities cannot be read.
+    """
+    access = SmtpAccess(
+        host=settings.host,
+        port=settings.port,
+        security=settings.security,
+        tls=http.tls_context(settings.ca_file),
+        username=settings.username,
+        password=settings.password.get_secret_value() if settings.password else "",
+        timeout_seconds=settings.timeout_seconds,
+    )
+    return SmtpChannel(name, SmtpClient(access), settings)
+
+
+def message_id(key: str, sender: str) -> str:
+    """The id of the mail that a telling becomes: the same however often it is sent."""
+    domain = parseaddr(sender)[1].rpartition("@")[2]
+    return f"<{hashlib.sha256(key.encode()).hexdigest()[:32]}.sextant@{domain}>"
+
+
+def mail_of(telling: Telling, channel: str, settings: SmtpSettings) -> EmailMessage:
+    """The mail of a telling, plain and HTML; the subject of a thread stays that of its first."""
+    said, notice = telling.message, telling.notice
+    topic = " ".join((telling.topic if telling.record else said.subject).split())
+    mail = EmailMessage(policy=SMTP)
+    mail["Subject"] = cut(f"Re: {topic}" if telling.record else topic, SUBJECT)
+    mail["From"] = settings.sender
+    mail["To"] = ", ".join(settings.recipients)
+    mail["Date"] = format_datetime(notice.at)
+    mail["Message-ID"] = message_id(telling.key, settings.sender)
+    if telling.record:
+        mail["In-Reply-To"] = telling.record
+        mail["References"] = telling.record
+    mail["List-Id"] = f"<{channel}.sextant.{parseaddr(settings.sender)[1].rpartition('@')[2]}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    mail["X-Auto-Response-Suppress"] = "All"
+    mail["Importance"] = PRIORITY.get(notice.phase, "normal")
+    text = said.text if said.subject == telling.topic else f"{said.subject}\n\n{said.text}"
+    mail.set_content(cut(text, BODY))
+    body = said.html or page_of(said.subject, said.text)
+    mail.add_alternative(cut(body, 2 * BODY) if not said.html else body, subtype="html")
+    return mail
+
+
+def page_of(subject: str, text: str) -> str:
+    """Plain text as a page of its own: nothing is loaded, everything is escaped."""
+    paragraphs = "".join(f"<p>{html.escaped(part)}</p>" for part in text.split("\n\n") if part)
+    return (
+        '<!doctype html><html><head><meta charset="utf-8"></head><body style="font-family:'
+        f'sans-serif;max-width:45em"><h2>{html.escaped(subject)}</h2>{paragraphs}</body></html>'
+    )
