@@ -7,6 +7,8 @@ CHAOS_KILLS ?= 1000
 CHAOS_FAULTS ?= 400
 CHAOS_MIRRORS ?= 10000
 CHAOS_DELIVERIES ?= 1000000
+CHAOS_EXAMPLES ?= 100
+CHAOS_SEED ?= 1
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -68,6 +70,7 @@ chaos: setup
 	$(PY) -m tests.chaos.takeover
 	CHAOS_KILLS=25 CHAOS_POLLS=10000 $(BIN)/pytest tests/chaos -s
 	$(PY) -m tests.chaos.mirror --runs $(CHAOS_MIRRORS)
+	$(PY) -m tests.api.fuzz --seed $(CHAOS_SEED) --max-examples $(CHAOS_EXAMPLES)
 	FUZZ_PAGES=10000 $(BIN)/pytest tests/sources/test_graph_fuzz.py
 
 bench: setup

@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Query
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from app.api.deps import Admin, Context, problems, resource, tenants_of
 from app.api.paging import Cursor, Limit, Pager
-from app.api.v1.schemas import Out
+from app.api.v1.schemas import Instant, Out
 from app.store import audit
 from app.store.audit import Entry
 from app.store.keys import OPERATOR
@@ -58,8 +58,8 @@ async def list_audit(
     actor: Wanted = None,
     action: Wanted = None,
     target: Wanted = None,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: Instant | None = None,
+    until: Instant | None = None,
 ) -> AuditPage:
     """List the writes of the tenant, newest first; what is sent to intake is its own record."""
     wanted = {"actor": actor, "action": action, "target": target, "since": since, "until": until}

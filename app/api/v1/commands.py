@@ -5,7 +5,8 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import Body
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 from starlette.responses import Response
 
 from app.api.asked import Asked
@@ -19,6 +20,7 @@ from app.api.v1.schemas import (
     LabelName,
     Labels,
     LabelValue,
+    ServiceWord,
 )
 from app.core.catalogue import is_known
 from app.core.errors import InvalidInput, PreconditionRequired
@@ -35,6 +37,8 @@ LONGEST_TITLE = 200  # characters
 
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
 Reason = Annotated[str, Field(min_length=1, max_length=LONGEST_REASON)]
+GIVEN_BACK: JsonDict = {"properties": {"severity": {"type": "null"}}}
+WITH_REASON: JsonDict = {"required": ["reason"], "properties": {"reason": {"type": "string"}}}
 DONE: Mapping[int | str, dict[str, Any]] = {
     200: {"model": IncidentOut, "description": "The incident with its new revision."},
     **problems(404, 409, 412, 422),
@@ -45,7 +49,9 @@ class IncidentIn(In):
     """An incident that a person opens."""
 
     title: str = Field(min_length=1, max_length=LONGEST_TITLE)
-    services: list[str] = Field(min_length=1, max_length=20, description="Slugs of the catalogue.")
+    services: list[ServiceWord] = Field(
+        min_length=1, max_length=20, description="Slugs of the catalogue."
+    )
     severity: ChosenSeverity
     summary: str | None = Field(default=None, max_length=LONGEST_TEXT)
     labels: Labels | None = Field(default=None, description="Names and values of your own.")
@@ -80,6 +86,8 @@ class NoteIn(In):
 
 class SeverityIn(In):
     """A severity that a person sets; null gives it back to the engine."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [GIVEN_BACK, WITH_REASON]})
 
     severity: ChosenSeverity | None
     reason: Reason | None = None

@@ -6,14 +6,21 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import Depends, Header, Path, Query
-from pydantic import AwareDatetime, BeforeValidator
+from pydantic import BeforeValidator
 from sqlalchemy import Connection
 from starlette.responses import Response
 
 from app.api.context import App
 from app.api.deps import Context, Principal, Reader, etag, problems, resource, tenants_of
 from app.api.paging import Cursor, Limit, Pager
-from app.api.v1.schemas import EventPage, EvidenceOut, IncidentOut, IncidentPage, SeverityWord
+from app.api.v1.schemas import (
+    EventPage,
+    EvidenceOut,
+    IncidentOut,
+    IncidentPage,
+    Instant,
+    SeverityWord,
+)
 from app.core.errors import NotFound
 from app.core.evidence import for_outsiders
 from app.core.incident import Incident
@@ -92,8 +99,8 @@ async def wanted(  # noqa: PLR0917 - the framework calls it, by name
     severity: Annotated[SeverityWord | None, Query(description="Exactly this severity.")] = None,
     symptom: Symptom | None = None,
     region: Annotated[str | None, Query(max_length=100)] = None,
-    since: Annotated[AwareDatetime | None, Query(description="Opened at this or later.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Opened before this.")] = None,
+    since: Annotated[Instant | None, Query(description="Opened at this or later.")] = None,
+    until: Annotated[Instant | None, Query(description="Opened before this.")] = None,
     q: Annotated[str | None, Query(max_length=200, description="Part of title or number.")] = None,
     open_: Annotated[
         bool | None, Query(alias="open", description="Whether the incident is open.")

@@ -10,6 +10,7 @@ from fastapi import Depends, Path, Query, Request, Response
 from app.api.auth import bound
 from app.api.deps import App, Principal, context_of, problems, require, resource
 from app.api.v1.intake_schemas import IntakeReceipt
+from app.api.v1.schemas import ServiceWord
 from app.core.errors import NotFound, UnsupportedMediaType
 from app.core.foreign import ForeignFormat, Hints
 from app.core.policy import Policy
@@ -29,18 +30,22 @@ Location = Annotated[
     Query(max_length=100, description="Where it was measured, where the body does not say."),
 ]
 ServiceName = Annotated[
-    str | None,
+    ServiceWord | None,
     Query(max_length=100, description="The service it is about; a slug or name of /v1/services."),
 ]
-ANY_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            media: {"schema": {"description": "As the sending program makes it."}}
-            for media in ("application/json", "application/x-ndjson")
-        },
+
+
+def foreign_body(*kinds: str) -> dict[str, Any]:
+    """Document a body that another program makes, of which only the JSON type is known."""
+    told = {"description": "As the sending program makes it."}
+    content = {
+        "application/json": {"schema": {**told, "type": list(kinds)}},
+        "application/x-ndjson": {"schema": told},
     }
-}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+ANY_BODY = foreign_body("object", "array")
 
 
 class Doors(Protocol):

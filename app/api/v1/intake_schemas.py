@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from app.api.v1.schemas import ServiceWord, one_of
 from app.core.types import Client, Outcome, SelfCheck, Symptom
 from app.kit.wire import ARRAY_LIMIT, LINE_LIMIT
 
+PAGE_LIMIT = 50  # reports of one call of a page
 STRICT = ConfigDict(extra="forbid", strict=True)
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]
@@ -26,10 +28,12 @@ OCCURRED = (
 class ClientReportIn(BaseModel):
     """One error met by a user's program; one of symptom, code, http_status, message is needed."""
 
-    model_config = STRICT
+    model_config = STRICT | ConfigDict(
+        json_schema_extra=one_of("symptom", "code", "http_status", "message")
+    )
 
     service: Annotated[
-        str,
+        ServiceWord,
         Field(min_length=1, max_length=100, description="A slug or name of GET /v1/services."),
     ]
     id: Annotated[Id | None, Field(description="Yours; a repetition is counted once.")] = None
@@ -85,9 +89,10 @@ class ProbeResultIn(BaseModel):
     id: Annotated[Id | None, Field(description="Yours; a repetition is counted once.")] = None
     occurred_at: Annotated[AwareDatetime | None, Field(description=OCCURRED)] = None
     location: Annotated[Place | None, Field(description="Where it ran; absent: default.")] = None
-    service: Annotated[Place | None, Field(description="A slug or name of GET /v1/services.")] = (
-        None
-    )
+    service: Annotated[
+        Annotated[ServiceWord, Field(max_length=100)] | None,
+        Field(description="A slug or name of GET /v1/services."),
+    ] = None
     feature: Place | None = None
     client: Client | None = None
     symptom: Symptom | None = None
@@ -144,6 +149,16 @@ def request_body(model: type[BaseModel]) -> dict[str, Any]:
         "application/jsonl": {"schema": lines},
     }
     return {"requestBody": {"required": True, "content": content}}
+
+
+def page_body() -> dict[str, Any]:
+    """The OpenAPI request body of a page: its service may stand in the query instead."""
+    body = request_body(ClientReportIn)
+    record, array = body["requestBody"]["content"]["application/json"]["schema"]["anyOf"]
+    record.pop("required")  # it is the record of the array as well
+    array["maxItems"] = PAGE_LIMIT
+    del body["requestBody"]["content"]["application/jsonl"]
+    return body
 
 
 def _inline(part: Any, defs: dict[str, Any]) -> Any:

@@ -4,16 +4,17 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import Body, Path, Request, Response, status
-from pydantic import Field
+from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
 
 from app.api.asked import Asked, json_answer, nothing
 from app.api.auth import KeyRing
 from app.api.deps import Admin, Context, problems, reach, resource
 from app.api.paging import Cursor, Limit, Pager
-from app.api.v1.schemas import In, Out
+from app.api.v1.schemas import COUNTED, In, Out
 from app.core.errors import Forbidden
 from app.flow import keys as use_cases
-from app.flow.keys import NewKey
+from app.flow.keys import PUBLIC_SCOPE, NewKey
 from app.store import keys
 from app.store.keys import ApiKey, Bounds
 
@@ -31,20 +32,38 @@ Scope = Literal[
 ]
 
 
-Network = Annotated[str, Field(min_length=1, max_length=50, description="As 10.0.0.0/8.")]
+Network = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=50,
+        description="As 10.0.0.0/8.",
+        json_schema_extra={"format": "network"},
+    ),
+]
 Place = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+TRUSTING = [scope for scope in use_cases.SCOPES if scope != PUBLIC_SCOPE]
+TRUSTED: JsonDict = {"properties": {"scopes": {"items": {"enum": [*TRUSTING]}}}}
+PUBLIC: JsonDict = {
+    "properties": {
+        "scopes": {"maxItems": 1, "items": {"const": PUBLIC_SCOPE}},
+        "voices": {"type": "null"},
+    }
+}
 
 
 class KeyIn(In):
     """A key to make."""
 
+    model_config = ConfigDict(json_schema_extra={"anyOf": [TRUSTED, PUBLIC]})
+
     name: str = Field(min_length=1, max_length=use_cases.LONGEST_NAME)
     scopes: list[Scope] = Field(min_length=1, max_length=len(use_cases.SCOPES))
-    expires_in_days: int | None = Field(default=None, ge=1, le=3650)
-    voices: int | None = Field(
+    expires_in_days: Annotated[int, Field(ge=1, le=3650), COUNTED] | None = None
+    voices: Annotated[int, Field(ge=0, le=1_000_000), COUNTED] | None = Field(
         default=None,
-        ge=0,
-        le=1_000_000,
         description="Most reporters that it speaks for; 0: any; absent: limits.key_voices.",
     )
     networks: list[Network] = Field(
@@ -58,7 +77,7 @@ class KeyIn(In):
 class RotationIn(In):
     """How long the key that is followed goes on beside the new one."""
 
-    overlap_hours: int = Field(default=24, ge=0, le=30 * 24)
+    overlap_hours: Annotated[int, Field(ge=0, le=30 * 24), COUNTED] = 24
 
 
 class KeyOut(Out):

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import Path, Response, status
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from app.api.asked import Asked, json_answer, nothing
 from app.api.deps import (
@@ -19,7 +19,7 @@ from app.api.deps import (
     resource,
 )
 from app.api.paging import Cursor, Limit, Pager
-from app.api.v1.schemas import In, Out
+from app.api.v1.schemas import In, Instant, Out, without_null
 from app.core.maintenance import Window
 from app.store import maintenance
 
@@ -35,8 +35,8 @@ class MaintenanceWindowIn(In):
     """A window to make; an empty list stands for all, a missing start for now."""
 
     title: Title
-    starts_at: AwareDatetime | None = None
-    ends_at: AwareDatetime
+    starts_at: Instant | None = None
+    ends_at: Instant
     services: Words = Field(default_factory=list)
     probes: Words = Field(default_factory=list)
     locations: Words = Field(default_factory=list)
@@ -45,9 +45,11 @@ class MaintenanceWindowIn(In):
 class MaintenanceWindowPatch(In):
     """What is to change."""
 
+    model_config = ConfigDict(json_schema_extra=without_null)
+
     title: Title | None = None
-    starts_at: AwareDatetime | None = None
-    ends_at: AwareDatetime | None = None
+    starts_at: Instant | None = None
+    ends_at: Instant | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

@@ -6,16 +6,17 @@ from fastapi import Depends, Request, Response
 
 from app.api.auth import bound
 from app.api.deps import Principal, problems, require, resource
-from app.api.v1.intake import ANY_BODY, doors_of, media_of
+from app.api.v1.intake import doors_of, foreign_body, media_of
 from app.core.errors import InvalidInput
 from app.core.foreign import Hints
 
+EXPORT = foreign_body("object")
 router = resource("Intake", responses=problems(413, 415, 429))
 
 Exporter = Annotated[Principal, Depends(require("intake:write"))]
 
 
-@router.post("/otlp/v1/logs", openapi_extra=ANY_BODY, summary="Take in OTLP logs")
+@router.post("/otlp/v1/logs", openapi_extra=EXPORT, summary="Take in OTLP logs")
 async def post_otlp_logs(request: Request, caller: Exporter) -> Response:
     """Take in log records from a warning on as client reports; protobuf or JSON, gzip or plain.
 
@@ -24,7 +25,7 @@ async def post_otlp_logs(request: Request, caller: Exporter) -> Response:
     return await _export(request, caller, "logs")
 
 
-@router.post("/otlp/v1/metrics", openapi_extra=ANY_BODY, summary="Take in OTLP metrics")
+@router.post("/otlp/v1/metrics", openapi_extra=EXPORT, summary="Take in OTLP metrics")
 async def post_otlp_metrics(request: Request, caller: Exporter) -> Response:
     """Take in what the httpcheck receiver or the blackbox exporter measured as probe results."""
     return await _export(request, caller, "metrics")

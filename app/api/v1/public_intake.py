@@ -11,8 +11,16 @@ from fastapi.routing import APIRoute
 from app.api.auth import KeyRing, check_place
 from app.api.deps import context_of, operation_id, problems
 from app.api.problems import answer
-from app.api.v1.intake import ANY_BODY, Doors, doors_of, media_of, receipt
-from app.api.v1.intake_schemas import IntakeReceipt
+from app.api.v1.intake import (
+    ANY_BODY,
+    Doors,
+    ServiceName,
+    doors_of,
+    foreign_body,
+    media_of,
+    receipt,
+)
+from app.api.v1.intake_schemas import IntakeReceipt, page_body
 from app.core.errors import AppError, Forbidden, PayloadTooLarge, Unauthenticated
 from app.core.foreign import ForeignFormat, Hints
 from app.core.types import TenantId
@@ -32,10 +40,7 @@ PREFLIGHT = {
     "access-control-allow-headers": "authorization, content-type, content-encoding, x-sentry-auth",
     "access-control-max-age": "86400",
 }
-BY_EITHER_KEY = {
-    **ANY_BODY,
-    "security": [{"apiKey": [PUBLIC_SCOPE]}, {"apiKey": ["intake:write"]}],
-}
+EITHER_KEY = {"security": [{"apiKey": [PUBLIC_SCOPE]}, {"apiKey": ["intake:write"]}]}
 Serve = Callable[[Request], Coroutine[Any, Any, Response]]
 PublicKey = Annotated[
     str | None,
@@ -94,11 +99,11 @@ async def allow() -> Response:
     "/intake/browser",
     status_code=202,
     response_model=IntakeReceipt,
-    openapi_extra=BY_EITHER_KEY,
+    openapi_extra={**page_body(), **EITHER_KEY},
     summary="Take in reports of a web page",
 )
 async def post_browser(
-    request: Request, key: PublicKey = None, service: PublicKey = None
+    request: Request, key: PublicKey = None, service: ServiceName = None
 ) -> Response:
     """Take in client reports from a page: one or an array of at most 50.
 
@@ -112,7 +117,7 @@ async def post_browser(
     "/intake/reporting",
     status_code=202,
     response_model=IntakeReceipt,
-    openapi_extra=BY_EITHER_KEY,
+    openapi_extra={**ANY_BODY, **EITHER_KEY},
     summary="Take in reports of the Reporting API",
 )
 async def post_reporting(request: Request, key: PublicKey = None) -> Response:
@@ -124,7 +129,7 @@ async def post_reporting(request: Request, key: PublicKey = None) -> Response:
     "/intake/sentry/api/{project}/envelope/",
     status_code=202,
     response_model=IntakeReceipt,
-    openapi_extra=BY_EITHER_KEY,
+    openapi_extra={**foreign_body("object"), **EITHER_KEY},
     summary="Take in a Sentry envelope",
 )
 async def post_envelope(

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Response, status
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from app.api.asked import Asked, json_answer
 from app.api.deps import Context, Reader, Writer, problems, reach, resource
 from app.api.paging import Cursor, Limit, Pager
-from app.api.v1.schemas import In, Out
+from app.api.v1.schemas import In, Instant, Number, Out
 from app.store import refolds
 from app.store.refolds import Refold
 
@@ -22,9 +22,9 @@ MOST_CHANGES = 50
 class RefoldIn(In):
     """A window, and the thresholds of `[policy]` that are to differ from those in force."""
 
-    since: AwareDatetime
-    until: AwareDatetime
-    policy: dict[str, float] = Field(default_factory=dict, max_length=MOST_CHANGES)
+    since: Instant
+    until: Instant
+    policy: dict[str, Number] = Field(default_factory=dict, max_length=MOST_CHANGES)
 
 
 class BriefIncidentOut(Out):

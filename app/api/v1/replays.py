@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from fastapi import Path, Response, status
-from pydantic import AwareDatetime, model_validator
+from pydantic import model_validator
 from sqlalchemy import Connection
 
 from app.api.asked import Asked, json_answer
 from app.api.deps import Context, problems, reach, resource
 from app.api.paging import Cursor, Limit, Pager
 from app.api.v1.deliveries import SubscriptionsWriter
-from app.api.v1.schemas import In, Out
+from app.api.v1.schemas import In, Instant, Out
 from app.core.errors import NotFound
 from app.store import replays
 from app.store.replays import Replay, Tally
@@ -25,8 +25,8 @@ Identity = Annotated[str, Path(max_length=64)]
 class ReplayIn(In):
     """A window of the past: what failed (parked), is missing (never planned), or all of it."""
 
-    since: AwareDatetime
-    until: AwareDatetime
+    since: Instant
+    until: Instant
     select: Chosen = "missing"
 
     @model_validator(mode="after")

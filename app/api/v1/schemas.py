@@ -1,9 +1,11 @@
 """Output schemas that several resources share; outputs have no defaults, so all keys are there."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic_core import PydanticCustomError
 
 from app.core.types import (
     Client,
@@ -16,11 +18,47 @@ from app.core.types import (
     Symptom,
 )
 
+WRITTEN = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
+
+
+def _written(value: Any) -> Any:
+    """Refuse what the framework would take for seconds since 1970."""
+    if isinstance(value, datetime) or (isinstance(value, str) and WRITTEN.match(value)):
+        return value
+    raise PydanticCustomError("instant", "Write an instant as RFC 3339 does, with its offset")
+
+
+def _counted(value: Any) -> Any:
+    """Refuse what is no number in JSON; 7.0 is a whole one there."""
+    if isinstance(value, bool | str):
+        raise PydanticCustomError("int_type", "Input should be a valid integer")
+    return value
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_written)]
+COUNTED = BeforeValidator(_counted)  # last, or the schema loses the bounds
+Number = Annotated[float, Strict()]
+ServiceWord = Annotated[str, Field(json_schema_extra={"format": "service"})]
 SeverityWord = Literal["critical", "major", "minor", "warning", "info", "unknown"]
 ChosenSeverity = Literal["critical", "major", "minor", "warning", "info"]
 LabelName = Annotated[str, Field(min_length=1, max_length=64)]
 LabelValue = Annotated[str, Field(max_length=200)]
 Labels = Annotated[dict[LabelName, LabelValue], Field(max_length=20)]
+
+
+def one_of(*names: str) -> dict[str, Any]:
+    """What a JSON Schema says where at least one of some fields must be given."""
+    given = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]}
+    return {"anyOf": [{"required": [name], "properties": {name: given}} for name in names]}
+
+
+def without_null(schema: dict[str, Any]) -> None:
+    """Take null out of the members of a patch: what is not to change is left out."""
+    for name, member in schema["properties"].items():
+        kept = [one for one in member.pop("anyOf", []) if one != {"type": "null"}]
+        if len(kept) == 1:
+            title = member.get("title")
+            schema["properties"][name] = kept[0] | ({"title": title} if title else {})
 
 
 class Out(BaseModel):

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Path, Response, status
-from pydantic import AfterValidator, Field, StrictBool, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StrictBool, model_validator
 
 from app.api.asked import Asked, json_answer, nothing
 from app.api.context import App
@@ -25,7 +25,7 @@ from app.api.deps import (
 )
 from app.api.paging import Cursor, Limit, Pager
 from app.api.v1.deliveries import DeliveryOut, SubscriptionsWriter, delivery_out
-from app.api.v1.schemas import In, Labels, Out, SeverityWord
+from app.api.v1.schemas import In, Labels, Out, SeverityWord, without_null
 from app.core.events import EventType
 from app.core.retry import Standing
 from app.core.route import ALL, FAMILIES, Filter, Subscription
@@ -49,8 +49,9 @@ def _known(word: str) -> str:
 
 
 Url = Annotated[str, Field(min_length=1, max_length=URL_LENGTH, examples=["https://example.com/"])]
+TypeWord = Annotated[str, Field(max_length=64, json_schema_extra={"format": "event-type"})]
 EventTypes = Annotated[
-    list[Annotated[str, Field(max_length=64), AfterValidator(_known)]],
+    list[Annotated[TypeWord, AfterValidator(_known)]],
     Field(min_length=1, max_length=64, description="Event types, families (`incident.*`) or `*`."),
 ]
 Words = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=100)]
@@ -90,6 +91,8 @@ class SubscriptionIn(In):
 
 class SubscriptionPatch(In):
     """Settings to change; a given ``filter`` changes only the parts that it names."""
+
+    model_config = ConfigDict(json_schema_extra=without_null)
 
     url: Url | None = None
     event_types: EventTypes | None = None

@@ -8,6 +8,7 @@ from app.core.errors import UnreadablePayload
 from app.core.foreign import Foreign, Hints
 from app.sources.intake import frame
 
+ID_LENGTH = 200  # of a probe result
 NANOSECONDS = 1e-6  # to milliseconds
 OUTCOMES = {"TRIGGERED": "failed", "RESOLVED": "ok"}
 
@@ -54,8 +55,9 @@ class Gatus:
                 found.refuse(index, "A result says whether it is a success.", "/results")
                 continue
             at = frame.instant(result.get("timestamp"))
+            identity = f"{self.name}:{entry.get('key') or name}:{result.get('timestamp')}"
             document = {
-                "id": f"{self.name}:{entry.get('key') or name}:{result.get('timestamp')}",
+                "id": identity,
                 "probe": name,
                 "occurred_at": at,
                 "location": hints.location or self.name,
@@ -65,8 +67,9 @@ class Gatus:
                 "latency_ms": frame.milliseconds(result.get("duration"), NANOSECONDS),
                 "error": None if sound else _reasons(result),
             }
-            if at is None:
-                del document["id"]  # its time is what tells two results of an endpoint apart
+            if at is None or len(identity) > ID_LENGTH:
+                # Its time is what tells two results of an endpoint apart; a long one is derived.
+                del document["id"]
             found.add_result(index, document)
 
     def _read_call(
