@@ -27,7 +27,7 @@ SENTENCES: Mapping[EventType, str] = {
     EventType.MITIGATING: "A fix is on its way.",
     EventType.MONITORING: "A fix is said to be in place and is being watched.",
     EventType.RESOLVED: "An incident was resolved on evidence, or by a person.",
-    EventType.REOPENED: "A resolved incident goes on.",
+    EventType.REOPENED: "A resolved incident goes on, or its end was taken back.",
     EventType.CLOSED: "A resolved incident was closed for good.",
     EventType.DISMISSED: "An incident turned out to be none.",
     EventType.MERGED: "An incident was merged into another; `merged_into` names it.",
@@ -71,11 +71,19 @@ class ThinIncidentOut(Out):
 
 
 class IncidentData(Data):
-    """About an incident, which is shown as it is after the event."""
+    """About an incident, as it is after the event; ``undone`` is the event that was taken back."""
 
     incident: IncidentOut | ThinIncidentOut
     changed: list[str]
     previous: dict[str, Any]
+    undone: str | None = None
+
+
+class SplitData(IncidentData):
+    """A split: what went on as the other incident, by the ids of ``/evidence``."""
+
+    split_into: str
+    evidence: list[str]
 
 
 class OpenedData(IncidentData):
@@ -228,6 +236,7 @@ DATA: Mapping[EventType, type[Data]] = {
     EventType.SPLIT: IncidentData,
     EventType.ACKNOWLEDGED: IncidentData,
     EventType.NOTED: NotedData,
+    EventType.SPLIT: SplitData,
     EventType.ADVISORY_LINKED: AdvisoryData,
     EventType.ADVISORY_UPDATED: AdvisoryData,
     EventType.SOURCE_STALE: StaleData,

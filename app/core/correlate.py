@@ -161,7 +161,9 @@ def _by_advisory(incident: Incident, fits: dict[str, float], policy: Policy) -> 
 
 
 def _apart(one: Incident, other: Incident, rulings: Sequence[Ruling]) -> bool:
-    """Whether a person ruled that an advisory of one does not belong to the other."""
+    """Whether a person ruled that they are two, or that an advisory of one is not the other's."""
+    if any(r.kind == "apart" and {r.incident, r.item} == {one.id, other.id} for r in rulings):
+        return True
     held = {one.id: {a.id for a in other.advisories}, other.id: {a.id for a in one.advisories}}
     return any(
         r.kind == "advisory" and not r.holds and r.item in held.get(IncidentId(r.incident), ())

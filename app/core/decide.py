@@ -20,6 +20,7 @@ from app.core.state import (
     EngineState,
     KnownAdvisory,
     Snapshot,
+    instant_of,
     minute_of,
 )
 from app.core.survey import Memo, Surveyed, seal, sealed_target, still_valid
@@ -87,6 +88,8 @@ def _forget(desk: Desk) -> None:
         recent = minute - desk.policy.lateness_minutes - RETAIN
         if ended is None or minute_of(ended) >= recent:  # late signals still add to its figures
             oldest = min(oldest, max(begun - RETAIN, horizon))
+    if desk.state.undoable:
+        _forget_undoable(desk)
     if desk.state.rulings:
         kept = tuple(r for r in desk.state.rulings if r.incident in desk.incidents)
         if kept != desk.state.rulings:
@@ -104,6 +107,17 @@ def _forget(desk: Desk) -> None:
     )
 
     _keep_memo(desk, minute)
+
+
+def _forget_undoable(desk: Desk) -> None:
+    """Drop changes of which no incident lives any more."""
+    kept = tuple(
+        u
+        for u in desk.state.undoable
+        if any(c.after is not None and c.after.id in desk.incidents for c in u.changes)
+    )
+    if kept != desk.state.undoable:
+        desk.state = replace(desk.state, undoable=kept)
 
 
 def _keep_memo(desk: Desk, minute: int) -> None:
@@ -171,6 +185,8 @@ def decide(
         NotFound: a command names an incident that is not there.
         IllegalTransition: a command may not follow the present status.
     """
+    # A clock that was put back far is not followed into minutes that are final.
+    now = max(now, instant_of(snapshot.state.sealed_to))
     desk = lay_out(snapshot, now=now, policy=policy)
     desk.memo = still_valid(snapshot.memo, snapshot.state)
     if desk.state.sealed_to == 0:  # the first step of a tenant: nothing older counts

@@ -10,9 +10,8 @@ from app.core.events import Actor, EventType
 from app.core.rulings import RULED, hold_merged, obey_ruling
 from app.core.signal import Advisory, ClientReport, Command, ProbeResult, Signal, SourceFreshness
 from app.core.state import KnownAdvisory, minute_of
-from app.core.types import (
-    ActorKind,
-)
+from app.core.types import ActorKind
+from app.core.undo import copied, remember, undo
 
 NEWS = {
     "source_stale": EventType.SOURCE_STALE,
@@ -76,16 +75,25 @@ def obey_all(desk: Desk, commands: Iterable[Command]) -> None:
         if command.name in NEWS:
             _news(desk, command)
             continue
-        if command.name in RULED:
-            obey_ruling(desk, command)
+        if command.name == "undo":
+            undo(desk, command)
             continue
-        opening = command.name == "open"
-        desk.number += int(opening)
-        for incident in obey(desk.log, desk.incidents, command, count=desk.number):
-            desk.incidents[incident.id] = incident
-        if command.name == "merge":
-            gone = desk.incidents[str(command.incident)]
-            hold_merged(desk, gone, desk.incidents[str(gone.merged_into)])
+        before, told = copied(desk), len(desk.log.events)
+        _obey(desk, command)
+        remember(desk, command.name, before, desk.log.events[told:])
+
+
+def _obey(desk: Desk, command: Command) -> None:
+    if command.name in RULED:
+        obey_ruling(desk, command)
+        return
+    opening = command.name == "open"
+    desk.number += int(opening)
+    for incident in obey(desk.log, desk.incidents, command, count=desk.number):
+        desk.incidents[incident.id] = incident
+    if command.name == "merge":
+        gone = desk.incidents[str(command.incident)]
+        hold_merged(desk, gone, desk.incidents[str(gone.merged_into)])
 
 
 def _news(desk: Desk, command: Command) -> None:

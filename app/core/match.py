@@ -35,6 +35,7 @@ from app.core.types import (
     Severity,
     Status,
 )
+from app.core.undo import copied, remember
 
 
 def find(desk: Desk) -> None:
@@ -95,6 +96,7 @@ def _attach(
     desk: Desk, incident: Incident, absorbed: Sequence[Incident], disturbance: Disturbance
 ) -> None:
     for loser in absorbed:
+        before, told = copied(desk), len(desk.log.events)
         gone, incident = merge(
             desk.log,
             desk.incidents[loser.id],
@@ -107,6 +109,7 @@ def _attach(
         for key, holder in list(desk.state.links.items()):
             if holder == gone.id:
                 _link_state(desk, key, incident.id)
+        remember(desk, "merge", before, desk.log.events[told:])
     desk.held.setdefault(incident.id, []).append(disturbance)
     earlier = desk.by_incident.get(incident.id)
     if earlier is None or disturbance.last_bad >= earlier.last_bad:

@@ -169,14 +169,39 @@ class KnownAdvisory:
 class Ruling:
     """What a person ruled on what belongs together; it holds until it is taken back.
 
-    ``kind``: ``advisory``, ``cell`` or ``domain``; ``item``: the vendor id, the id of the cell, or
-    the key of what an incident stood for. ``holds``: it belongs to the incident, or it does not.
+    ``kind``: ``advisory``, ``cell``, ``domain`` or ``apart``; ``item``: the vendor id, the id of
+    the cell, the key of what an incident stood for, or another incident. ``holds``: it belongs to
+    the incident, or it does not.
     """
 
     kind: str
     item: str
     incident: str
     holds: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One incident before and after; None: it was not there. Without its long parts."""
+
+    before: Incident | None
+    after: Incident | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undoable:
+    """A change that a person can take back: what a command, or a merger of the engine, did.
+
+    ``events`` tell of it. ``added, removed``: rulings that came and went with it. ``links``: vendor
+    id → the incident that held it before and after.
+    """
+
+    name: str
+    events: tuple[str, ...]
+    changes: tuple[Change, ...]
+    added: tuple[Ruling, ...] = ()
+    removed: tuple[Ruling, ...] = ()
+    links: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +224,7 @@ class EngineState:
     unknown_values: tuple[str, ...] = ()
     links: dict[str, str] = field(default_factory=dict)  # advisory id -> incident id
     rulings: tuple[Ruling, ...] = ()
+    undoable: tuple[Undoable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

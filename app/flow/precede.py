@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from app.core.errors import IllegalTransition, NotFound, PreconditionFailed
 from app.core.incident import Incident
 from app.core.signal import Command
-from app.core.types import TenantId
+from app.core.types import Status, TenantId
 from app.store import incidents
 from app.store.engine import Database
 
@@ -32,6 +32,9 @@ async def see_that_it_may(
         ended = await db.read(lambda c: incidents.get(c, tenant, wanted))
         if ended is None:
             raise NotFound(id=wanted)
+        if command.name == "undo" and ended.status is Status.MERGED:
+            incident = ended  # a merger is undone by the name of either
+    if incident is None and ended is not None:
         raise IllegalTransition(
             f"An incident that is {ended.status} takes no more commands.",
             status_now=ended.status.value,

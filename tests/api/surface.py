@@ -86,6 +86,7 @@ CALLS: dict[str, Any] = {
     "dismiss_incident": {"resolution": "not_ours", "reason": "a drill"},
     "merge_incident": {"into": "$other_incident"},
     "split_incident": {"evidence": ["$cell"]},
+    "undo_on_incident": {"event": "$undoable"},
     "change_incident": {"labels": {"team": "mail"}},
     "pin_advisory": {"linked": True},
     "unpin_advisory": None,
@@ -241,6 +242,11 @@ async def furnish(surface: Surface) -> Surface:
         ids["other_incident"] = (await post("/incidents", {**opened, "title": "y"}))["id"]
         ids["third_incident"] = (await post("/incidents", {**opened, "title": "z"}))["id"]
         ids["pinned_incident"] = (await post("/incidents", {**opened, "title": "p"}))["id"]
+        await post(f"/incidents/{ids['other_incident']}/acknowledge", {})
+        timeline = await client.get(
+            f"/v1/incidents/{ids['other_incident']}/timeline", headers=surface.admin
+        )
+        ids["undoable"] = timeline.json()["items"][-1]["id"]
         ids["window_id"] = (await post("/maintenance-windows", CALLS["create_maintenance_window"]))[
             "id"
         ]
@@ -273,6 +279,7 @@ def ids_for(surface: Surface, operation: Operation) -> dict[str, str]:
     stage = {
         "split_incident": "evident_incident",
         "dismiss_incident": "third_incident",
+        "undo_on_incident": "other_incident",
         "pin_advisory": "pinned_incident",  # an advisory that is over takes its incident along
         "unpin_advisory": "pinned_incident",
     }

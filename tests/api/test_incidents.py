@@ -254,6 +254,32 @@ async def test_a_merged_incident_points_to_the_survivor(
     assert found.json()["status"] == "merged"
 
 
+async def test_a_merger_is_undone_by_the_id_of_the_incident_that_ended(
+    client: httpx.AsyncClient, world: Context, admin: dict[str, str]
+) -> None:
+    one = (await client.post("/v1/incidents", headers=admin, json=FIELDS)).json()["id"]
+    two = (await client.post("/v1/incidents", headers=admin, json=FIELDS)).json()["id"]
+    await client.post(f"/v1/incidents/{one}/merge", headers=admin, json={"into": two})
+    timeline = (await client.get(f"/v1/incidents/{one}/timeline", headers=admin)).json()["items"]
+    undo = {"event": timeline[-1]["id"]}
+    stale = await client.post(
+        f"/v1/incidents/{one}/undo", headers={**admin, "if-match": '"r1"'}, json=undo
+    )
+    assert stale.status_code == 412, stale.text
+    back = await client.post(f"/v1/incidents/{one}/undo", headers=admin, json=undo)
+    assert back.status_code == 200, back.text
+    assert (back.json()["status"], back.json()["merged_into"]) == ("confirmed", None)
+    survivor = (await client.get(f"/v1/incidents/{two}", headers=admin)).json()
+    assert survivor["merged_from"] == []
+    again = await client.post(f"/v1/incidents/{one}/undo", headers=admin, json=undo)
+    assert again.status_code == 409
+    assert "cannot be undone" in again.json()["detail"]
+    told = (await client.get(f"/v1/incidents/{one}/timeline", headers=admin)).json()["items"]
+    assert [e["type"] for e in told][-2:] == ["incident.merged", "incident.reopened"]
+    assert told[-1]["data"]["undone"] == undo["event"]
+    assert told[-1]["data"]["actor"]["kind"] == "person"
+
+
 @pytest.mark.parametrize(
     ("tag", "status"), [('"r0"', 412), ("nonsense", 412), ('"r01"', 412), ("*", 200), (None, 200)]
 )

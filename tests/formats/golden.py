@@ -84,7 +84,9 @@ INCIDENTS: dict[EventType, tuple[dict[str, Any], dict[str, Any]]] = {
     EventType.MERGED: (
         {"status": Status.MERGED, "merged_into": IncidentId("inc_2")}, {"actor": PERSON},
     ),
-    EventType.SPLIT: ({"split_from": IncidentId("inc_2")}, {"actor": PERSON}),
+    EventType.SPLIT: (
+        {}, {"actor": PERSON, "facts": {"split_into": "inc_2", "evidence": ["cell_1"]}},
+    ),
     EventType.ACKNOWLEDGED: (
         {"acknowledged_by": "anna", "acknowledged_at": LATER}, {"actor": PERSON},
     ),

@@ -127,6 +127,14 @@ class MergeIn(In):
     into: str = Field(min_length=1, max_length=64)
 
 
+class UndoIn(In):
+    """What is to be taken back."""
+
+    event: str = Field(
+        min_length=1, max_length=64, description="Id of an event of the incident's timeline."
+    )
+
+
 @router.post(
     "/incidents",
     status_code=201,
@@ -234,6 +242,14 @@ async def merge_incident(
 ) -> Response:
     """Merge it into another, which goes on; this one ends as merged and points there."""
     return await obey("merge", incident_id, body, app, caller, if_match)
+
+
+@router.post("/incidents/{incident_id}/undo", response_model=None, responses=dict(DONE))
+async def undo_on_incident(
+    incident_id: IncidentId, body: UndoIn, app: Context, caller: Writer, if_match: IfMatch
+) -> Response:
+    """Take back what one event tells of: a merger, a split, a pin or another command."""
+    return await obey("undo", incident_id, body, app, caller, if_match)
 
 
 async def obey(  # noqa: PLR0917 - the parts of one request, passed on as they came
