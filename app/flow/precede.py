@@ -17,7 +17,7 @@ async def see_that_it_may(
     living: Sequence[Incident],
     expected_revision: int | None,
 ) -> None:
-    """See that a command about an incident may be folded.
+    """See that a command about an incident may be folded; a merger is undone by either's name.
 
     Raises:
         NotFound: no such incident.
@@ -29,16 +29,14 @@ async def see_that_it_may(
         return
     incident = next((i for i in living if i.id == wanted), None)
     if incident is None:
-        ended = await db.read(lambda c: incidents.get(c, tenant, wanted))
-        if ended is None:
+        incident = await db.read(lambda c: incidents.get(c, tenant, wanted))
+        if incident is None:
             raise NotFound(id=wanted)
-        if command.name == "undo" and ended.status is Status.MERGED:
-            incident = ended  # a merger is undone by the name of either
-    if incident is None and ended is not None:
-        raise IllegalTransition(
-            f"An incident that is {ended.status} takes no more commands.",
-            status_now=ended.status.value,
-            merged_into=ended.merged_into,
-        )
+        if command.name != "undo" or incident.status is not Status.MERGED:
+            raise IllegalTransition(
+                f"An incident that is {incident.status} takes no more commands.",
+                status_now=incident.status.value,
+                merged_into=incident.merged_into,
+            )
     if expected_revision is not None and incident.revision != expected_revision:
         raise PreconditionFailed(revision=incident.revision)
