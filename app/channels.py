@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from app.core.announce import ChannelFacts, Notice, NoticePhase, all_of, plain_message
+from app.core.announce import ChannelFacts, Notice, NoticePhase, plain_message
 from app.core.errors import SettingsError
 from app.core.incident import Incident
 from app.core.ports import Channel, MirrorWord, Telling
@@ -19,6 +19,7 @@ from app.settings.channels import ChannelSettings
 from app.sinks.slack import open_slack
 from app.sinks.smtp import open_smtp
 from app.store.engine import Database
+from app.words import choose_of, say_of
 from app.workers import paced_loop
 
 PREFIX = "sextant"
@@ -86,8 +87,8 @@ async def channel_loop(
                 clock=rooms.clock,
                 channel=channel,
                 terms=terms_of(owner, settings, plan, speed),
-                say=plain_message,
-                choose=all_of,
+                say=say_of(rooms.settings, owner),
+                choose=choose_of(rooms.settings),
                 url_of=lambda incident: f"{public_url}/incidents/{incident}",
             )
         )

@@ -148,6 +148,14 @@ def test_an_inline_secret_is_refused_unless_allowed(read) -> None:
             INLINE + TENANT + CHANNEL + SLACK + "depends_on = ['exchange']\n",
             '"exchange" is no service',
         ),
+        (
+            INLINE + TENANT + CHANNEL + SLACK + "depends_on = ['microsoft-teams']\n",
+            "All your channels for help desk (desk) depend on Microsoft 365",
+        ),
+        (
+            INLINE + TENANT + CHANNEL + SLACK + "language = 'fr'\n",
+            'the channel "desk" speaks "fr", which is not among messages.languages (en, de)',
+        ),
         (TENANT + "timezone = 'Mars/Olympus'\n", "use one like Europe/Berlin"),
         ("[server]\nport = 99999\n", "server.port: Input should be less than or equal to 65535"),
         ("[egress]\nallow = [{ports = [1]}]\n", "names either a cidr or a host"),
@@ -161,6 +169,12 @@ def test_an_inline_secret_is_refused_unless_allowed(read) -> None:
 )
 def test_what_is_wrong_is_said(read, text: str, sentence: str) -> None:
     assert sentence in complaint(read, text)
+
+
+def test_a_plan_without_an_independent_channel_needs_a_word_for_it(read) -> None:
+    text = CHANNEL + SLACK + "depends_on = ['microsoft-teams']\n"
+    settings = read(INLINE + TENANT + "accept_dependent = true\n" + text)
+    assert settings.tenants[0].accept_dependent
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from app.core.announce import ChannelFacts
 from app.core.incident import Incident
 from app.core.signal import Command
 from app.core.types import TenantId
@@ -43,6 +44,14 @@ class Limits(Protocol):
         """Largest body that comes by a public key, in bytes."""
 
 
+class ChannelLike(Protocol):
+    """One ``[[tenants.channels]]`` entry, as far as the edge reads it."""
+
+    @property
+    def facts(self) -> ChannelFacts:
+        """What choosing and wording know of it."""
+
+
 class TenantSettings(Protocol):
     """One ``[[tenants]]`` entry, as far as the edge reads it."""
 
@@ -53,6 +62,10 @@ class TenantSettings(Protocol):
     @property
     def name(self) -> str:
         """The tenant's display name."""
+
+    @property
+    def channels(self) -> Sequence[ChannelLike]:
+        """Its channels, in the order of the settings file."""
 
 
 class EdgeSettings(Protocol):

@@ -1,13 +1,13 @@
 """Announcements: what a channel is told of an incident, when, and whether it can be used now."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from app.core.document import rfc3339
-from app.core.incident import Incident
+from app.core.incident import Approval, Incident
 from app.core.telling import Told, line_of
 from app.core.types import OPEN_STATUSES, Status
 
@@ -20,6 +20,7 @@ DEPENDS_ON: Mapping[str, tuple[str, ...]] = {
     "jira": (),
     "webhook": (),
 }
+WAITS = "Waits for a person: nothing goes to users by itself."
 _MILESTONES = frozenset(
     {"incident.confirmed", "incident.mitigating", "incident.reopened", "incident.advisory_linked"}
 )
@@ -60,7 +61,8 @@ class ChannelFacts:
     """What choosing and wording know of a channel.
 
     ``depends_on`` are slugs of services without which it does not arrive. ``automatic`` says that
-    a rule lets it be used without a person; for users that is never the default.
+    a rule lets it be used without a person; for users that is never the default. A ``spare`` is
+    used only while no other of its audience can be relied on.
     """
 
     name: str
@@ -69,6 +71,7 @@ class ChannelFacts:
     audience: Audience = Audience.HELP_DESK
     language: str = "en"
     automatic: bool = True
+    spare: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +79,9 @@ class Notice:
     """What there is to say once.
 
     ``lines`` is what happened since the channel was last told, oldest first. ``mark`` is a sentence
-    on why it comes by this channel, or so late; empty for nothing. ``is_test`` marks a trial.
+    on why it comes by this channel; empty for nothing. ``late``: the channel was held back when it
+    was due. ``evidence`` is the incident's evidence document, ``next_update_at`` when the vendor
+    will say more. ``let_out`` are the words that a person approved. ``is_test`` marks a trial.
     """
 
     incident: Incident
@@ -85,6 +90,10 @@ class Notice:
     at: datetime
     lines: tuple[str, ...] = ()
     mark: str = ""
+    late: bool = False
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    next_update_at: datetime | None = None
+    let_out: Approval | None = None
     is_test: bool = False
 
 
@@ -102,38 +111,28 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
-    """Use the channel; ``mark`` is added to what is said."""
+    """Use the channel; ``mark`` is added to what is said.
+
+    Where a person has to let each message out, ``let_out`` is the newest; it is sent once.
+    """
 
     mark: str = ""
+    let_out: Approval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """Do not use it now. What is held ``for_later`` is told when that ends, also if it is over."""
+    """Do not use it now. What is held ``for_later`` is told when that ends, also if it is over.
+
+    ``until_begun``: it holds back a first notice alone; who heard the beginning hears the rest.
+    """
 
     why: str
     for_later: bool = True
+    until_begun: bool = False
 
 
 Verdict: TypeAlias = Send | Hold
-
-
-def all_of(
-    incident: Incident, living: Sequence[Incident], plan: Sequence[ChannelFacts]
-) -> Mapping[str, Verdict]:
-    """Use every channel, but tell users nothing that no person and no rule has let out.
-
-    Args:
-        incident: what is to be told.
-        living: every incident of the tenant that is not closed.
-        plan: the channels of the tenant, in the order of the settings.
-
-    Returns:
-        The verdict by the name of the channel.
-    """
-    del incident, living
-    waits = Hold(why="Waits for a person: nothing goes to users by itself.", for_later=False)
-    return {one.name: Send() if one.automatic else waits for one in plan}
 
 
 def standing_phase(incident: Incident) -> NoticePhase:

@@ -122,6 +122,8 @@ def _announce(incident: Incident, command: Command, now: datetime) -> Change:
         language=said["language"],
         phase=phase.value,
         revision=incident.revision,
+        title=said["title"],
+        text=said["text"],
     )
     after = replace(incident, approvals=(*incident.approvals, approval))
     return EventType.NOTED, after, "message_approved"

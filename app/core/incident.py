@@ -79,7 +79,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """That a person let one message out: for whom, in which phase, as of which revision."""
+    """That a person let one message out: its words, for whom, in which phase and revision."""
 
     at: datetime
     by: str
@@ -87,6 +87,8 @@ class Approval:
     language: str
     phase: str
     revision: int
+    title: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

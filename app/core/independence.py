@@ -4,21 +4,28 @@ A channel names the services that it depends on; the catalogue adds what these d
 A message must never rely only on what is down.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from app.core.catalogue import depends_on, is_known
+from app.core.announce import WAITS, ChannelFacts, Hold, NoticePhase, Send, Verdict
+from app.core.catalogue import depends_on, display_name, is_known
 from app.core.incident import Incident
-from app.core.message import Mark
+from app.core.message import Mark, holds
 from app.core.types import OPEN_STATUSES
+
+SPARED = "A spare: used when no other channel of its audience can be relied on."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """A channel or mirror as far as its independence goes; slugs in ``depends_on``."""
+    """A channel or mirror as far as its independence goes; slugs in ``depends_on``.
+
+    A ``spare`` is used only while no other can be relied on.
+    """
 
     name: str
     depends_on: tuple[str, ...] = ()
+    spare: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +51,17 @@ class Impaired:
 class Route:
     """Which ways a message takes now.
 
-    ``send_on`` are names in order. ``skipped`` are impaired ones before the first that is not;
-    they are to get the message once they are well again. ``doubtful`` ways are impaired only
-    through the catalogue: they are used, but not relied on. ``independent`` says that at least one
-    way used is touched by no open incident. ``marks`` say all that to the reader.
+    ``send_on`` are names in the order of the plan. ``skipped`` are impaired ones that get the
+    message once they are well again. ``doubtful`` ways are impaired only through the catalogue:
+    they are used, but not relied on. ``spared`` are spare ones that are not needed.
+    ``independent`` says that at least one way used is touched by no open incident. ``marks`` say
+    to the reader what is unusual about the way.
     """
 
     send_on: tuple[str, ...]
     skipped: tuple[Impaired, ...] = ()
     doubtful: tuple[Impaired, ...] = ()
+    spared: tuple[str, ...] = ()
     independent: bool = True
     marks: tuple[Mark, ...] = ()
 
@@ -89,46 +98,39 @@ def impairment(way: Way, incidents: Sequence[Incident]) -> Impaired | None:
 
 
 def choose(plan: Sequence[Way], incidents: Sequence[Incident]) -> Route:
-    """Choose the ways of a message: the first of the plan that no open incident touches.
+    """Choose the ways of a message, so that it never relies only on what is down.
 
-    A way that an incident touches only through the catalogue is used as well, since it may work,
-    but never alone. When every way is touched, all are used: better than silence, and marked.
+    Every way that is no spare and untouched is used; without one, the first spare that is. A way
+    that an incident touches only through the catalogue is used as well, since it may work, but
+    never alone. When every way is touched, all are used: better than silence, and marked.
     """
-    skipped: list[Impaired] = []
-    doubtful: list[Impaired] = []
-    for way in plan:
-        found = impairment(way, incidents)
-        if found is None:
-            used = (*(d.name for d in doubtful), way.name)
-            order = tuple(w.name for w in plan if w.name in used)
-            return _routed(order, skipped, doubtful, instead=way.name)
-        (skipped if found.direct else doubtful).append(found)
-    everything = tuple(way.name for way in plan)
-    return _routed(everything, skipped, doubtful, instead=None)
-
-
-def _routed(
-    send_on: tuple[str, ...],
-    skipped: Sequence[Impaired],
-    doubtful: Sequence[Impaired],
-    *,
-    instead: str | None,
-) -> Route:
-    word = "all_impaired" if instead is None else "instead"
-    marks = tuple(
-        Mark(
-            word=word if found.direct or instead is None else "doubtful",
-            facts={"channel": found.name, "service": found.service, "instead": instead or ""},
-        )
-        for found in (*skipped, *doubtful)
-    )
+    verdicts = {way.name: impairment(way, incidents) for way in plan}
+    touched = [v for way in plan if (v := verdicts[way.name]) is not None and not way.spare]
+    well = [way.name for way in plan if verdicts[way.name] is None and not way.spare]
+    if not well:
+        well = [way.name for way in plan if verdicts[way.name] is None][:1]
+    if not well:
+        everything = tuple(way.name for way in plan)
+        all_touched = tuple(v for v in verdicts.values() if v is not None)
+        marks = tuple(_mark("all_impaired", found) for found in all_touched)
+        return Route(send_on=everything, doubtful=all_touched, independent=False, marks=marks)
+    doubtful = tuple(v for v in touched if not v.direct)
+    skipped = tuple(v for v in touched if v.direct)
+    used = {*well, *(v.name for v in doubtful)}
     return Route(
-        send_on=send_on,
-        skipped=() if instead is None else tuple(skipped),
-        doubtful=tuple(doubtful),
-        independent=instead is not None,
-        marks=marks,
+        send_on=tuple(way.name for way in plan if way.name in used),
+        skipped=skipped,
+        doubtful=doubtful,
+        spared=tuple(way.name for way in plan if way.spare and way.name not in used),
+        marks=(
+            *(_mark("instead", found) for found in skipped),
+            *(_mark("doubtful", found) for found in doubtful),
+        ),
     )
+
+
+def _mark(word: str, found: Impaired) -> Mark:
+    return Mark(word=word, facts={"channel": found.name, "service": found.service})
 
 
 def to_repeat(
@@ -141,9 +143,9 @@ def to_repeat(
     )
 
 
-def repeated_mark(channel: str, instead: str) -> Mark:
+def late_mark(channel: str) -> Mark:
     """The remark of a message that follows on a way that was impaired when it was due."""
-    return Mark(word="repeated", facts={"channel": channel, "service": "", "instead": instead})
+    return Mark(word="late", facts={"channel": channel, "service": ""})
 
 
 def shared_needs(plan: Sequence[Way]) -> tuple[str, ...]:
@@ -157,3 +159,71 @@ def shared_needs(plan: Sequence[Way]) -> tuple[str, ...]:
     for way in plan[1:]:
         common &= set(needs(way.depends_on))
     return tuple(sorted(slug for slug in common if is_known(slug)))
+
+
+def warnings_of(plan: Sequence[ChannelFacts]) -> tuple[str, ...]:
+    """Say, for each audience, whether one service could silence all of its channels; sentences."""
+    said = []
+    for audience in dict.fromkeys(one.audience for one in plan):
+        some = [one for one in plan if one.audience is audience]
+        shared = shared_needs([way_of(one) for one in some])
+        if shared:
+            whom = audience.value.replace("_", " ")
+            names = ", ".join(one.name for one in some)
+            said.append(
+                f"All your channels for {whom} ({names}) depend on Microsoft 365: a fault of "
+                f"{', '.join(display_name(slug) for slug in shared)} silences them all."
+            )
+    return tuple(said)
+
+
+def verdicts_of(
+    incident: Incident,
+    living: Sequence[Incident],
+    plan: Sequence[ChannelFacts],
+    remark: Callable[[Mark, str], str],
+) -> dict[str, Verdict]:
+    """Say of each channel of a tenant whether it is used now; the plan of an audience is by itself.
+
+    Args:
+        incident: what is to be told.
+        living: every incident of the tenant that is not closed.
+        plan: the channels of the tenant, in the order of the settings.
+        remark: makes the sentence of a mark in a language.
+    """
+    found: dict[str, Verdict] = {}
+    for audience in dict.fromkeys(one.audience for one in plan):
+        some = [one for one in plan if one.audience is audience]
+        route = choose([way_of(one) for one in some], living)
+        skipped = {one.name: one for one in route.skipped}
+        for channel in some:
+            if channel.name in skipped:
+                found[channel.name] = Hold(why=_why(skipped[channel.name]))
+            elif channel.name in route.spared:
+                found[channel.name] = Hold(why=SPARED, for_later=False, until_begun=True)
+            else:
+                marks = [remark(mark, channel.language) for mark in route.marks]
+                found[channel.name] = _let_out(incident, channel, " ".join(marks))
+    return found
+
+
+def way_of(channel: ChannelFacts) -> Way:
+    """A channel as a way."""
+    return Way(name=channel.name, depends_on=channel.depends_on, spare=channel.spare)
+
+
+def _why(found: Impaired) -> str:
+    numbers = ", ".join(found.incidents)
+    chain = " → ".join((*found.through, found.service))
+    return f"{found.name} depends on {chain}, which {numbers} touches; it follows after recovery."
+
+
+def _let_out(incident: Incident, channel: ChannelFacts, mark: str) -> Verdict:
+    """Use it, if a rule or a person lets this message out and what it says is still so."""
+    if channel.automatic:
+        return Send(mark=mark)
+    mine = (channel.audience, channel.language)
+    said = [a for a in incident.approvals if (a.audience, a.language) == mine]
+    if not said or not holds(incident, NoticePhase(said[-1].phase)):
+        return Hold(why=WAITS, for_later=False)
+    return Send(mark=mark, let_out=said[-1])

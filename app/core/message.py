@@ -32,7 +32,7 @@ CODES = 6  # codes that the help desk is shown
 class Mark:
     """A remark about the way that a message took; ``word`` picks the sentence of the language.
 
-    ``facts`` are its figures: ``channel``, ``services`` (slugs), ``instead`` (names of channels).
+    ``facts`` are its figures: ``channel`` (a name) and ``service`` (a slug).
     """
 
     word: str

@@ -299,7 +299,7 @@ class AlarmDoor(Protocol):
 
 
 class Say(Protocol):
-    """Words a notice for a channel; ``core.announce.plain_message`` is one."""
+    """Words a notice for a channel."""
 
     def __call__(self, notice: Notice, channel: ChannelFacts) -> Message:
         """Word it; the same input gives the same message."""
@@ -307,7 +307,7 @@ class Say(Protocol):
 
 
 class Choose(Protocol):
-    """Chooses which channels of a tenant are used now; ``core.announce.all_of`` is one."""
+    """Chooses which channels of a tenant are used now."""
 
     def __call__(
         self, incident: Incident, living: Sequence[Incident], plan: Sequence[ChannelFacts]

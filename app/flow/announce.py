@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.core.announce import (
+    WAITS,
     ChannelFacts,
     Hold,
     Notice,
@@ -26,6 +27,7 @@ from app.core.telling import Told
 from app.core.ticket import FINAL
 from app.core.types import OPEN_STATUSES
 from app.flow.held import HOUR
+from app.flow.messages import Known, known_of
 from app.flow.terms import FAILED_AGAIN, LEASE, RECONCILE, Terms, after, backoff
 from app.flow.unheard import told_since
 from app.kit.clock import Clock
@@ -79,6 +81,7 @@ class _View:
 
     unheard: tuple[Told, ...]
     verdict: Verdict
+    known: Known
 
     @property
     def last(self) -> int:
@@ -117,15 +120,18 @@ class Announce:
     def _look(self, c: Connection, link: Link, incident: Incident) -> _View:
         terms = self._tools.terms
         living = incidents.living(c, link.tenant)
-        verdicts = self._tools.choose(incident, living, terms.plan)
-        return _View(
-            unheard=told_since(c, link),
-            verdict=verdicts.get(terms.facts.name, Send()),
-        )
+        verdict = self._tools.choose(incident, living, terms.plan).get(terms.facts.name, Send())
+        wrote_at = link.memory.wrote_at
+        out = verdict.let_out if isinstance(verdict, Send) else None
+        if out is not None and wrote_at is not None and out.at <= wrote_at:
+            verdict = Hold(why=WAITS, for_later=False)  # what was let out is told; the next waits
+        return _View(unheard=told_since(c, link), verdict=verdict, known=known_of(c, incident))
 
     def _phase(self, link: Link, incident: Incident, view: _View) -> NoticePhase | None:
         terms, last = self._tools.terms, link.memory.sent.get("phase", "")
         late = LATER in link.memory.sent
+        if isinstance(view.verdict, Send) and view.verdict.let_out is not None:
+            return NoticePhase(view.verdict.let_out.phase)
         if not last and not late and not terms.wants(incident):
             return None
         return phase_due(
@@ -151,8 +157,11 @@ class Announce:
         self, link: Link, incident: Incident, view: _View, phase: NoticePhase, token: str
     ) -> Link:
         now, wrote_at = self._tools.clock.now(), link.memory.wrote_at
-        if isinstance(view.verdict, Hold):
-            return self._held(link, view.verdict)
+        hold = view.verdict if isinstance(view.verdict, Hold) else None
+        if hold is not None and not (hold.until_begun and link.remote_id is not None):
+            if incident.status in FINAL and not hold.for_later:
+                return self._settled(link, incident, view)
+            return self._held(link, hold)
         gap = self._tools.terms.gap
         if phase is NoticePhase.UPDATE and wrote_at is not None and now < wrote_at + gap:
             return replace(link, due_at=wrote_at + gap)  # what happens meanwhile goes out together
@@ -209,14 +218,18 @@ class Announce:
 
     def _telling(self, link: Link, incident: Incident, view: _View, phase: NoticePhase) -> Telling:
         tools, facts = self._tools, self._tools.terms.facts
-        mark = view.verdict.mark if isinstance(view.verdict, Send) else ""
+        verdict = view.verdict if isinstance(view.verdict, Send) else Send()
         notice = Notice(
             incident=incident,
             phase=phase,
             url=tools.url_of(str(incident.id)),
             at=tools.clock.now(),
             lines=lines_of(view.unheard, name=facts.name, audience=facts.audience),
-            mark=mark,
+            mark=verdict.mark,
+            late=LATER in link.memory.sent,
+            evidence=view.known.evidence,
+            next_update_at=view.known.next_update_at,
+            let_out=verdict.let_out,
         )
         message = tools.say(notice, facts)
         asked = link.memory.sent.get("asked_at")

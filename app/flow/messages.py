@@ -29,8 +29,8 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
-    """What is known beside the incident."""
+class Known:
+    """What is known of an incident beside itself: evidence, and what the vendor promised."""
 
     evidence: dict[str, Any]
     next_update_at: datetime | None
@@ -60,7 +60,7 @@ class Messages:
             InvalidInput: there is no such language.
         """
         language = self.language_of(wanted)
-        known = await self._db.read(lambda c: _known(c, incident))
+        known = await self._db.read(lambda c: known_of(c, incident))
         told = was_told(incident, wanted.audience)
         return self.writer.write(
             incident,
@@ -85,7 +85,8 @@ class Messages:
         return wanted.language or known[0]
 
 
-def _known(c: Connection, incident: Incident) -> _Known:
+def known_of(c: Connection, incident: Incident) -> Known:
+    """Read it; the earliest promise of an advisory that is open."""
     body = evidence.get(c, incident.tenant, incident.id)
     linked = advisories.by_ids(c, incident.tenant, {a.id for a in incident.advisories})
     promised = [
@@ -93,7 +94,7 @@ def _known(c: Connection, incident: Incident) -> _Known:
         for stored in linked.values()
         if stored.advisory.understood.next_update_at is not None and not stored.advisory.is_resolved
     ]
-    return _Known(
+    return Known(
         evidence={} if body is None else msgspec.json.decode(body),
         next_update_at=min(promised, default=None),
     )

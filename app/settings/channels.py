@@ -26,6 +26,7 @@ class ChannelSettings(BaseModel):
     audience: Literal["users", "help_desk", "executives", "soc"] = "help_desk"
     language: str = Field(default="en", pattern=r"^[a-z]{2}(-[A-Z]{2})?$")
     automatic: bool | None = None
+    spare: bool = False
     services: tuple[str, ...] = ()
     min_severity: Literal["critical", "major", "minor", "warning", "info"] = "minor"
     min_status: Literal["suspected", "confirmed"] = "confirmed"
@@ -72,6 +73,7 @@ class ChannelSettings(BaseModel):
             audience=audience,
             language=self.language,
             automatic=audience is not Audience.USERS if automatic is None else automatic,
+            spare=self.spare,
         )
 
     @property

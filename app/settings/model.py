@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from app.core.independence import warnings_of
 from app.core.policy import Policy
 from app.flow.issuer_settings import Issuers, IssuerSettings
 from app.settings.channels import ChannelSettings
@@ -116,6 +117,7 @@ class TenantSettings(_Table):
     probes: tuple[ProbeSettings, ...] = ()
     mirrors: tuple[MirrorSettings, ...] = ()
     channels: tuple[ChannelSettings, ...] = ()
+    accept_dependent: bool = False
     status: StatusSettings = StatusSettings()
 
     @field_validator("timezone")
@@ -144,6 +146,17 @@ class TenantSettings(_Table):
     def outlets(self) -> tuple[str, ...]:
         """The names of its mirrors and channels."""
         return (*(m.name for m in self.mirrors), *(c.name for c in self.channels))
+
+    @model_validator(mode="after")
+    def _some_way_is_left(self) -> Self:
+        said = warnings_of(tuple(channel.facts for channel in self.channels))
+        if said and not self.accept_dependent:
+            msg = (
+                f"{said[0].rstrip('.')}; add a channel that does not depend on Microsoft 365, "
+                "or write accept_dependent = true into the tenant's table"
+            )
+            raise ValueError(msg)
+        return self
 
     @property
     def label(self) -> str:
@@ -251,6 +264,18 @@ class Settings(_Table):
             msg = f'two mirrors or channels are named "{twice}"; a name is unique over all tenants'
             raise ValueError(msg)
         return value
+
+    @model_validator(mode="after")
+    def _channels_speak_known_languages(self) -> Self:
+        spoken = self.messages.languages
+        for channel in (c for tenant in self.tenants for c in tenant.channels):
+            if channel.language not in spoken:
+                msg = (
+                    f'the channel "{channel.name}" speaks "{channel.language}", which is not '
+                    f"among messages.languages ({', '.join(spoken)})"
+                )
+                raise ValueError(msg)
+        return self
 
     @field_validator("mappers")
     @classmethod

@@ -5,12 +5,9 @@ import pytest
 from app.core.announce import (
     Audience,
     ChannelFacts,
-    Hold,
     Notice,
     NoticePhase,
-    Send,
     Updates,
-    all_of,
     lines_of,
     phase_due,
     plain_message,
@@ -97,13 +94,6 @@ def test_internal_notes_reach_staff_alone(audience: Audience) -> None:
     assert any("secret" in line for line in lines) is staff
     assert any("restart" in line for line in lines)
     assert len(lines) == (3 if staff else 2)
-
-
-def test_nothing_goes_to_users_by_itself() -> None:
-    users = ChannelFacts(name="all", kind="smtp", audience=Audience.USERS, automatic=False)
-    verdicts = all_of(an_incident(), [], [FACTS, users])
-    assert verdicts["desk"] == Send()
-    assert isinstance(verdicts["all"], Hold)
 
 
 def test_the_plain_words_name_what_matters() -> None:

@@ -38,7 +38,7 @@ EVIDENCE = {
         {"source": "probe", "exemplars": [{"code": "503"}]},
     ]
 }
-MARK = Mark(word="instead", facts={"channel": "mail", "service": "exchange-online", "instead": "x"})
+MARK = Mark(word="instead", facts={"channel": "mail", "service": "exchange-online"})
 # For whom, about what, in which phase.
 PLAN: tuple[tuple[Audience, Incident, NoticePhase], ...] = (
     *((audience, OPEN, NoticePhase.FIRST) for audience in Audience),

@@ -5,6 +5,7 @@ from starlette.routing import BaseRoute
 from app.api.v1 import (
     advisories,
     audit,
+    channels,
     client_reports,
     commands,
     deliveries,
@@ -52,6 +53,7 @@ RESOURCES = (
     events,
     keys,
     links,
+    channels,
     audit,
     maintenance,
 )

@@ -118,7 +118,7 @@ class Writer:
 
     def _try_words(self, language: str) -> None:
         words = self._words(language)
-        facts = {"channel": "a", "service": "viva", "instead": "b"}
+        facts = {"channel": "a", "service": "viva"}
         reason = {"text": "", "failing": 1, "total": 2, "advisories": (), "symptoms": (),
                   "networks": ()}  # fmt: skip
         try:

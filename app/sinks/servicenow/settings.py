@@ -71,6 +71,7 @@ class MirrorSettings(BaseModel):
     mode: Literal["incident", "event", "both"] = "incident"
     base_url: str
     ca_file: str | None = None
+    depends_on: tuple[str, ...] = ()
     credential: MirrorCredential
     min_severity: Literal["critical", "major", "minor", "warning", "info"] = "minor"
     min_status: Literal["suspected", "confirmed"] = "confirmed"
