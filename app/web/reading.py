@@ -21,10 +21,11 @@ from app.core.state import Track
 from app.core.types import Condition, Severity, SourceState, Status, TenantId
 from app.flow.acts import Act
 from app.flow.foreign import ForeignIntake
+from app.flow.refolds import Refolds
 from app.flow.tokens import Tokens
 from app.flow.vouch import PublicQuota
 from app.kit.clock import Clock
-from app.store import incidents, states, unmapped
+from app.store import incidents, refolds, states, unmapped
 from app.store.engine import Database
 from app.store.sources import SourceRecord
 from app.web.pages.incidents import PAGE, Filters
@@ -115,6 +116,10 @@ class Context(Protocol):
     @property
     def doors(self) -> DoorsLike:
         """What takes in what the form says."""
+
+    @property
+    def refolds(self) -> Refolds:
+        """Asks for replays."""
 
     @property
     def open_console(self) -> bool:
@@ -235,10 +240,12 @@ def _ended_at(incident: Incident) -> datetime:
     return incident.resolved_at or incident.closed_at or incident.updated_at
 
 
-def change_mark(c: Connection, tenant: str) -> tuple[int, ...]:
-    """A value that differs once anything was folded for the tenant."""
+def change_mark(c: Connection, tenant: str, replay: str = "") -> tuple[object, ...]:
+    """A value that differs once anything was folded for the tenant, or a replay has come on."""
     checkpoint = states.checkpoint(c, TenantId(tenant))
-    return (checkpoint.revision, checkpoint.sequence)
+    followed = refolds.get(c, TenantId(tenant), replay) if replay else None
+    standing = (followed.state, followed.progress) if followed else ()
+    return (checkpoint.revision, checkpoint.sequence, *standing)
 
 
 def board_documents(picture: PictureLike, public_url: str) -> dict[str, list[Document]]:

@@ -29,6 +29,7 @@ from app.web.incident_routes import incident_pages
 from app.web.pages.board import board_page
 from app.web.pages.login import login_page
 from app.web.pages.sources import sources_page
+from app.web.replaying import replay_pages
 from app.web.reporting import report_pages
 from app.web.session import SESSION_COOKIE, TENANT_COOKIE, Viewer, is_own_path, seal
 from app.web.signing_in import sign_in_pages
@@ -143,7 +144,7 @@ async def static(name: str) -> Response:
 
 
 @pages.get("/live")
-async def follow(request: Request) -> Response:
+async def follow(request: Request, replay: str = "") -> Response:
     """Tell the page that something changed."""
     try:
         viewer = await viewer_of(request)
@@ -151,7 +152,7 @@ async def follow(request: Request) -> Response:
         return Response(status_code=204)  # makes the browser stop asking
     context = context_of(request)
     mark: Callable[[], Awaitable[object]] = lambda: context.db.read(  # noqa: E731 - one expression
-        lambda c: reading.change_mark(c, viewer.tenant)
+        lambda c: reading.change_mark(c, viewer.tenant, replay)
     )
     return StreamingResponse(
         live.stream(mark, is_gone=request.is_disconnected),
@@ -169,6 +170,7 @@ def create_router() -> APIRouter:
             *incident_pages.routes,
             *command_pages.routes,
             *report_pages.routes,
+            *replay_pages.routes,
             *sign_in_pages.routes,
             *status_pages.routes,
             *status_files.routes,

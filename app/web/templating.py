@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 STATIC = {
     "console.css": "text/css; charset=utf-8",
     "lanes.css": "text/css; charset=utf-8",
+    "replay.css": "text/css; charset=utf-8",
     "status.css": "text/css; charset=utf-8",
     "status.js": "text/javascript; charset=utf-8",
     "live.js": "text/javascript; charset=utf-8",

@@ -31,7 +31,7 @@ async def window(
         yield made
 
 
-@pytest.mark.parametrize("path", ["/status", "/status/incidents/{number}"])
+@pytest.mark.parametrize("path", ["/status", "/status/incidents/{number}", "/replays"])
 async def test_a_page_is_sound(window: Tab, site: Site, path: str) -> None:
     await window.open(path.format(number=site.outage.number))
     await window.is_sound()
@@ -81,3 +81,16 @@ async def test_without_scripts_the_time_stands_there(
         await at.page.goto(f"{base}/index.html")
         assert await at.page.inner_text("#age") == "As of 16 March 2026, 06:13 UTC"
         assert site.outage.number in await at.page.content()
+
+
+async def test_a_replay_is_asked_for_followed_and_shown(window: Tab, site: Site) -> None:
+    await window.open("/replays")
+    await window.page.get_by_label("Independent groups of evidence that confirm").fill("50")
+    await window.press("Replay")
+    await window.page.wait_for_url("**/replays/rfd_*")
+    assert "waits for its turn" in await window.page.inner_text("main")
+    await site.context.refolds.step()
+    await window.page.get_by_role("heading", name="Side by side").wait_for()
+    await window.open(window.page.url.removeprefix(window.base))
+    assert "50 instead of 2" in await window.page.inner_text("main")
+    await window.is_sound()
