@@ -1,7 +1,7 @@
 """The picture of a replay: as it was above, under the other policy below, on one time axis."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.web.drawing import Scale, box, element, label, line, place, titled
 from app.web.replayview import Bar
@@ -19,10 +19,11 @@ def draw(bars: Sequence[Bar], since: datetime, until: datetime, *, narrow: bool 
 
     Args:
         bars: what came out otherwise.
-        since: where the window begins.
+        since: where the window begins; the axis holds no more of it than is needed.
         until: where it ends.
         narrow: for a phone.
     """
+    since, until = _around(bars, since, until)
     width = 340.0 if narrow else 1160.0
     left = 0.0 if narrow else 150.0
     scale = Scale(start=since, end=until, left=left, right=width)
@@ -41,7 +42,7 @@ def draw(bars: Sequence[Bar], since: datetime, until: datetime, *, narrow: bool 
                 f"{bar.title}, {stamp(bar.start)}, {span((bar.end - bar.start).total_seconds())}"
             )
             parts.append(
-                box(start, top, end - start, BAR, f"bar {bar.kind}", title=words, radius=2)
+                box(start, top, end - start, BAR, f"fault {bar.kind}", title=words, radius=2)
             )
             if bar.pair >= 0:
                 middles[(lane, bar.pair)] = (start, top + BAR / 2)
@@ -51,7 +52,7 @@ def draw(bars: Sequence[Bar], since: datetime, until: datetime, *, narrow: bool 
         for (lane, pair) in middles
         if lane == "stored" and ("replayed", pair) in middles
     ]
-    parts += _axis(scale, y)
+    parts = [*_axis(scale, y), *parts]
     said = f"{len(bars)} bars: incidents that came out otherwise, as they were and as they would be"
     return element(
         "svg",
@@ -61,6 +62,15 @@ def draw(bars: Sequence[Bar], since: datetime, until: datetime, *, narrow: bool 
         role="img",
         aria_label=said,
     )
+
+
+def _around(bars: Sequence[Bar], since: datetime, until: datetime) -> tuple[datetime, datetime]:
+    """The part of the window in which something differs, with some room beside it."""
+    if not bars:
+        return since, until
+    first, last = min(bar.start for bar in bars), max(bar.end for bar in bars)
+    room = max((last - first) / 12, timedelta(minutes=15))
+    return max(since, first - room), min(max(until, last), last + room)
 
 
 def _span(bar: Bar, scale: Scale) -> tuple[float, float]:

@@ -28,6 +28,14 @@ KNOBS: tuple[tuple[str, str, str, str], ...] = (
 )
 FIELDS = {"detected_at": "detected", "resolved_at": "resolved", "services": "services"}
 STATE = {"queued": "Waiting", "running": "Running", "finished": "Finished", "failed": "Failed"}
+LEGEND = (
+    ("missed", "missed"),
+    ("opened", "opened"),
+    ("earlier", "earlier"),
+    ("later", "later"),
+    ("merged", "merged otherwise"),
+    ("same", "as it was"),
+)
 WINDOWS = ((1, "the last day"), (7, "the last 7 days"), (30, "the last 30 days"))
 
 
@@ -256,7 +264,6 @@ def job(refold: Document, now: datetime, present: Policy) -> Document:
         "label": STATE[refold["state"]],
         "percent": round(100 * refold["progress"]),
         "asked": surely(refold["created_at"], now),
-        "from": surely(refold["since"], now),
-        "to": surely(refold["until"], now),
+        "window": f"{refold['since']:%-d %b %H:%M} – {refold['until']:%-d %b %H:%M}",  # noqa: RUF001
         "changes": changed_words(refold["policy"], present),
     }

@@ -67,7 +67,7 @@ def test_the_figures_name_false_alarms_that_would_not_come() -> None:
 def test_the_picture_holds_every_difference_within_its_frame(narrow) -> None:
     found = bars(a_result(), NOW + timedelta(hours=2))
     drawn = draw(found, NOW - timedelta(days=30), NOW + timedelta(hours=2), narrow=narrow)
-    assert drawn.count('class="bar ') == len(found) == 10
+    assert drawn.count('class="fault ') == len(found) == 10
     assert drawn.count('class="tie"') == 2
     assert "Fault &lt;1&gt;" in drawn
     width = float(re.search(r'viewBox="0 0 (\d+)', drawn)[1])

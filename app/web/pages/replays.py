@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from app.core.policy import Policy
 from app.web.page import Frame
 from app.web.replaychart import draw
-from app.web.replayview import WINDOWS, bars, counts, job, knobs, rows, snippet
+from app.web.replayview import LEGEND, WINDOWS, bars, counts, job, knobs, rows, snippet
 from app.web.times import instant
 from app.web.views import Document
 
@@ -51,6 +51,7 @@ def replay_page(frame: Frame, *, policy: Policy, refold: Document) -> str:
         here="replays",
         job=shown,
         result=result,
+        legend=LEGEND,
         counts=counts(result) if result else (),
         rows=rows(result, frame.now) if result else (),
         wide=draw(found, since, until) if found else "",
