@@ -16,8 +16,12 @@ from app.flow.terms import Terms
 from app.kit.clock import Clock
 from app.settings import Settings
 from app.settings.channels import ChannelSettings
+from app.sinks.jira import open_jira
+from app.sinks.pagerduty import open_pagerduty
 from app.sinks.slack import open_slack
 from app.sinks.smtp import open_smtp
+from app.sinks.teams import open_teams
+from app.sinks.webhook_channel import open_webhook
 from app.store.engine import Database
 from app.words import choose_of, say_of
 from app.workers import paced_loop
@@ -25,7 +29,11 @@ from app.workers import paced_loop
 PREFIX = "sextant"
 OPENERS: Mapping[str, Callable[[str, Any], Channel]] = {
     "slack": open_slack,
+    "teams": open_teams,
     "smtp": open_smtp,
+    "pagerduty": open_pagerduty,
+    "jira": open_jira,
+    "webhook": open_webhook,
 }
 
 

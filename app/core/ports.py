@@ -19,7 +19,7 @@ from app.core.incident import Incident
 from app.core.message import Mark, Reader, Written
 from app.core.signal import Advisory, ProbeResult
 from app.core.ticket import Change, Row, Rule, Ticket
-from app.core.types import TenantId
+from app.core.types import Severity, TenantId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,7 +323,7 @@ class Telling:
     ``key`` is the same at each repetition of this telling, ``thread`` for all of one incident,
     whose first subject is the ``topic``.
     ``record`` is what the first left on the other side, empty before. ``asked_at`` is when it was
-    first sent, where that was before.
+    first sent, where that was before. ``last_phase`` and ``last_severity`` were told before.
     """
 
     key: str
@@ -333,6 +333,8 @@ class Telling:
     notice: Notice
     message: Message
     asked_at: datetime | None = None
+    last_phase: str = ""
+    last_severity: Severity = Severity.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,21 +354,21 @@ class ChannelAnswer:
 
 
 class Channel(Protocol):
-    """A sink that tells people; it raises only for a bug.
-
-    ``is_repeatable``: the other side knows a telling by its key, so a repetition shows nowhere.
-    """
+    """A sink that tells people; it raises only for a bug."""
 
     name: str
     kind: str
-    is_repeatable: bool
 
     async def tell(self, telling: Telling) -> ChannelAnswer:
         """Tell it, or tell it again; a first one makes the record, a later one changes it."""
         ...
 
     async def heard(self, telling: Telling) -> ChannelAnswer:
-        """Look whether a telling arrived: done, absent, or unknown where nobody can look."""
+        """Look whether a telling arrived: done, absent, or unknown where nobody can look.
+
+        Absent is also the answer where the other side knows a repetition by its key, so that it
+        shows nowhere.
+        """
         ...
 
     async def try_out(self, telling: Telling) -> ChannelAnswer:

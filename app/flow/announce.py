@@ -25,7 +25,7 @@ from app.core.link import Link, LinkState, Trigger
 from app.core.ports import Channel, ChannelAnswer, Choose, MirrorWord, Say, Telling
 from app.core.telling import Told
 from app.core.ticket import FINAL
-from app.core.types import OPEN_STATUSES
+from app.core.types import OPEN_STATUSES, severity_of
 from app.flow.held import HOUR
 from app.flow.messages import Known, known_of
 from app.flow.terms import FAILED_AGAIN, LEASE, RECONCILE, Terms, after, backoff
@@ -241,6 +241,8 @@ class Announce:
             notice=notice,
             message=message,
             asked_at=datetime.fromisoformat(asked) if asked else None,
+            last_phase=link.memory.sent.get("phase", ""),
+            last_severity=severity_of(link.memory.sent.get("severity", "unknown")),
         )
 
     async def _resume(self, link: Link, incident: Incident, view: _View, token: str) -> Link:
@@ -249,20 +251,19 @@ class Announce:
         phase, view = NoticePhase(word), view.until(int(sequence))
         if link.state is LinkState.CREATING:
             link = replace(link, state=after(link, Trigger.LOST))
-        if not self._tools.channel.is_repeatable:
-            telling = self._telling(link, incident, view, phase)
-            found = await self._tools.channel.heard(telling)
-            match found.word:
-                case MirrorWord.DONE:
-                    return self._told(link, incident, telling, found, Trigger.FOUND)
-                case MirrorWord.UNREACHED:
-                    return self._waits(link, found)
-                case MirrorWord.ABSENT:
-                    pass
-                case _ if link.memory.misses >= SENDS:
-                    return self._given_up(link, view, telling, found)
-                case _:
-                    pass
+        telling = self._telling(link, incident, view, phase)
+        found = await self._tools.channel.heard(telling)
+        match found.word:
+            case MirrorWord.DONE:
+                return self._told(link, incident, telling, found, Trigger.FOUND)
+            case MirrorWord.UNREACHED:
+                return self._waits(link, found)
+            case MirrorWord.ABSENT:
+                pass
+            case _ if link.memory.misses >= SENDS:
+                return self._given_up(link, view, telling, found)
+            case _:
+                pass
         if link.remote_id is None:
             link = replace(link, state=after(link, Trigger.ABSENT))
         return await self._send(link, incident, view, phase, token)
@@ -314,6 +315,7 @@ class Announce:
         phase = telling.notice.phase
         sent = {k: v for k, v in link.memory.sent.items() if k not in {"asked_at", LATER}}
         sent |= {"phase": phase.value, f"{phase.value}_at": _at(now), "topic": telling.topic}
+        sent |= {"severity": telling.notice.incident.severity.word}
         _, _, sequence = link.memory.intended.rpartition("/")
         memory = replace(
             link.memory, sent=sent, told=max(link.memory.told, int(sequence)), intended="",

@@ -15,7 +15,7 @@ def cut(text: str, longest: int, *, tail: str = "") -> str:
     if units(text) <= room:
         return text + tail
     kept, used = [], units(ELLIPSIS)
-    for cluster in _clusters(text):
+    for cluster in _clusters(text[: room + 1]):  # each has at least one unit
         used += units(cluster)
         if used > room:
             break

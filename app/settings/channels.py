@@ -6,12 +6,17 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from app.core.announce import DEPENDS_ON, Audience, ChannelFacts, Updates
 from app.core.catalogue import SERVICES
+from app.sinks.jira import JiraSettings
+from app.sinks.pagerduty import PagerDutySettings
 from app.sinks.slack import SlackSettings
 from app.sinks.smtp import SmtpSettings
+from app.sinks.teams import TeamsSettings
+from app.sinks.webhook_channel import WebhookSettings
 
-Kind = Literal["slack", "smtp"]
+Kind = Literal["slack", "teams", "smtp", "pagerduty", "jira", "webhook"]
 _Seconds = Annotated[float, Field(ge=0)]
-_EDITS = frozenset({"slack"})  # kinds that change what they told, so that updates add little
+# Kinds that change what they told, or tell it where it disturbs nobody.
+_EDITS = frozenset({"slack", "pagerduty", "jira", "webhook"})
 _QUIET_SECONDS = 900.0  # between two updates of the others, where the operator names none
 
 
@@ -36,6 +41,10 @@ class ChannelSettings(BaseModel):
     hourly_budget: int = Field(default=60, ge=1)
     slack: SlackSettings | None = None
     smtp: SmtpSettings | None = None
+    teams: TeamsSettings | None = None
+    pagerduty: PagerDutySettings | None = None
+    jira: JiraSettings | None = None
+    webhook: WebhookSettings | None = None
 
     @field_validator("depends_on", "services")
     @classmethod

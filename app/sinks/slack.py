@@ -69,7 +69,6 @@ class SlackChannel:
     """Implements ``core.ports.Channel``."""
 
     kind = "slack"
-    is_repeatable = False  # posting twice shows twice; ``heard`` looks first
 
     def __init__(self, name: str, client: SlackClient, channel: str) -> None:
         self.name = name

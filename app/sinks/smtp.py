@@ -61,7 +61,6 @@ class SmtpChannel:
     """Implements ``core.ports.Channel``."""
 
     kind = "smtp"
-    is_repeatable = False  # mailboxes drop a second mail of the same id, but not all of them
 
     def __init__(self, name: str, client: SmtpClient, settings: SmtpSettings) -> None:
         self.name = name
