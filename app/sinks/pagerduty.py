@@ -38,7 +38,6 @@ class PagerDutySettings(BaseModel):
 
     routing_key: SecretStr
     base_url: str = Field(default="https://events.pagerduty.com/v2", pattern=r"^https?://[^?#]+$")
-    webhook_secrets: tuple[SecretStr, ...] = ()
     ca_file: str | None = None
     timeout_seconds: float = Field(default=20, ge=1)
 
