@@ -82,6 +82,9 @@ class FoldStateRow(SQLModel, table=True):
     body: bytes = Field(sa_column=Column(LargeBinary(), nullable=False))
 
 
+LIVING = "status NOT IN ('closed', 'merged')"  # incidents that may still change
+
+
 class IncidentRow(SQLModel, table=True):
     """One incident: columns to filter by, and its whole state. Lists are ``,a,b,``."""
 
@@ -89,6 +92,7 @@ class IncidentRow(SQLModel, table=True):
     __table_args__ = (
         Index("ix_incidents_list", "tenant", "opened_at", "id"),
         Index("ix_incidents_open", "tenant", "is_open"),
+        partial_index("ix_incidents_living", "tenant", "opened_at", "id", where=LIVING),
     )
     tenant: str = Field(primary_key=True)
     id: str = Field(primary_key=True)

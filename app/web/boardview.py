@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from app.core.catalogue import OTHER
+from app.web.filters import EVERYTHING, Filters
 from app.web.views import Card, When, card, when
 from app.web.words import CONDITION, SOURCE_KIND, SOURCE_STATE, plural, service_name, word
 
@@ -74,7 +75,7 @@ class SourceView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """The whole board."""
+    """The whole board. ``hidden`` counts the open incidents that the filters leave out."""
 
     verdict: str
     tone: str
@@ -86,6 +87,7 @@ class Board:
     unheard: tuple[ServiceView, ...]
     sources: tuple[SourceView, ...]
     is_empty: bool
+    hidden: int = 0
 
 
 def board_of(
@@ -94,6 +96,8 @@ def board_of(
     incidents: Sequence[Document],
     recent: Sequence[Document],
     now: datetime,
+    *,
+    wanted: Filters = EVERYTHING,
 ) -> Board:
     """Build the board.
 
@@ -103,14 +107,19 @@ def board_of(
         incidents: the open incidents, in any order.
         recent: incidents that ended lately, newest first.
         now: the present instant.
+        wanted: what the reader narrows the board to.
     """
+    everything = len(incidents)
+    incidents = [item for item in incidents if wanted.admits(item)]
+    recent = [item for item in recent if wanted.admits(item)]
+    services = [item for item in services if wanted.admits_service(item, incidents)]
     cards = tuple(sorted((card(item, now) for item in incidents), key=_urgency))
     lost = _stale_kinds(sources)
     rows = [_service(item, lost, cards, now) for item in services]
     # What is known of no service of the catalogue is a row only while something is wrong.
     rows = [row for row in rows if row.slug != OTHER or row.condition in BAD or row.incidents]
     rows.sort(key=lambda row: (RANK[row.condition], row.name))
-    heard = [row for row in rows if any(cell.as_of or cell.stale for cell in row.cells)]
+    heard = [row for row in rows if _is_heard(row)]
     unheard = [row for row in rows if row not in heard]
     known = [row for row in heard if not _is_calm(row)] or heard
     calm = [row for row in heard if row not in known]
@@ -126,8 +135,16 @@ def board_of(
         calm=tuple(calm),
         unheard=tuple(unheard),
         sources=views,
-        is_empty=not heard and not cards and not recent,
+        is_empty=not heard and not cards and not recent and not wanted.words,
+        hidden=everything - len(cards),
     )
+
+
+def _is_heard(row: ServiceView) -> bool:
+    """Whether anybody speaks of a service; that no user complains is no voice of its own."""
+    vendor, probes, users = row.cells
+    spoken = any(cell.as_of or cell.stale for cell in (vendor, probes))
+    return spoken or users.condition in BAD or users.stale or bool(row.incidents)
 
 
 def _is_calm(row: ServiceView) -> bool:

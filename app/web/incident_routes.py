@@ -8,9 +8,10 @@ from app.core.errors import NotFound
 from app.web import incidentreading, reading
 from app.web.actview import done_words
 from app.web.door import HEADERS, PageRoute, context_of, frame_of, html, viewer_of
+from app.web.filters import filters_of
 from app.web.pages.evidence import evidence_page
 from app.web.pages.incident import incident_page, picture_file
-from app.web.pages.incidents import filters_of, incidents_page
+from app.web.pages.incidents import incidents_page
 from app.web.session import Viewer
 
 Looking = Annotated[Viewer, Depends(viewer_of)]

@@ -28,7 +28,8 @@ from app.kit.clock import Clock
 from app.store import incidents, refolds, states, unmapped
 from app.store.engine import Database
 from app.store.sources import SourceRecord
-from app.web.pages.incidents import PAGE, Filters
+from app.web.filters import Filters
+from app.web.pages.incidents import PAGE
 
 Document = dict[str, Any]
 
@@ -238,6 +239,23 @@ def recent_incidents(c: Connection, tenant: str, public_url: str) -> list[Docume
 
 def _ended_at(incident: Incident) -> datetime:
     return incident.resolved_at or incident.closed_at or incident.updated_at
+
+
+def tenants_at_a_glance(c: Connection, choices: Sequence[tuple[str, str]]) -> list[Document]:
+    """How many incidents of each tenant are open, and the severity of the worst."""
+    glance = []
+    for tenant, name in choices:
+        found = [i for i in incidents.living(c, TenantId(tenant)) if i.status not in ENDED]
+        worst = max((i.severity for i in found), default=None)
+        glance.append(
+            {
+                "id": tenant,
+                "name": name,
+                "open": len(found),
+                "severity": worst.word if worst else "",
+            }
+        )
+    return sorted(glance, key=lambda one: (-one["open"], one["name"]))
 
 
 def change_mark(c: Connection, tenant: str, replay: str = "") -> tuple[object, ...]:

@@ -1,7 +1,7 @@
 """The console's routes; they read through the store and write through the fold alone."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
@@ -25,6 +25,7 @@ from app.web.door import (
     set_cookie,
     viewer_of,
 )
+from app.web.filters import filters_of
 from app.web.incident_routes import incident_pages
 from app.web.pages.board import board_page
 from app.web.pages.login import login_page
@@ -53,7 +54,23 @@ async def show_board(request: Request, viewer: Looking) -> Response:
         lambda c: reading.recent_incidents(c, viewer.tenant, context.public_url)
     )
     shown = reading.board_documents(picture, context.public_url)
-    return html(request, board_page(frame_of(request, viewer), **shown, recent=recent))
+    page = board_page(
+        frame_of(request, viewer),
+        **shown,
+        recent=recent,
+        wanted=filters_of(dict(request.query_params)),
+        tenants=await _tenants(request, viewer),
+    )
+    return html(request, page)
+
+
+async def _tenants(request: Request, viewer: Viewer) -> list[dict[str, Any]]:
+    """How each tenant stands that the viewer may look at; nothing for who has one alone."""
+    if len(viewer.choices) == 1:
+        return []
+    return await context_of(request).db.read(
+        lambda c: reading.tenants_at_a_glance(c, viewer.choices)
+    )
 
 
 @pages.get("/sources")

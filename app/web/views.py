@@ -1,5 +1,6 @@
 """View models of incidents: what a page shows, from documents to words; pure."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,6 +22,7 @@ from app.web.words import (
 
 Document = dict[str, Any]
 
+_WEIGHT = re.compile(r",? ?\(?[+-][\d.]+\)$|\s*\([+-][\d.]+\)$")  # stands beside the line already
 ENDED = frozenset({"resolved", "closed", "dismissed", "merged"})
 RESOLVABLE = frozenset({"suspected", "confirmed", "mitigating", "monitoring"})
 
@@ -82,6 +84,7 @@ class Card:
     acknowledged: str
     is_open: bool
     resolution: str
+    why: str = ""
 
 
 def when(value: str | datetime | None, now: datetime) -> When | None:
@@ -164,7 +167,25 @@ def card(incident: Document, now: datetime) -> Card:
         acknowledged=_acknowledged(incident),
         is_open=incident["status"] not in ENDED,
         resolution=word(RESOLUTION, incident.get("resolution")),
+        why=why(incident),
     )
+
+
+def why(incident: Document) -> str:
+    """One sentence of why: the weightiest line of each witness, at most two of them."""
+    lines = [
+        line
+        for line in incident.get("explanation") or []
+        if line["effect"] == "+" and line.get("source") and line["weight"]
+    ]
+    lines.sort(key=lambda line: -line["weight"])
+    best: dict[str, str] = {}
+    for line in lines:
+        best.setdefault(line["source"], _WEIGHT.sub("", line["text"]))
+    said = "; ".join(list(best.values())[:2])
+    if not said and incident.get("advisories") and not incident.get("detected_at"):
+        said = "Microsoft reports it, and we see nothing of it ourselves"
+    return f"{said[0].upper()}{said[1:]}." if said else ""
 
 
 def _acknowledged(incident: Document) -> str:

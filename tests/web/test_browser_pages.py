@@ -107,3 +107,19 @@ async def test_a_change_is_shown_without_a_reload(browser: Browser, site: Site) 
         await site.context.fold.command(TenantId("contoso"), command)
         await at.page.locator("#actions summary", has_text="now Ada").wait_for(state="attached")
         assert await at.page.evaluate("window.same")
+
+
+async def test_the_board_is_narrowed_and_says_what_it_hides(browser: Browser, site: Site) -> None:
+    async with tab(browser, site.base) as at:
+        await at.open("/")
+        assert "3 of 3 locations fail: berlin" in await at.page.inner_text(".why")
+        await at.page.get_by_label("Severity", exact=True).select_option("minor")
+        await at.press("Filter")
+        await at.page.wait_for_url("**severity=minor*")
+        assert "1 more open incident is hidden" in await at.page.inner_text("main")
+        assert await at.page.get_by_role("link", name=site.outage.title).count() == 0
+        await at.press("Show all", role="link")
+        await at.page.get_by_label("Words", exact=True).fill("exchange")
+        await at.page.keyboard.press("Enter")
+        await at.page.wait_for_url("**q=exchange*")
+        assert await at.page.locator("tbody tr").count() == 1

@@ -67,7 +67,8 @@ async def read_status(sources: Sources, tenant: TenantLike) -> StatusView:
     now = sources.clock.now()
     picture = await sources.pictures.read(TenantId(tenant.id))
     # No address of ours goes out with the page, so none is given to the documents.
-    board = board_of(**board_documents(picture, ""), recent=(), now=now)
+    said = board_documents(picture, "")
+    board = board_of(said["services"], said["sources"], said["incidents"], (), now)
     since = now - timedelta(days=tenant.status.history_days)
     material = await sources.db.read(lambda c: _material(c, tenant.id, board, since))
     return view_of(
