@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from hashlib import blake2b
 
 from app.core.signal import ClientReport, ProbeResult
@@ -28,6 +29,8 @@ TEXT_LIMIT = 200  # characters of an exemplar
 MARK_BYTES = 7  # of an actor's mark: 56 bits, uniform, so that the smallest are a fair sample
 SEPARATORS = 4  # in the key of a cell
 MINUTE_MS = 60_000
+MOST_SAMPLES = 64  # reports that wait for being looked at as exemplars
+FAR = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -53,11 +56,32 @@ class Touched:
 
 @dataclass(slots=True)
 class _Pile:
-    """Reports of one batch for one cell."""
+    """Reports of one batch for one cell; ``last`` is the latest instant of which a sample is kept.
 
-    sample: ClientReport
+    ``epochs`` are those of its service, shared by all of its piles.
+    """
+
+    key: str
+    service: str
+    network: str
+    last: datetime
     counts: dict[int, int] = field(default_factory=dict)
-    exemplars: list[ClientReport] = field(default_factory=list)
+    samples: list[ClientReport] = field(default_factory=list)
+    epochs: dict[int, Epoch] = field(default_factory=dict)
+    is_sign_in: bool = False
+
+    def sample(self, report: ClientReport) -> None:
+        """Keep a report that may be among the earliest."""
+        samples = self.samples
+        samples.append(report)
+        if len(samples) >= MOST_SAMPLES:
+            samples.sort(key=_earlier)
+            del samples[EXEMPLARS:]
+            self.last = samples[-1].occurred_at
+
+
+def _earlier(report: ClientReport) -> tuple[datetime, str]:
+    return report.occurred_at, report.id
 
 
 def mark_of(actor: str) -> int:
@@ -70,10 +94,7 @@ def cell_key(report: ClientReport) -> str:
     parts = (
         report.service, report.client, report.symptom, report.region or "", report.network or "",
     )  # fmt: skip
-    key = "|".join(parts)
-    if key.count("|") != SEPARATORS:
-        key = "|".join(part.replace("|", "/") for part in parts)
-    return key
+    return "|".join(part.replace("|", "/") for part in parts)
 
 
 def overflow_key(key: str) -> str:
@@ -104,61 +125,81 @@ class _Sorter:
     def __init__(self, state: EngineState) -> None:
         self.state = state
         self.piles: dict[str, _Pile] = {}
-        self.seen: dict[tuple[str, int], Epoch] = {}
+        self.seen: dict[str, dict[int, Epoch]] = {}  # by service
         self.marks: dict[str, int] = {}
-        self.touched = Touched()
         self.per_service: dict[str, int] = {}
         for cell in state.cells.values():
             self.per_service[cell.service] = self.per_service.get(cell.service, 0) + 1
 
-    def _pile(self, key: str, report: ClientReport) -> tuple[str, _Pile]:
+    def _pile(self, report: ClientReport) -> _Pile:
         """The pile of a cell that was not met in this batch, or the one that stands in for it."""
-        if key not in self.state.cells:
+        key = cell_key(report)
+        cell = self.state.cells.get(key)
+        if cell is None:
             service = key.split("|", 1)[0]
             known = self.per_service.get(service, 0)
             if known >= CELL_CAP:
                 key = overflow_key(key)
+                cell = self.state.cells.get(key)
             else:
                 self.per_service[service] = known + 1
         pile = self.piles.get(key)
         if pile is None:
-            pile = self.piles[key] = _Pile(report)
-        return key, pile
+            kept = cell.exemplars if cell is not None else ()
+            pile = self.piles[key] = _Pile(
+                key=key,
+                service=report.service,
+                network=report.network or "",
+                last=kept[-1].occurred_at if len(kept) == EXEMPLARS else FAR,
+                epochs=self.seen.setdefault(report.service, {}),
+            )
+        return pile
 
     def sort(self, reports: Iterable[ClientReport]) -> None:
         """Sort every report."""
-        piles, seen, marks = self.piles, self.seen, self.marks
-        first_minutes = self.touched.reports
+        marks = self.marks
+        met: dict[str, _Pile] = {}  # by the parts as they came, which saves looking at each
         for report in reports:
-            key = cell_key(report)
-            pile = piles.get(key)
-            if pile is None:
-                key, pile = self._pile(key, report)
-            ms = int(report.occurred_at.timestamp() * 1000)
+            parts = "|".join(
+                (report.service, report.client, report.symptom, report.region or "",
+                 report.network or "")
+            )  # fmt: skip
+            pile = met.get(parts)
+            if pile is None or parts.count("|") != SEPARATORS:
+                pile = met[parts] = self._pile(report)
+            at = report.occurred_at
+            ms = int(at.timestamp() * 1000)
             minute = ms // MINUTE_MS
             counts = pile.counts
             counts[minute] = counts.get(minute, 0) + report.count
-            pile.exemplars.append(report)
-            service, weak = report.service, report.weight < WEAK
-            if weak and report.symptom in SIGN_IN:
-                service = SIGN_IN_SERVICE  # one user's own mistake; of many it is an attack
-            scope = (service, report.network or "")
-            if minute < first_minutes.get(scope, minute + 1):
-                first_minutes[scope] = minute
-            if weak and service is not SIGN_IN_SERVICE:
-                continue
+            if at <= pile.last:
+                pile.sample(report)
+            epochs = pile.epochs
+            if report.weight < WEAK:
+                if report.symptom not in SIGN_IN:
+                    continue
+                # one user's own mistake; of many it is an attack
+                epochs, pile.is_sign_in = self.seen.setdefault(SIGN_IN_SERVICE, {}), True
             actor = report.actor
             mark = marks.get(actor)
             if mark is None:
                 mark = marks[actor] = mark_of(actor)
-            span = (service, minute // EPOCH)
-            epoch = seen.get(span)
+            epoch = epochs.get(minute // EPOCH)
             if epoch is None:
-                epoch = seen[span] = {}
-            said = (ms, key)
+                epoch = epochs[minute // EPOCH] = {}
             known = epoch.get(mark)
-            if known is None or said < known:
-                epoch[mark] = said
+            if known is None or (ms, pile.key) < known:
+                epoch[mark] = (ms, pile.key)
+
+    def touched(self) -> Touched:
+        """What was said of: of each service and network the earliest minute."""
+        touched = Touched()
+        for pile in self.piles.values():
+            earliest = min(pile.counts)
+            services = (pile.service, SIGN_IN_SERVICE) if pile.is_sign_in else (pile.service,)
+            for scope in ((service, pile.network) for service in services):
+                touched.reports[scope] = min(earliest, touched.reports.get(scope, earliest))
+        return touched
 
     def cells(self, shifts: dict[tuple[str, int], int]) -> dict[str, Cell]:
         """The cells with what this batch adds."""
@@ -169,7 +210,7 @@ class _Sorter:
             for minute, count in pile.counts.items():
                 counts[minute] = counts.get(minute, 0) + count
             cells[key] = replace(
-                cell, counts=counts, exemplars=_with_earliest(cell.exemplars, pile.exemplars)
+                cell, counts=counts, exemplars=_with_earliest(cell.exemplars, pile.samples)
             )
         by_cell: dict[str, list[tuple[int, int]]] = {}
         for (key, minute), shift in shifts.items():
@@ -185,12 +226,9 @@ class _Sorter:
 
 
 def _with_earliest(kept: tuple[Exemplar, ...], reports: list[ClientReport]) -> tuple[Exemplar, ...]:
-    if len(kept) == EXEMPLARS:
-        last = kept[-1].occurred_at
-        reports = [report for report in reports if report.occurred_at <= last]
-        if not reports:
-            return kept
-    earliest = sorted(reports, key=lambda r: (r.occurred_at, r.id))[:EXEMPLARS]
+    if not reports:
+        return kept
+    earliest = sorted(reports, key=_earlier)[:EXEMPLARS]
     return with_exemplar(kept, tuple(_exemplar(report) for report in earliest))
 
 
@@ -238,17 +276,15 @@ def add_reports(state: EngineState, reports: Iterable[ClientReport]) -> tuple[En
     sorter.sort(reports)
     epochs = dict(state.epochs)
     shifts: dict[tuple[str, int], int] = {}
-    fresh: set[str] = set()
-    for (service, number), new in sorter.seen.items():
-        if service not in fresh:
-            epochs[service] = dict(epochs.get(service, {}))
-            fresh.add(service)
-        old = epochs[service].get(number, {})
-        joined = _join(old, new)
-        _shift(shifts, old, joined, new)
-        epochs[service][number] = joined
-    cells = sorter.cells(shifts)
-    return replace(state, cells=cells, epochs=epochs), sorter.touched
+    for service, said in sorter.seen.items():
+        if not said:
+            continue  # none of its reports is believed
+        spans = epochs[service] = dict(epochs.get(service, {}))
+        for number, new in said.items():
+            old = spans.get(number, {})
+            spans[number] = joined = _join(old, new)
+            _shift(shifts, old, joined, new)
+    return replace(state, cells=sorter.cells(shifts), epochs=epochs), sorter.touched()
 
 
 def is_bad(result: ProbeResult) -> bool:

@@ -9,7 +9,7 @@ from app.core.desk import Desk
 from app.core.events import Actor, EventType
 from app.core.rulings import RULED, hold_merged, obey_ruling
 from app.core.signal import Advisory, ClientReport, Command, ProbeResult, Signal, SourceFreshness
-from app.core.state import KnownAdvisory, minute_of
+from app.core.state import KnownAdvisory, instant_of
 from app.core.types import ActorKind
 from app.core.undo import copied, remember, undo
 
@@ -27,8 +27,17 @@ NEWS = {
 
 def take_in(desk: Desk, signals: Sequence[Signal]) -> None:
     """Enter the signals into the state; commands are carried out afterwards."""
-    reports = [s for s in signals if isinstance(s, ClientReport) and _counts(desk, s)]
-    results = [s for s in signals if isinstance(s, ProbeResult) and _counts(desk, s)]
+    reports: list[ClientReport] = []
+    results: list[ProbeResult] = []
+    final = instant_of(desk.state.sealed_to + 1)  # what happened before it is in minutes for good
+    for signal in signals:
+        if isinstance(signal, ClientReport):
+            if (signal.occurred_at >= final and not signal.late) or _is_known(desk, signal):
+                reports.append(signal)
+        elif isinstance(signal, ProbeResult) and (
+            (signal.occurred_at >= final and not signal.late) or _is_known(desk, signal)
+        ):
+            results.append(signal)
     if reports:
         desk.state, said = add_reports(desk.state, reports)
         desk.touched.join(said)
@@ -42,10 +51,8 @@ def take_in(desk: Desk, signals: Sequence[Signal]) -> None:
         _revise(desk, advisory)
 
 
-def _counts(desk: Desk, signal: ClientReport | ProbeResult) -> bool:
-    """Late signals are evidence of what is known already; they open nothing."""
-    if not signal.late and minute_of(signal.occurred_at) > desk.state.sealed_to:
-        return True
+def _is_known(desk: Desk, signal: ClientReport | ProbeResult) -> bool:
+    """Whether a late signal is evidence of what is known already; it opens nothing."""
     return any(
         i.onset_at <= signal.occurred_at <= (i.resolved_at or desk.now)
         for i in desk.incidents.values()
