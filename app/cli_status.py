@@ -83,13 +83,10 @@ def _chosen(settings: Any, wanted: str | None) -> Any:
     Raises:
         SettingsError: none, or more than one, has a page.
     """
-    from app.web.status.settings import access_of  # noqa: PLC0415 - slow to import
+    from app.web.status.settings import pages_of  # noqa: PLC0415 - slow to import
 
-    found = [
-        tenant
-        for tenant in settings.tenants
-        if access_of(tenant.status, len(settings.tenants)) != "off" and wanted in {None, tenant.id}
-    ]
+    pages = pages_of(settings.tenants)
+    found = [one for one in settings.tenants if one.id in pages and wanted in {None, one.id}]
     if not found:
         raise SettingsError(
             "No such tenant has a status page: set `access` in its [tenants.status]."

@@ -1,7 +1,7 @@
 """The routes of the form *Report a problem*: by a public key in the address, or signed in."""
 
 import json
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -16,6 +16,7 @@ from app.store.keys import ApiKey
 from app.web.door import PageRoute, context_of, form_of, frame_of, html, see_other, viewer_of
 from app.web.pages.report import TEXT_LIMIT, WHO_LIMIT, Answers, report_page
 from app.web.session import Viewer
+from app.web.status.settings import TenantLike, public_path
 
 MISSING = "Please say what does not work, and what happens."
 BUSY = "Too many reports come from here just now. What you see is known already, most likely."
@@ -60,10 +61,15 @@ async def take_desk(request: Request, viewer: Looking) -> Response:
 @report_pages.get("/report/{key}")
 async def ask_user(request: Request, key: str, sent: str = "") -> Response:
     """Show the form to anybody who was given its address."""
-    await _public_key(request, key)
-    frame = frame_of(request, None)
+    found = await _public_key(request, key)
+    tenants = cast("tuple[TenantLike, ...]", context_of(request).settings.tenants)
     page = report_page(
-        frame, action=f"/report/{key}", answers=Answers(), desk=False, sent=sent == "1"
+        frame_of(request, None),
+        action=f"/report/{key}",
+        answers=Answers(),
+        desk=False,
+        sent=sent == "1",
+        status_page=public_path(tenants, found.tenant),
     )
     return html(request, page)
 

@@ -65,6 +65,9 @@ async def test_a_user_reports_in_two_choices(context, browser, address):
     thanks = await browser.get(answer.headers["location"])
     assert 'role="status"' in thanks.text
     assert "do not approve a sign-in" in thanks.text
+    assert "<form" not in thanks.text.partition("<main")[2]
+    assert f'href="{address}">Report something else' in thanks.text
+    assert 'href="/status"' not in thanks.text
     (report,) = stored(context)
     assert (report.service, report.client) == ("exchange-online", "outlook_desktop")
     assert report.symptom == "auth_loop"

@@ -22,7 +22,7 @@ TROUBLES: tuple[tuple[str, str, str | None], ...] = (
     ("refused", "It does not let me in", "auth_rejected"),
     ("slow", "It is very slow", "slow"),
     ("mail", "Mail does not arrive or does not leave", "mail_delayed"),
-    ("stale", "It shows old things, or does not synchronise", "sync_failed"),
+    ("stale", "It shows old things, or does not synchronize", "sync_failed"),
     ("message", "It shows an error message", None),
 )
 TEXT_LIMIT = 4_000  # characters of a message
@@ -65,7 +65,13 @@ class Answers:
 
 
 def report_page(
-    frame: Frame, *, action: str, answers: Answers, desk: bool, sent: bool = False
+    frame: Frame,
+    *,
+    action: str,
+    answers: Answers,
+    desk: bool,
+    sent: bool = False,
+    status_page: str = "",
 ) -> str:
     """Render the form.
 
@@ -74,7 +80,8 @@ def report_page(
         action: where it is posted to.
         answers: what was filled in before.
         desk: whether somebody who is signed in fills it in for others.
-        sent: whether a report has just been taken.
+        sent: whether a report has just been taken; then the form is gone, lest it be sent twice.
+        status_page: where anybody may read what is known; empty for nowhere.
     """
     return frame.render(
         "report.html",
@@ -84,6 +91,7 @@ def report_page(
         answers=answers,
         desk=desk,
         sent=sent,
+        status_page=status_page,
         products=PRODUCTS,
         troubles=TROUBLES,
         text_limit=TEXT_LIMIT,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -17,7 +17,7 @@ from app.store.walls import stand_within
 from app.web.boardview import Board, board_of
 from app.web.incidentreading import parsed
 from app.web.reading import Pictures, board_documents
-from app.web.status.settings import StatusSettings
+from app.web.status.settings import TenantLike
 from app.web.status.view import Material, StatusView, view_of
 
 MOST = 300  # incidents on the page, the newest
@@ -30,22 +30,6 @@ LIFECYCLE = (
     EventType.REOPENED,
     EventType.DISMISSED,
 )
-
-
-class TenantLike(Protocol):
-    """One tenant of the settings, as far as its status page goes."""
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-
-    @property
-    def label(self) -> str:
-        """The name to show."""
-
-    @property
-    def status(self) -> StatusSettings:
-        """Its status page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,8 +20,8 @@ from app.web.door import (
     viewer_of,
 )
 from app.web.status.feeds import unknown_badge
-from app.web.status.reading import Sources, TenantLike, read_status
-from app.web.status.settings import Access, access_of
+from app.web.status.reading import Sources, read_status
+from app.web.status.settings import Access, TenantLike, pages_of
 from app.web.status.site import INDEX, Look, Site
 from app.web.status.view import StatusView
 
@@ -89,14 +89,11 @@ def _shown(request: Request, tenant: str | None) -> tuple[TenantLike, Access]:
         NotFound: there is none, or it has no status page, which looks the same.
     """
     tenants = cast("tuple[TenantLike, ...]", context_of(request).settings.tenants)
-    found = [
-        (one, access)
-        for one in tenants
-        if (access := access_of(one.status, len(tenants))) != "off" and tenant in {None, one.id}
-    ]
+    pages = pages_of(tenants)
+    found = [one for one in tenants if one.id in pages and tenant in {None, one.id}]
     if len(found) != 1:  # without a name only the page of the one tenant that has one is meant
         raise NotFound("There is no status page here.")
-    return found[0]
+    return found[0], pages[found[0].id]
 
 
 async def _admit(request: Request, tenant: TenantLike, access: Access) -> None:

@@ -1,9 +1,10 @@
 """The settings of a tenant's status page."""
 
 import re
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -98,3 +99,33 @@ class StatusSettings(BaseModel):
 def access_of(status: StatusSettings, tenants: int) -> Access:
     """Who may see the page; unless it is said, nobody where there are several tenants."""
     return status.access or ("sign_in" if tenants == 1 else "off")
+
+
+class TenantLike(Protocol):
+    """One tenant of the settings, as far as its status page goes."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def label(self) -> str:
+        """The name to show."""
+
+    @property
+    def status(self) -> StatusSettings:
+        """Its status page."""
+
+
+def pages_of(tenants: Sequence[TenantLike]) -> dict[str, Access]:
+    """The tenants that have a status page, and who may see it."""
+    found = {one.id: access_of(one.status, len(tenants)) for one in tenants}
+    return {tenant: access for tenant, access in found.items() if access != "off"}
+
+
+def public_path(tenants: Sequence[TenantLike], tenant: str) -> str:
+    """Where anybody may read a tenant's status page here; empty for nowhere."""
+    found = pages_of(tenants)
+    if found.get(tenant) != "public":
+        return ""
+    return "/status" if len(found) == 1 else f"/status/tenants/{tenant}"

@@ -254,3 +254,11 @@ async def test_a_badge_says_so_when_nothing_can_be_read(browser, context) -> Non
     assert "Unknown" in answer.text
     assert answer.headers["cache-control"] == "no-store"
     assert (await browser.get("/status")).status_code == 503
+
+
+async def test_who_reported_is_led_to_what_is_known(browser, context) -> None:
+    made = await keys.create(
+        context.db, tenant=TENANT, name="form", scopes=["reports:public"], now=LATER
+    )
+    page = await browser.get(f"/report/{made.secret}?sent=1")
+    assert 'href="/status">What is known already' in page.text
