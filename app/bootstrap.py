@@ -264,10 +264,10 @@ def retention_of(context: Context) -> Retention:
     )
 
 
-def retention_with(settings: Settings, db: Database) -> Retention:
+def retention_with(settings: Settings, db: Database, *, clock: Clock | None = None) -> Retention:
     """The same for the command line, beside a running server or without one."""
     tenants = tuple(TenantId(tenant.id) for tenant in settings.tenants)
-    clock = make_clock(settings.clock)
+    clock = clock or make_clock(settings.clock)
     return Retention(db, clock, tenants=lambda: tenants, kept=_kept(settings))
 
 

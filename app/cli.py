@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from app import cli_channel, cli_data, cli_keys, cli_probe, cli_serve, cli_status
+from app import cli_channel, cli_data, cli_doctor, cli_keys, cli_probe, cli_serve, cli_status
 from app.cli_keys import WrongUsage
 from app.core.errors import AppError, SettingsError
 
@@ -176,6 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     add("migrate", _migrate, "Bring the tables to this version.")
     cli_keys.register(add)
     cli_data.register(add)
+    cli_doctor.register(add)
     openapi = add("openapi", _openapi, "Write openapi/v1.json, or check it.")
     openapi.add_argument("--check", action="store_true")
     openapi.add_argument("--release", action="store_true", help="freeze it as that of a release")
