@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from sqlalchemy import make_url
 
 from app.api.app import add_routes, create_api
+from app.channels import returns_of
 from app.core.errors import SettingsError, StorageUnavailable
 from app.core.ports import Format
 from app.core.types import TenantId
@@ -26,6 +27,7 @@ from app.flow.maintenance import Maintenance
 from app.flow.messages import Messages
 from app.flow.refolds import Refolds
 from app.flow.retention import Kept, Retention
+from app.flow.returns import Returns
 from app.flow.subscriptions import Subscriptions
 from app.flow.tokens import Tokens
 from app.flow.upkeep import Rhythm, Upkeep
@@ -72,6 +74,7 @@ class Context:
     fold: Fold
     intake: Intake
     links: Links
+    returns: Returns
     maintenance: Maintenance
     messages: Messages
     subscriptions: Subscriptions
@@ -223,6 +226,7 @@ def build(settings: Settings, db: Database) -> Context:
         settings=settings,
         fold=fold,
         intake=doors.intake,
+        returns=Returns(db, clock, obey=fold.command, readers=lambda: returns_of(context.settings)),
         links=Links(db, clock, wall=SystemClock(), secrets=lambda: hint_secrets(context.settings)),
         maintenance=maintenance,
         messages=Messages(db, writer_of(settings), lambda tenant: reader_of(settings, tenant)),

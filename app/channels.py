@@ -18,6 +18,7 @@ from app.settings import Settings
 from app.settings.channels import ChannelSettings
 from app.sinks.jira import open_jira
 from app.sinks.pagerduty import open_pagerduty
+from app.sinks.pagerduty_webhooks import PagerDutyWebhooks
 from app.sinks.slack import open_slack
 from app.sinks.smtp import open_smtp
 from app.sinks.teams import open_teams
@@ -171,3 +172,13 @@ def _an_example(tenant: TenantId, now: datetime) -> Incident:
         updated_at=now,
         onset_at=now,
     )
+
+
+def returns_of(settings: Settings) -> dict[str, PagerDutyWebhooks]:
+    """What reads the deliveries of each channel that people answer on."""
+    return {
+        channel.name: PagerDutyWebhooks([s.get_secret_value() for s in table.webhook_secrets])
+        for tenant in settings.tenants
+        for channel in tenant.channels
+        if (table := channel.pagerduty) is not None and table.webhook_secrets
+    }

@@ -9,6 +9,7 @@ from app.core.signal import Command
 from app.core.types import TenantId
 from app.flow.acts import Act
 from app.flow.messages import Messages
+from app.flow.returns import Returns
 from app.flow.tokens import Tokens
 from app.kit.clock import Clock
 from app.kit.metrics import Registry
@@ -134,6 +135,10 @@ class App(Protocol):
     @property
     def messages(self) -> Messages:
         """The use cases of ``app.flow.messages``."""
+
+    @property
+    def returns(self) -> Returns:
+        """The use case of ``app.flow.returns``."""
 
     @property
     def maintenance(self) -> Any:

@@ -25,6 +25,13 @@ HINT = {
     "name": "webhook-signature",
     "description": "Standard Webhooks headers, made with the `hint_secret` of the mirror.",
 }
+DELIVERY = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "X-PagerDuty-Signature",
+    "description": "HMAC-SHA256 of the body, made with a secret of the channel (webhooks v3).",
+}
+SIGNED = {"hintSignature", "deliverySignature"}
 CONFIGURING = frozenset({"put", "patch", "delete"})  # in these If-Match is required
 PROBLEM = {"$ref": "#/components/schemas/ProblemOut"}
 KEYED = {
@@ -54,6 +61,7 @@ def document(app: FastAPI) -> Document:
             _fit_parameters(operation, method)
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
     made["components"].setdefault("securitySchemes", {})["hintSignature"] = HINT
+    made["components"]["securitySchemes"]["deliverySignature"] = DELIVERY
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     # The routes name no model for their problems: it is the same everywhere.
@@ -153,7 +161,7 @@ def _fit_problems(operation: Document) -> None:
 def _is_public(operation: Document) -> bool:
     """Whether others than holders of keys send to it: such a call names no tenant, repeats none."""
     needs = operation.get("security", ())
-    return len(needs) > 1 or any("hintSignature" in one for one in needs)
+    return len(needs) > 1 or any(SIGNED & one.keys() for one in needs)
 
 
 def _fit_parameters(operation: Document, method: str) -> None:

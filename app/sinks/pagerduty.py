@@ -38,6 +38,7 @@ class PagerDutySettings(BaseModel):
 
     routing_key: SecretStr
     base_url: str = Field(default="https://events.pagerduty.com/v2", pattern=r"^https?://[^?#]+$")
+    webhook_secrets: tuple[SecretStr, ...] = ()
     ca_file: str | None = None
     timeout_seconds: float = Field(default=20, ge=1)
 
@@ -74,7 +75,9 @@ class PagerDutyChannel:
                 await self._in_between(telling)
         except VendorError as error:
             return answered(error, REMEDIES)
-        return ChannelAnswer(word=MirrorWord.DONE, record=telling.thread, number=telling.thread)
+        return ChannelAnswer(
+            word=MirrorWord.DONE, record=telling.record or telling.thread, number=telling.thread
+        )
 
     async def heard(self, telling: Telling) -> ChannelAnswer:
         """The key makes a repetition harmless; a change event has none."""

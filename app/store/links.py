@@ -18,7 +18,8 @@ M = MirrorRow.__table__  # type: ignore[attr-defined]  # the same
 H = MirrorHintRow.__table__  # type: ignore[attr-defined]  # the same
 
 FIRST_CURSOR = "2000-01-01 00:00:00"  # at the first look everything that is ours counts
-HINTS_KEPT = timedelta(minutes=15)  # longer than a hint's timestamp is accepted
+# Longer than a hint's timestamp is accepted (minutes), and PagerDuty repeats a delivery (48 h).
+HINTS_KEPT = timedelta(hours=49)
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Memory)
 WAITING = (LinkState.PENDING.value, LinkState.HELD.value)
@@ -242,6 +243,11 @@ def page(
 def wake(c: Connection, identity: str, at: datetime) -> None:
     """Have a link looked at by then; one that is due earlier stays so."""
     c.execute(update(L).where(L.c.id == identity, L.c.due_at > at).values(due_at=at))
+
+
+def rename(c: Connection, identity: str, *, remote_id: str, url: str | None) -> None:
+    """Note what a link's record is called at the other side, which told it by itself."""
+    c.execute(update(L).where(L.c.id == identity).values(remote_id=remote_id, url=url))
 
 
 def restore(c: Connection, identity: str, state: LinkState, due_at: datetime, why: str) -> None:

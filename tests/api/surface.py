@@ -28,7 +28,8 @@ from tests.builders import NOW, TENANT
 OTHER = TenantId("fabrikam")
 URL = "http://127.0.0.1:8000"
 # Who asks need not say who he is, or proves it by a signature.
-OPEN = {"livez", "readyz", "metrics", "public_webhook_keys", "take_hint"}
+OPEN = {"livez", "readyz", "metrics", "public_webhook_keys", "take_hint",
+        "take_delivery"}  # fmt: skip
 ISSUES = json.loads(Path("tests/fixtures/graph/issues_in_v1_shape.json").read_text())
 MAPPER = {
     "name": "cake",
@@ -109,6 +110,7 @@ CALLS: dict[str, Any] = {
     "relearn_signature": {"probe": "owa"},
     "resync_link": None,
     "take_hint": {},
+    "take_delivery": {},
     "read_error": {"code": "503"},
     "post_client_reports": {"service": "exchange-online", "http_status": 503},
     "post_probe_results": {"probe": "owa", "outcome": "ok"},

@@ -22,6 +22,7 @@ from app.api.v1 import (
     public_intake,
     refolds,
     replays,
+    returns,
     rulings,
     services,
     sources,
@@ -54,6 +55,7 @@ RESOURCES = (
     keys,
     links,
     channels,
+    returns,
     audit,
     maintenance,
 )
