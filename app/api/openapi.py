@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app.api.problems import MEDIA_TYPE, pointer
+from app.api.v1 import intake_schemas
 from app.api.v1.schemas import ProblemOut
 from app.core.events import EventType
 
@@ -72,7 +73,7 @@ def document(app: FastAPI) -> Document:
         schemas[name] = schema
     from app.api import event_schemas  # noqa: PLC0415 - its models cost a start that needs none
 
-    for name, schema in event_schemas.components().items():
+    for name, schema in {**intake_schemas.components(), **event_schemas.components()}.items():
         schemas.setdefault(name, schema)
     made["webhooks"] = {kind.value: event_schemas.webhook(kind) for kind in EventType}
     return made

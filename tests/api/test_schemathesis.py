@@ -1,16 +1,20 @@
 """Schemathesis: what the document permits is taken, and every answer is as the document says.
 
-The gate tries every bound of every operation with requests that are valid by the document; ``make
-chaos`` runs all of ``tests/api/fuzz.py``: invalid requests, random ones, and chains of calls.
+The gate sends each operation a few random requests, valid and invalid, on a fixed seed; ``make
+chaos`` runs all of ``tests/api/fuzz.py``: every bound, many more, and chains of calls.
 """
 
+import json
 from pathlib import Path
 
+from app.api.openapi import operations
 from tests.api.fuzz import fuzz
 
+EVERYTHING = len(list(operations(json.loads(Path("openapi/v1.json").read_text("utf-8")))))
 
-async def test_every_request_that_the_document_permits_is_taken(tmp_path: Path) -> None:
+
+async def test_what_is_answered_is_what_the_document_says(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path}/fuzz.db"
-    code, said = await fuzz(database, "--phases", "coverage", "--mode", "positive", "--seed", "1")
+    code, said = await fuzz(database, "--phases", "fuzzing", "--max-examples", "4", "--seed", "1")
     assert code == 0, said
-    assert "Tested: 75" in said, said  # all of them: see tests/api/test_surface.py
+    assert f"Tested: {EVERYTHING}" in said, said

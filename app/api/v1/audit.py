@@ -19,7 +19,7 @@ Wanted = Annotated[str | None, Query(min_length=1, max_length=200)]
 Changed = Annotated[dict[str, Any] | None, Field(description="Fields that changed; null: absent.")]
 
 
-class ActorOut(Out):
+class AuditActorOut(Out):
     """Who acted: a `key`, a `token` of an issuer, the `console`, or the `operator`'s shell."""
 
     kind: str
@@ -33,7 +33,7 @@ class EntryOut(Out):
     id: str
     tenant: str
     at: datetime
-    actor: ActorOut
+    actor: AuditActorOut
     action: str
     target: str
     request_id: str | None
@@ -90,7 +90,7 @@ def _shown(entry: Entry) -> EntryOut:
         id=entry.id,
         tenant=entry.tenant,
         at=entry.at,
-        actor=ActorOut(kind=entry.actor_kind, id=entry.actor_id, name=entry.actor_name),
+        actor=AuditActorOut(kind=entry.actor_kind, id=entry.actor_id, name=entry.actor_name),
         action=entry.action,
         target=entry.target,
         request_id=entry.request_id,

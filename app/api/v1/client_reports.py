@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Request, Response
 
 from app.api.deps import Principal, require
-from app.api.v1.intake_schemas import ClientReportIn, IntakeReceipt, request_body
+from app.api.v1.intake_schemas import IntakeReceipt, request_body
 from app.api.v1.take_in import intake_resource, take_in
 
 router = intake_resource()
@@ -15,7 +15,7 @@ router = intake_resource()
     "/client-reports",
     status_code=202,
     response_model=IntakeReceipt,
-    openapi_extra=request_body(ClientReportIn),
+    openapi_extra=request_body("ClientReportIn"),
     summary="Take in client reports",
 )
 async def post_client_reports(

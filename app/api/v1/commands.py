@@ -5,8 +5,7 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.config import JsonDict
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from app.api.asked import Asked
@@ -37,8 +36,6 @@ LONGEST_TITLE = 200  # characters
 
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
 Reason = Annotated[str, Field(min_length=1, max_length=LONGEST_REASON)]
-GIVEN_BACK: JsonDict = {"properties": {"severity": {"type": "null"}}}
-WITH_REASON: JsonDict = {"required": ["reason"], "properties": {"reason": {"type": "string"}}}
 DONE: Mapping[int | str, dict[str, Any]] = {
     200: {"model": IncidentOut, "description": "The incident with its new revision."},
     **problems(404, 409, 412, 422),
@@ -86,8 +83,6 @@ class NoteIn(In):
 
 class SeverityIn(In):
     """A severity that a person sets; null gives it back to the engine."""
-
-    model_config = ConfigDict(json_schema_extra={"anyOf": [GIVEN_BACK, WITH_REASON]})
 
     severity: ChosenSeverity | None
     reason: Reason | None = None

@@ -34,18 +34,20 @@ ServiceName = Annotated[
     Query(max_length=100, description="The service it is about; a slug or name of /v1/services."),
 ]
 
+OBJECT = {"type": "object"}
 
-def foreign_body(*kinds: str) -> dict[str, Any]:
+
+def foreign_body(*kinds: dict[str, Any]) -> dict[str, Any]:
     """Document a body that another program makes, of which only the JSON type is known."""
     told = {"description": "As the sending program makes it."}
     content = {
-        "application/json": {"schema": {**told, "type": list(kinds)}},
+        "application/json": {"schema": {**told, **({"anyOf": kinds} if kinds[1:] else kinds[0])}},
         "application/x-ndjson": {"schema": told},
     }
     return {"requestBody": {"required": True, "content": content}}
 
 
-ANY_BODY = foreign_body("object", "array")
+ANY_BODY = foreign_body(OBJECT, {"type": "array", "items": {}})
 
 
 class Doors(Protocol):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from app.api.v1.schemas import ServiceWord, one_of
+from app.api.v1.schemas import ServiceWord
 from app.core.types import Client, Outcome, SelfCheck, Symptom
 from app.kit.wire import ARRAY_LIMIT, LINE_LIMIT
 
@@ -28,9 +28,7 @@ OCCURRED = (
 class ClientReportIn(BaseModel):
     """One error met by a user's program; one of symptom, code, http_status, message is needed."""
 
-    model_config = STRICT | ConfigDict(
-        json_schema_extra=one_of("symptom", "code", "http_status", "message")
-    )
+    model_config = STRICT
 
     service: Annotated[
         ServiceWord,
@@ -133,12 +131,25 @@ class IntakeReceipt(BaseModel):
     rejected: list[Rejection]
 
 
-def request_body(model: type[BaseModel]) -> dict[str, Any]:
-    """The OpenAPI request body for one record, an array or lines of a model."""
-    schema = model.model_json_schema()
-    defs = schema.pop("$defs", {})
-    record = _inline(schema, defs)
-    array = {"type": "array", "items": record, "minItems": 1, "maxItems": ARRAY_LIMIT}
+REF = "#/components/schemas/{model}"
+
+
+def components() -> dict[str, Any]:
+    """The schemas of what comes in, by name; of a page, the service may stand in the query."""
+    made: dict[str, Any] = {}
+    for model in (ClientReportIn, ProbeResultIn):
+        schema = model.model_json_schema(ref_template=REF)
+        made |= schema.pop("$defs", {})
+        made[model.__name__] = schema
+    page = {key: value for key, value in made["ClientReportIn"].items() if key != "required"}
+    made["PageReportIn"] = page | {"title": "PageReportIn", "minProperties": 1}
+    return made
+
+
+def request_body(name: str, most: int = ARRAY_LIMIT) -> dict[str, Any]:
+    """The OpenAPI request body for one record, an array or lines of one of the components."""
+    record = {"$ref": REF.format(model=name)}
+    array = {"type": "array", "items": record, "minItems": 1, "maxItems": most}
     lines = {
         "type": "string",
         "description": f"One record per line, at most {LINE_LIMIT:,} lines.",
@@ -152,18 +163,7 @@ def request_body(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def page_body() -> dict[str, Any]:
-    """The OpenAPI request body of a page: its service may stand in the query instead."""
-    body = request_body(ClientReportIn)
-    record, array = body["requestBody"]["content"]["application/json"]["schema"]["anyOf"]
-    record.pop("required")  # it is the record of the array as well
-    array["maxItems"] = PAGE_LIMIT
+    """The OpenAPI request body of a page."""
+    body = request_body("PageReportIn", PAGE_LIMIT)
     del body["requestBody"]["content"]["application/jsonl"]
     return body
-
-
-def _inline(part: Any, defs: dict[str, Any]) -> Any:
-    if isinstance(part, dict):
-        if "$ref" in part:
-            return _inline(defs[part["$ref"].rpartition("/")[2]], defs)
-        return {key: _inline(value, defs) for key, value in part.items()}
-    return [_inline(one, defs) for one in part] if isinstance(part, list) else part

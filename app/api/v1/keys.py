@@ -4,8 +4,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import Body, Path, Request, Response, status
-from pydantic import ConfigDict, Field
-from pydantic.config import JsonDict
+from pydantic import Field
 
 from app.api.asked import Asked, json_answer, nothing
 from app.api.auth import KeyRing
@@ -14,7 +13,7 @@ from app.api.paging import Cursor, Limit, Pager
 from app.api.v1.schemas import COUNTED, In, Out
 from app.core.errors import Forbidden
 from app.flow import keys as use_cases
-from app.flow.keys import PUBLIC_SCOPE, NewKey
+from app.flow.keys import NewKey
 from app.store import keys
 from app.store.keys import ApiKey, Bounds
 
@@ -44,20 +43,8 @@ Network = Annotated[
 Place = Annotated[str, Field(min_length=1, max_length=100)]
 
 
-TRUSTING = [scope for scope in use_cases.SCOPES if scope != PUBLIC_SCOPE]
-TRUSTED: JsonDict = {"properties": {"scopes": {"items": {"enum": [*TRUSTING]}}}}
-PUBLIC: JsonDict = {
-    "properties": {
-        "scopes": {"maxItems": 1, "items": {"const": PUBLIC_SCOPE}},
-        "voices": {"type": "null"},
-    }
-}
-
-
 class KeyIn(In):
     """A key to make."""
-
-    model_config = ConfigDict(json_schema_extra={"anyOf": [TRUSTED, PUBLIC]})
 
     name: str = Field(min_length=1, max_length=use_cases.LONGEST_NAME)
     scopes: list[Scope] = Field(min_length=1, max_length=len(use_cases.SCOPES))

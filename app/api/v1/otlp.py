@@ -6,11 +6,11 @@ from fastapi import Depends, Request, Response
 
 from app.api.auth import bound
 from app.api.deps import Principal, problems, require, resource
-from app.api.v1.intake import doors_of, foreign_body, media_of
+from app.api.v1.intake import OBJECT, doors_of, foreign_body, media_of
 from app.core.errors import InvalidInput
 from app.core.foreign import Hints
 
-EXPORT = foreign_body("object")
+EXPORT = foreign_body(OBJECT)
 router = resource("Intake", responses=problems(413, 415, 429))
 
 Exporter = Annotated[Principal, Depends(require("intake:write"))]

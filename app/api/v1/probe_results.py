@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Request, Response
 
 from app.api.deps import Principal, require
-from app.api.v1.intake_schemas import IntakeReceipt, ProbeResultIn, request_body
+from app.api.v1.intake_schemas import IntakeReceipt, request_body
 from app.api.v1.take_in import intake_resource, take_in
 
 router = intake_resource()
@@ -15,7 +15,7 @@ router = intake_resource()
     "/probe-results",
     status_code=202,
     response_model=IntakeReceipt,
-    openapi_extra=request_body(ProbeResultIn),
+    openapi_extra=request_body("ProbeResultIn"),
     summary="Take in probe results",
 )
 async def post_probe_results(

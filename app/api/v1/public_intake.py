@@ -13,6 +13,7 @@ from app.api.deps import context_of, operation_id, problems
 from app.api.problems import answer
 from app.api.v1.intake import (
     ANY_BODY,
+    OBJECT,
     Doors,
     ServiceName,
     doors_of,
@@ -129,7 +130,7 @@ async def post_reporting(request: Request, key: PublicKey = None) -> Response:
     "/intake/sentry/api/{project}/envelope/",
     status_code=202,
     response_model=IntakeReceipt,
-    openapi_extra={**foreign_body("object"), **EITHER_KEY},
+    openapi_extra={**foreign_body(OBJECT), **EITHER_KEY},
     summary="Take in a Sentry envelope",
 )
 async def post_envelope(

@@ -46,12 +46,6 @@ LabelValue = Annotated[str, Field(max_length=200)]
 Labels = Annotated[dict[LabelName, LabelValue], Field(max_length=20)]
 
 
-def one_of(*names: str) -> dict[str, Any]:
-    """What a JSON Schema says where at least one of some fields must be given."""
-    given = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]}
-    return {"anyOf": [{"required": [name], "properties": {name: given}} for name in names]}
-
-
 def without_null(schema: dict[str, Any]) -> None:
     """Take null out of the members of a patch: what is not to change is left out."""
     for name, member in schema["properties"].items():

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Query, Request
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from app.api.deps import App, Reader, context_of, problems, resource, tenants_of
-from app.api.v1.schemas import COUNTED, In, Out, one_of
+from app.api.v1.schemas import COUNTED, In, Out
 from app.core.arrival import Classified
 from app.core.types import Client, Symptom
 from app.store import unmapped
@@ -83,8 +83,6 @@ class SymptomCatalogue(Out):
 
 class ErrorIn(In):
     """An error as a report would bring it; nothing of it is stored."""
-
-    model_config = ConfigDict(json_schema_extra=one_of("code", "http_status", "message"))
 
     code: str | None = Field(default=None, max_length=120)
     http_status: Annotated[int, Field(ge=100, le=599), COUNTED] | None = None
