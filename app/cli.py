@@ -134,6 +134,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return int(_checkout("bench.evaluate.command").main(arguments.rest))
 
 
+def _bench(arguments: argparse.Namespace) -> int:
+    return int(_checkout("bench.__main__").command(arguments.rest))
+
+
 def _mapper(arguments: argparse.Namespace) -> int:
     from app.doors import try_mapper  # noqa: PLC0415 - slow to import
     from app.main import read_settings  # noqa: PLC0415 - the same
@@ -190,6 +194,8 @@ def _parser() -> argparse.ArgumentParser:
         add_help=False)  # fmt: skip
     add("simulate", _simulate, "Print a scenario's labelled signals; --help lists what it takes.",
         add_help=False)  # fmt: skip
+    add("bench", _bench, "Measure ingest, fold, deliver or read; --help says more.",
+        add_help=False)  # fmt: skip
     graph = add("graph", _graph, "Look at the Graph source of every tenant.")
     graph.add_argument("action", choices=["check"])
     cli_probe.register(add)
@@ -207,7 +213,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
     arguments.rest = rest
-    if rest and arguments.run not in {_evaluate, _replay, _simulate}:  # which read their own
+    if rest and arguments.run not in {
+        _bench,
+        _evaluate,
+        _replay,
+        _simulate,
+    }:  # which read their own
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     run: Command = arguments.run
     try:

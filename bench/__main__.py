@@ -2,12 +2,13 @@
 
 A full run takes about ten minutes and writes ``docs/performance.md`` and ``docs/img/bench.svg``;
 ``--quick`` takes a few, and prints only, as does ``--only``. ``--json`` prints figures alone.
+``sextant bench ingest|fold|deliver|read`` is ``--only`` with the words of the product.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,25 +42,53 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
 
 
+WORDS = {
+    "ingest": ("intake",),
+    "fold": ("engine",),
+    "deliver": ("webhooks", "deliver"),
+    "read": ("reads",),
+}
+
+
+def _measured(parts: Sequence[str], *, quick: bool) -> dict[str, Any]:
+    found = {}
+    for name, run in _plan(quick=quick).items():
+        if not parts or name in parts:
+            print(f"measuring {name} …", file=sys.stderr, flush=True)
+            found[name] = run()
+    return found
+
+
+def command(argv: Sequence[str]) -> int:
+    """Measure one thing: what ``sextant bench`` does."""
+    parser = argparse.ArgumentParser(
+        prog="sextant bench", description="Measure one part as ratios to a floor in the same run."
+    )
+    parser.add_argument("part", choices=list(WORDS))
+    parser.add_argument("--quick", action="store_true", help="few rounds")
+    parser.add_argument("--json", action="store_true", help="print the figures alone, as JSON")
+    options = parser.parse_args(argv)
+    found = _measured(WORDS[options.part], quick=options.quick)
+    if options.json:
+        print(json.dumps(found, indent=1))
+    else:
+        page.show(found)
+    return 0
+
+
 def main() -> None:
     """Measure everything and tell it."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rounds; nothing is written")
     parser.add_argument("--json", action="store_true", help="print the figures alone, as JSON")
-    parser.add_argument(
-        "--only", nargs="+", choices=list(_plan(quick=True)), help="parts; printed as JSON"
-    )
+    parser.add_argument("--only", nargs="+", choices=list(_plan(quick=True)), help="parts")
     options = parser.parse_args()
-    found = {}
-    for name, run in _plan(quick=options.quick).items():
-        if not options.only or name in options.only:
-            print(f"measuring {name} …", file=sys.stderr, flush=True)
-            found[name] = run()
-    if options.json or options.only:
+    found = _measured(options.only or (), quick=options.quick)
+    if options.json:
         print(json.dumps(found, indent=1))
         return
     page.show(found)
-    if options.quick:
+    if options.quick or options.only:
         return
     here, day = machine(), f"{datetime.now(UTC):%d %B %Y}"
     bars = page.targets(found)
