@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol, cast
 
 from fastapi import APIRouter, Request, Response
@@ -47,11 +48,12 @@ class _Keys(Protocol):
 
 @dataclass(slots=True)
 class _Kept:
-    """The view of one tenant that was read last, and who reads it now."""
+    """The view of one tenant that was read last, who reads it now, and the files made of it."""
 
     view: StatusView | None = None
     read_at: float = float("-inf")
     of: object = None
+    made: dict[tuple[str, str, datetime], tuple[str, bytes, str]] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -61,8 +63,8 @@ class Desk:
 
     kept: dict[str, _Kept] = field(default_factory=dict)
 
-    async def view(self, request: Request, tenant: TenantLike) -> StatusView:
-        """The view of a tenant, at most ``KEPT_SECONDS`` old."""
+    async def view(self, request: Request, tenant: TenantLike) -> _Kept:
+        """The view of a tenant, at most ``KEPT_SECONDS`` old, with what was made of it."""
         kept = self.kept.setdefault(tenant.id, _Kept())
         async with kept.lock:
             moment = asyncio.get_running_loop().time()
@@ -72,7 +74,8 @@ class Desk:
                 sources = Sources(db=context.db, clock=context.clock, pictures=pictures_of(request))
                 kept.view = await read_status(sources, tenant)
                 kept.read_at, kept.of = moment, tenant.status
-            return kept.view
+                kept.made = {}
+            return kept
 
 
 def _desk(request: Request) -> Desk:
@@ -131,29 +134,38 @@ async def _answer(request: Request, tenant_id: str | None, name: str) -> Respons
     await _admit(request, tenant, access)
     shared = access == "public"
     try:
-        view = await _desk(request).view(request, tenant)
+        kept = await _desk(request).view(request, tenant)
     except StorageUnavailable:
         if name != "badge.svg":
             raise
         drawn = unknown_badge(tenant.status.name or tenant.label)
         return Response(drawn, media_type="image/svg+xml", headers={"cache-control": "no-store"})
     root = "/status/" if tenant_id is None else f"/status/tenants/{tenant.id}/"
+    view = cast("StatusView", kept.view)
     moved = _moved(view, name)
     if moved is not None:
         return see_other(f"{root}incidents/{moved}")
-    look = Look(
-        live=True,
-        root=root,
-        address=tenant.status.url or f"{context_of(request).public_url}{root.rstrip('/')}",
-        # By the minute, so that an answer stays the same while nothing changes.
-        made_at=SystemClock().now().replace(second=0, microsecond=0),
-        renewed_seconds=60.0,
-    )
+    # By the minute, so that an answer stays the same while nothing changes.
+    made_at = SystemClock().now().replace(second=0, microsecond=0)
+    place = (name, root, made_at)
+    if place not in kept.made:
+        address = tenant.status.url or f"{context_of(request).public_url}{root.rstrip('/')}"
+        look = Look(live=True, root=root, address=address, made_at=made_at, renewed_seconds=60.0)
+        kept.made[place] = _made(Site(view=view, settings=tenant.status, look=look), name)
+    return _cached(request, *kept.made[place], shared=shared)
+
+
+def _made(site: Site, name: str) -> tuple[str, bytes, str]:
+    """One file with its media type and its entity tag.
+
+    Raises:
+        NotFound: there is no such file.
+    """
     try:
-        media, content = Site(view=view, settings=tenant.status, look=look).file(name)
+        media, content = site.file(name)
     except KeyError as error:
         raise NotFound("There is no such page.") from error
-    return _cached(request, media, content, shared=shared)
+    return media, content, f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
 
 
 def _moved(view: StatusView, name: str) -> str | None:
@@ -166,8 +178,7 @@ def _moved(view: StatusView, name: str) -> str | None:
     return number if seen else None
 
 
-def _cached(request: Request, media: str, content: bytes, *, shared: bool) -> Response:
-    etag = f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
+def _cached(request: Request, media: str, content: bytes, etag: str, *, shared: bool) -> Response:
     is_page = media.startswith("text/html")
     headers = {"cache-control": SHARED if shared else OWN, "etag": etag}
     if is_page:

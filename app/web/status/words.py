@@ -35,7 +35,7 @@ REACH = {
     ImpactLevel.SINGLE: "Some people may be affected.",
     ImpactLevel.SOME: "Some people are affected.",
     ImpactLevel.MANY: "Many people are affected.",
-    ImpactLevel.ALL: "Everybody is affected.",
+    ImpactLevel.ALL: "Probably everybody is affected.",
     ImpactLevel.UNKNOWN: "How many people are affected is not known.",
 }
 CAUSE = {
