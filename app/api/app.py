@@ -19,6 +19,7 @@ from app.api.middleware import Bodies, Edge
 from app.api.openapi import document
 from app.api.picture import Pictures
 from app.api.rates import Rates
+from app.api.retiring import RETIREMENTS, Retirements, Retiring
 from app.api.shortcut import Doors, Shortcut
 from app.api.v1 import subscriptions
 from app.api.v1.router import all_routes
@@ -34,13 +35,20 @@ DESCRIPTION = (
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Any]]
 
 
-def create_api(context: App, lifespan: Lifespan | None = None, *, full: bool = True) -> FastAPI:
+def create_api(
+    context: App,
+    lifespan: Lifespan | None = None,
+    *,
+    full: bool = True,
+    retirements: Retirements = RETIREMENTS,
+) -> FastAPI:
     """Make the application around a wired context.
 
     Args:
         context: what the routes work with.
         lifespan: what runs while the application does.
         full: whether the API is served; a replica without it answers only for its health.
+        retirements: the operations that are going to end, by operation id.
     """
     api = FastAPI(
         title=TITLE,
@@ -57,6 +65,7 @@ def create_api(context: App, lifespan: Lifespan | None = None, *, full: bool = T
     api.state.context = context
     # Set by whoever runs the server when it stops, so that streams end before it waits for them.
     api.state.stopping = asyncio.Event()
+    api.state.retirements = retirements
     api.state.key_ring = KeyRing(context)
     api.state.tokens = context.tokens
     api.state.rates = Rates(context.settings.limits)
@@ -72,6 +81,7 @@ def create_api(context: App, lifespan: Lifespan | None = None, *, full: bool = T
     api.add_middleware(Shortcut, find=partial(_hot, api))
     api.add_middleware(Bodies, public_url=context.public_url, limits=context.settings.limits)
     api.add_middleware(Methods, api=api)
+    api.add_middleware(Retiring, retirements=retirements, metrics=context.metrics)
     api.add_middleware(
         Edge,
         public_url=context.public_url,

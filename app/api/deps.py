@@ -215,11 +215,11 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def resource(tag: str, **options: Any) -> APIRouter:
-    """Make the router of one resource; every router of ``/v1`` is made here."""
+def resource(tag: str, *, major: str = "v1", **options: Any) -> APIRouter:
+    """Make the router of one resource; every router of a major version is made here."""
     options.setdefault("responses", problems())
     return APIRouter(
-        prefix="/v1",
+        prefix=f"/{major}",
         tags=[tag],
         route_class=Operation,
         generate_unique_id_function=operation_id,

@@ -1,6 +1,7 @@
 """The OpenAPI document: made from the application, written to and compared with a file."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -9,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app.api.problems import MEDIA_TYPE, pointer
+from app.api.retiring import Retirements
 from app.api.v1 import intake_schemas
 from app.api.v1.schemas import ProblemOut
 from app.core.events import EventType
@@ -17,6 +19,7 @@ Document: TypeAlias = dict[str, Any]
 
 FILE = Path("openapi/v1.json")
 RELEASED = Path("openapi/released/v1.json")  # the document of the last release
+MAJOR = "v1"
 EVENTS = "events"  # folder beside the file, with a JSON Schema for each type and format
 METHODS = ("get", "put", "post", "delete", "patch", "head", "options")
 FIRST_ERROR = 400
@@ -44,22 +47,26 @@ KEYED = {
 }
 
 
-def document(app: FastAPI) -> Document:
-    """Make the document."""
+def document(app: FastAPI, *, major: str = MAJOR) -> Document:
+    """Make the document of one major version; what has none stands in each."""
+    retirements: Retirements = getattr(app.state, "retirements", {})
+    others = re.compile(rf"/(?!{major}/)v\d+/")
     made = get_openapi(
         title=app.title,
         version=app.version,
         summary=app.summary,
         description=app.description,
         openapi_version="3.1.0",
-        routes=app.routes,
+        routes=[one for one in app.routes if not others.match(getattr(one, "path", ""))],
         tags=app.openapi_tags,
         separate_input_output_schemas=False,
     )
     for path, method, operation in operations(made):
         _fit_problems(operation)
-        if path.startswith("/v1/"):
+        if path.startswith(f"/{major}/"):
             _fit_parameters(operation, method)
+        if operation["operationId"] in retirements:
+            operation["deprecated"] = True
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
     made["components"].setdefault("securitySchemes", {})["hintSignature"] = HINT
     made["components"]["securitySchemes"]["deliverySignature"] = DELIVERY

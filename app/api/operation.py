@@ -17,6 +17,7 @@ from app.api.auth import authenticate
 from app.api.context import App
 from app.api.middleware import INTAKE
 from app.api.once import KEY_HEADER, Once, once_of
+from app.api.paging import FOLLOWING
 from app.api.problems import answer, request_id, status_of
 from app.api.rates import Rates
 from app.core.errors import (
@@ -60,7 +61,15 @@ class Operation(APIRoute):
                 _refuse_other_media(request)
             if request.method == "POST" and KEY_HEADER in request.headers and guarded:
                 return await _once(request, inner)
-            return await inner(request)
+            if request.method != "GET":
+                return await inner(request)
+            FOLLOWING.set(None)
+            response = await inner(request)
+            cursor = FOLLOWING.get()
+            if cursor is not None:
+                following = request.url.include_query_params(cursor=cursor)
+                response.headers.append("link", f'<{following.path}?{following.query}>; rel="next"')
+            return response
 
         return serve
 

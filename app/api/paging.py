@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Query
@@ -16,6 +17,8 @@ T = TypeVar("T")
 
 DEFAULT_LIMIT = 50
 MOST = 500  # a larger limit is taken as this (AIP-158)
+# The cursor of the page after the one that this request was given, for its Link header.
+FOLLOWING: ContextVar[str | None] = ContextVar("following", default=None)
 TAG_BYTES = 16
 VERSION = 1
 
@@ -73,7 +76,9 @@ class Pager:
         """Cut what was read, at most one row more than ``size``, into a page and its ``next``."""
         kept = list(rows[:size])
         more = len(rows) > size
-        return kept, self.write(position(kept[-1])) if more else None
+        following = self.write(position(kept[-1])) if more else None
+        FOLLOWING.set(following)
+        return kept, following
 
     def _tag(self, body: bytes) -> bytes:
         return hmac.digest(self._key, body, hashlib.sha256)[:TAG_BYTES]
