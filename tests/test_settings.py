@@ -156,6 +156,11 @@ def test_an_inline_secret_is_refused_unless_allowed(read) -> None:
             INLINE + TENANT + CHANNEL + SLACK + "language = 'fr'\n",
             'the channel "desk" speaks "fr", which is not among messages.languages (en, de)',
         ),
+        (
+            INLINE + TENANT + "[[tenants.channels]]\nname = 'all'\nkind = 'pagerduty'\n"
+            "audience = 'users'\npagerduty = { routing_key = '0123456789abcdef0123456789abcdef' }\n",
+            "users do not read pagerduty",
+        ),
         (TENANT + "timezone = 'Mars/Olympus'\n", "use one like Europe/Berlin"),
         ("[server]\nport = 99999\n", "server.port: Input should be less than or equal to 65535"),
         ("[egress]\nallow = [{ports = [1]}]\n", "names either a cidr or a host"),

@@ -76,7 +76,7 @@ class ChannelFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """What there is to say once.
+    """What there is to say once. Users get no ``lines`` and no ``url``: the words alone.
 
     ``lines`` is what happened since the channel was last told, oldest first. ``mark`` is a sentence
     on why it comes by this channel; empty for nothing. ``late``: the channel was held back when it

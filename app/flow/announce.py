@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from app.core.announce import (
     WAITS,
+    Audience,
     ChannelFacts,
     Hold,
     Notice,
@@ -219,12 +220,15 @@ class Announce:
     def _telling(self, link: Link, incident: Incident, view: _View, phase: NoticePhase) -> Telling:
         tools, facts = self._tools, self._tools.terms.facts
         verdict = view.verdict if isinstance(view.verdict, Send) else Send()
+        for_users = facts.audience is Audience.USERS  # who get the words alone, and no address
         notice = Notice(
             incident=incident,
             phase=phase,
-            url=tools.url_of(str(incident.id)),
+            url="" if for_users else tools.url_of(str(incident.id)),
             at=tools.clock.now(),
-            lines=lines_of(view.unheard, name=facts.name, audience=facts.audience),
+            lines=()
+            if for_users
+            else lines_of(view.unheard, name=facts.name, audience=facts.audience),
             mark=verdict.mark,
             late=LATER in link.memory.sent,
             evidence=view.known.evidence,

@@ -18,6 +18,7 @@ _Seconds = Annotated[float, Field(ge=0)]
 # Kinds that change what they told, or tell it where it disturbs nobody.
 _EDITS = frozenset({"slack", "pagerduty", "jira", "webhook"})
 _QUIET_SECONDS = 900.0  # between two updates of the others, where the operator names none
+READ = ("slack", "teams", "smtp", "webhook")  # what messages to users may go out on
 
 
 class ChannelSettings(BaseModel):
@@ -62,6 +63,14 @@ class ChannelSettings(BaseModel):
         others = sorted(k for k in DEPENDS_ON if k != self.kind and getattr(self, k, None))
         if others:
             raise ValueError(f"{others[0]} does not belong to a channel of kind {self.kind}")
+        return self
+
+    @model_validator(mode="after")
+    def _users_read_messages(self) -> Self:
+        if self.audience == "users" and self.kind not in READ:
+            raise ValueError(
+                f"users do not read {self.kind}; a channel for them is one of {', '.join(READ)}"
+            )
         return self
 
     @property

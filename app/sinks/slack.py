@@ -179,13 +179,15 @@ def fallback_of(message: Message) -> str:
 
 
 def blocks_of(message: Message, url: str) -> list[dict[str, Any]]:
-    """The message as blocks: a header, the text in sections, and the link."""
+    """The message as blocks: a header, the text in sections, and the link, if there is one."""
     header = {"type": "plain_text", "text": cut(message.subject, HEADER), "emoji": False}
     blocks: list[dict[str, Any]] = [{"type": "header", "text": header}]
     blocks += [
         {"type": "section", "text": {"type": "mrkdwn", "text": part, "verbatim": True}}
         for part in _sections(escaped(message.text))
     ]
+    if not url:
+        return blocks
     link = {"type": "mrkdwn", "text": f"<{escaped(url).replace('|', '%7C')}|Open in Sextant>"}
     return [*blocks, {"type": "context", "elements": [link]}]
 

@@ -141,7 +141,9 @@ def _message(telling: Telling, text: str) -> dict[str, Any]:
             ),
             *(_said(part) for part in text.split("\n\n") if part.strip()),
         ],
-        "actions": [{"type": "Action.OpenUrl", "title": "Open incident", "url": notice.url}],
+        "actions": [{"type": "Action.OpenUrl", "title": "Open incident", "url": notice.url}]
+        if notice.url
+        else [],
     }  # fmt: skip
     attachment = {"contentType": CARD, "contentUrl": None, "content": card}
     return {"type": "message", "attachments": [attachment]}

@@ -175,4 +175,5 @@ async def test_a_rule_of_the_operator_tells_users_closed_words(sqlite_database: 
     (telling,) = world.ears["all"].told
     assert telling.message.subject == "Störung: E-Mail und Kalender (Outlook)"
     assert "Anna" not in telling.message.text
+    assert (telling.notice.lines, telling.notice.url) == ((), "")
     assert telling.message.text.endswith("die Sie schon kennen.")
