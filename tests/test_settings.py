@@ -158,7 +158,7 @@ def test_an_inline_secret_is_refused_unless_allowed(read) -> None:
         ),
         (
             INLINE + TENANT + "[[tenants.channels]]\nname = 'all'\nkind = 'pagerduty'\n"
-            "audience = 'users'\npagerduty = { routing_key = '0123456789abcdef0123456789abcdef' }\n",
+            f"audience = 'users'\npagerduty = {{ routing_key = '{'x' * 32}' }}\n",
             "users do not read pagerduty",
         ),
         (TENANT + "timezone = 'Mars/Olympus'\n", "use one like Europe/Berlin"),
