@@ -171,6 +171,12 @@ def remembered(c: Connection, tenant: TenantId) -> dict[tuple[str, str], Remembe
     return {key: known.told for key, known in found.items()}
 
 
+def tempos(c: Connection, tenant: TenantId) -> dict[tuple[str, str], Tempo]:
+    """How long the answers of each check usually take: (probe, location) → what was learned."""
+    rows = c.execute(select(T.c.probe, T.c.location, T.c.body).where(T.c.tenant == tenant))
+    return {(row.probe, row.location): _tempo(json.loads(row.body)) for row in rows}
+
+
 def relearn(c: Connection, tenant: TenantId, probe: str, location: str | None) -> int:
     """Forget the signature of a check, at one location or all; returns how many were forgotten."""
     chosen = select(T).where(T.c.tenant == tenant, T.c.probe == probe)

@@ -146,6 +146,11 @@ def _unpin(fields: Fields, viewer: Viewer) -> Body:
     return {"item": _item(fields)}
 
 
+def _undo(fields: Fields, viewer: Viewer) -> Body:
+    del viewer
+    return {"event": _text(fields, "event", 64, "Name the event that is to be undone.")}
+
+
 # What a form is posted to → what is done; the words of the audit log are those of the API.
 WISHES = {
     "acknowledge": Wish("acknowledge", "acknowledge_incident", _acknowledge),
@@ -158,6 +163,7 @@ WISHES = {
     "merge": Wish("merge", "merge_incident", _merge),
     "split": Wish("split", "split_incident", _split),
     "pin": Wish("pin", "pin_advisory", _pin),
+    "undo": Wish("undo", "undo_on_incident", _undo),
     "unpin": Wish("unpin", "unpin_advisory", _unpin),
 }
 

@@ -4,7 +4,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from app.core.announce import Audience
 from app.core.errors import NotFound
+from app.core.types import TenantId
+from app.flow.messages import Wanted
+from app.store import incidents
 from app.web import incidentreading, reading
 from app.web.actview import done_words
 from app.web.door import HEADERS, PageRoute, context_of, frame_of, html, viewer_of
@@ -41,7 +45,8 @@ async def show_incident(
     """Show one incident; ``done`` names the command that led here."""
     shown = await _read(request, viewer, incident_id)
     frame = frame_of(request, viewer, flash=done_words(done, viewer.name))
-    return html(request, incident_page(frame, **shown))
+    messages = await _messages(request, viewer, incident_id)
+    return html(request, incident_page(frame, **shown, messages=messages))
 
 
 @incident_pages.get("/incidents/{incident_id}/evidence")
@@ -73,6 +78,29 @@ async def give_picture(request: Request, viewer: Looking, incident_id: str) -> R
     name = f"{shown['incident']['number']}.svg"
     headers = {**HEADERS, "content-disposition": f'inline; filename="{name}"'}
     return Response(drawing, headers=headers, media_type="image/svg+xml")
+
+
+async def _messages(request: Request, viewer: Viewer, incident_id: str) -> list[dict[str, Any]]:
+    """What each audience would be told now, ready to copy."""
+    context = context_of(request)
+    found = await context.db.read(lambda c: incidents.get(c, TenantId(viewer.tenant), incident_id))
+    if found is None:
+        return []
+    made = [
+        await context.messages.preview(found, Wanted(audience=one), outside=viewer.outside)
+        for one in Audience
+    ]
+    return [
+        {
+            "audience": one.audience.value,
+            "phase": one.phase.value,
+            "title": one.title,
+            "text": one.text,
+            "holds": one.holds,
+            "fallback": one.fallback,
+        }
+        for one in made
+    ]
 
 
 async def _read(request: Request, viewer: Viewer, incident_id: str) -> dict[str, Any]:

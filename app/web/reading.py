@@ -21,7 +21,10 @@ from app.core.state import Track
 from app.core.types import Condition, Severity, SourceState, Status, TenantId
 from app.flow.acts import Act
 from app.flow.foreign import ForeignIntake
+from app.flow.links import Links
+from app.flow.messages import Messages
 from app.flow.refolds import Refolds
+from app.flow.subscriptions import Subscriptions
 from app.flow.tokens import Tokens
 from app.flow.vouch import PublicQuota
 from app.kit.clock import Clock
@@ -107,6 +110,18 @@ class Context(Protocol):
         """Verifies access tokens, and knows the providers at which people sign in."""
 
     @property
+    def subscriptions(self) -> Subscriptions:
+        """The use cases of subscriptions."""
+
+    @property
+    def links(self) -> Links:
+        """The links of all mirrors."""
+
+    @property
+    def messages(self) -> Messages:
+        """Writes what people would be told."""
+
+    @property
     def public_url(self) -> str:
         """Where this installation is reached, without a trailing slash."""
 
@@ -155,8 +170,28 @@ class SourceLike(Protocol):
         """What is kept of it; a door that others push to has none."""
 
 
+class NewestLike(Protocol):
+    """The newest result of a check of our own."""
+
+    @property
+    def latency_ms(self) -> float | None:
+        """How long it took."""
+
+    @property
+    def usual_ms(self) -> float | None:
+        """How long it usually takes at that hour."""
+
+    @property
+    def error(self) -> str | None:
+        """What went wrong."""
+
+
 class ProbeLike(Protocol):
     """How one check stands at one location."""
+
+    @property
+    def newest(self) -> NewestLike | None:
+        """The newest result of a check that we run ourselves."""
 
     @property
     def track(self) -> Track:
@@ -335,29 +370,3 @@ def unmapped_codes(c: Connection, tenant: str, *, outside: bool = False) -> list
         }
         for _, one in unmapped.top(c, [TenantId(tenant)], UNKNOWN, least=least)
     ]
-
-
-def probe_documents(picture: PictureLike) -> list[Document]:
-    """The checks of a picture, the failing ones first."""
-    order = (Condition.FAILING, Condition.DEGRADED, Condition.UNKNOWN, Condition.HEALTHY)
-    found = sorted(
-        picture.probes,
-        key=lambda p: (order.index(p.condition), p.track.probe, p.track.location),
-    )
-    return [_probe(probe) for probe in found]
-
-
-def _probe(probe: ProbeLike) -> Document:
-    track = probe.track
-    newest = track.minutes[max(track.minutes)] if track.minutes else None
-    bad = probe.condition in {Condition.FAILING, Condition.DEGRADED}
-    return {
-        "probe": track.probe,
-        "location": track.location,
-        "service": track.service,
-        "condition": probe.condition.value,
-        "last_at": rfc3339(probe.last_at),
-        "stale": probe.stale,
-        "failing_since": rfc3339(probe.failing_since) if bad else None,
-        "symptom": newest.symptom if bad and newest else None,
-    }

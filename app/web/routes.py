@@ -27,6 +27,7 @@ from app.web.door import (
 )
 from app.web.filters import filters_of
 from app.web.incident_routes import incident_pages
+from app.web.operator_routes import operator_pages
 from app.web.pages.board import board_page
 from app.web.pages.login import login_page
 from app.web.pages.sources import sources_page
@@ -80,7 +81,6 @@ async def show_sources(request: Request, viewer: Looking) -> Response:
     page = sources_page(
         frame_of(request, viewer),
         sources=reading.source_documents(picture),
-        probes=reading.probe_documents(picture),
         codes=await context_of(request).db.read(
             lambda c: reading.unmapped_codes(c, viewer.tenant, outside=viewer.outside)
         ),
@@ -172,7 +172,9 @@ async def follow(request: Request, replay: str = "") -> Response:
         lambda c: reading.change_mark(c, viewer.tenant, replay)
     )
     return StreamingResponse(
-        live.stream(mark, is_gone=request.is_disconnected),
+        live.stream(
+            mark, is_gone=request.is_disconnected, last=request.headers.get("last-event-id")
+        ),
         media_type="text/event-stream",
         headers={**HEADERS, "x-accel-buffering": "no"},
     )
@@ -186,6 +188,7 @@ def create_router() -> APIRouter:
             *pages.routes,
             *incident_pages.routes,
             *command_pages.routes,
+            *operator_pages.routes,
             *report_pages.routes,
             *replay_pages.routes,
             *sign_in_pages.routes,

@@ -15,7 +15,7 @@ STATIC = {
     "status.css": "text/css; charset=utf-8",
     "status.js": "text/javascript; charset=utf-8",
     "live.js": "text/javascript; charset=utf-8",
-    "picture.js": "text/javascript; charset=utf-8",
+    "incident.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 

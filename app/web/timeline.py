@@ -1,6 +1,7 @@
 """View model of an incident's timeline; pure."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -30,7 +31,10 @@ PLAIN_REASONS = frozenset({"command", "acknowledged", "noted", "evidence_changed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Happening:
-    """One event of the timeline, or a run of events in which only figures moved."""
+    """One event of the timeline, or a run of events in which only figures moved.
+
+    ``undo`` is the event's id where it tells of a command that can be taken back.
+    """
 
     kind: str
     title: str
@@ -38,10 +42,20 @@ class Happening:
     actor: str
     when: When
     since: When | None = None
+    undo: str = ""
+
+
+# The reasons of events whose command, or merger, can be undone.
+UNDOABLE = frozenset(
+    {"acknowledged", "assigned", "severity_set", "labelled", "person_resolved", "person_reopened",
+     "person_dismissed", "person_merged", "person_split", "person_pin", "person_unpin",
+     "same_fault"}
+)  # fmt: skip
 
 
 def timeline(events: Sequence[Document], now: datetime) -> tuple[Happening, ...]:
     """The events of an incident, newest first; runs of mere figures are one line."""
+    undone = {(event.get("data") or {}).get("undone") for event in events}
     ordered = sorted(events, key=lambda event: -int(event["sequence"]))
     lines: list[Happening] = []
     for routine, run in groupby(ordered, key=_is_routine):
@@ -49,7 +63,7 @@ def timeline(events: Sequence[Document], now: datetime) -> tuple[Happening, ...]
         if routine:
             lines.append(_figures(group, now))
         else:
-            lines.extend(_happening(event, now) for event in group)
+            lines.extend(_happening(event, now, undone) for event in group)
     return tuple(lines)
 
 
@@ -73,13 +87,16 @@ def _figures(run: Sequence[Document], now: datetime) -> Happening:
     )
 
 
-def _happening(event: Document, now: datetime) -> Happening:
+def _happening(event: Document, now: datetime, undone: AbstractSet[str | None]) -> Happening:
+    reason = (event.get("data") or {}).get("reason")
+    can = reason in UNDOABLE and event["id"] not in undone
     return Happening(
         kind=event["type"].rpartition(".")[2],
         title=word(EVENT, event["type"]),
         detail=_detail(event),
         actor=_actor((event.get("data") or {}).get("actor") or {}),
         when=surely(event["occurred_at"], now),
+        undo=event["id"] if can else "",
     )
 
 

@@ -132,6 +132,7 @@ DONE = {  # said once after a command
     "merge": "Merged. The other incident goes on.",
     "split": "Split. The chosen evidence is an incident of its own now.",
     "pin": "The ruling holds: the engine will not change it.",
+    "undo": "Undone. It stays undone.",
     "unpin": "The ruling was taken back: the engine decides again.",
 }
 DELIVERY_STATE = {"pending": "Waiting", "delivered": "Delivered", "parked": "Parked"}
@@ -170,6 +171,34 @@ SUBSCRIPTION_STATE = {
     "active": "Active",
     "failing": "Failing",
     "disabled": "Disabled",
+}
+ATTEMPT = {
+    "delivered": "Delivered",
+    "refused": "Refused",
+    "gone": "Gone",
+    "timeout": "Timeout",
+    "connection_failed": "Connection failed",
+    "tls_failure": "TLS failure",
+    "dns_failure": "DNS failure",
+    "blocked": "Blocked",
+    "unknown": "Unknown",
+}
+REPLAY_SELECT = {
+    "missing": "what was never planned",
+    "failed": "what was parked",
+    "all": "everything",
+}
+AUDIENCE = {
+    "users": "Users",
+    "help_desk": "Help desk",
+    "executives": "Executives",
+    "soc": "Security",
+}
+PHASE = {
+    "first": "first notice",
+    "update": "update",
+    "mitigated": "mitigated",
+    "resolved": "resolved",
 }
 SOURCE_STATE = {
     "fresh": "Fresh",

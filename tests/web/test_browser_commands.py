@@ -55,10 +55,13 @@ async def test_a_person_does_all_there_is_to_do(browser: Browser, site: Site) ->
         await at.page.get_by_label("Why it goes on").fill("It is back")
         await at.press("Reopen incident")
 
+        await at.page.locator("#timeline li.updated button", has_text="Undo").first.click()
+        assert "It stays undone" in await at.page.inner_text("[role=status].flash")
+
     after = await stands(site, known)
     assert (resolved.status, after.status) == (Status.RESOLVED, Status.CONFIRMED)
     assert after.acknowledged_by == "console"
-    assert (after.assignee_name, after.severity.word) == (None, "minor")
+    assert (after.assignee_name, after.severity.word) == (None, "critical")
     assert (after.notes[-1].text, after.notes[-1].visibility) == ("Looking\ninto it", "public")
 
 

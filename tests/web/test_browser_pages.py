@@ -25,6 +25,12 @@ PAGES = (
     "/incidents/{id}",
     "/incidents/{id}/evidence",
     "/sources",
+    "/probes",
+    "/tickets",
+    "/receivers",
+    "/receivers/{receiver}",
+    "/deliveries/{delivery}",
+    "/audit",
     "/report",
 )
 
@@ -42,7 +48,8 @@ async def window(
 
 @pytest.mark.parametrize("path", PAGES)
 async def test_a_page_is_sound(window: Tab, site: Site, path: str) -> None:
-    await window.open(path.format(id=site.outage.id))
+    ids = {"id": site.outage.id, "receiver": site.receiver.id, "delivery": site.delivery.id}
+    await window.open(path.format(**ids))
     await window.is_sound()
 
 

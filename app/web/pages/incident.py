@@ -20,9 +20,11 @@ from app.web.views import (
     when,
 )
 from app.web.words import (
+    AUDIENCE,
     BY_HAND,
     DISAGREEMENT,
     DISMISSALS,
+    PHASE,
     RESOLUTION,
     SEVERITIES,
     STATUS_REASON,
@@ -45,6 +47,7 @@ def incident_page(
     deliveries: Sequence[Document] = (),
     others: Sequence[Document] = (),
     loose: Sequence[Document] = (),
+    messages: Sequence[Document] = (),
 ) -> str:
     """Render an incident from its documents.
 
@@ -59,6 +62,7 @@ def incident_page(
         deliveries: its newest deliveries, newest first.
         others: incidents into which it may be merged, ``{"id", "number", "title"}``.
         loose: advisories that are not linked to it, ``{"id", "title"}``.
+        messages: ``{"audience", "phase", "title", "text", "holds", "fallback"}``.
     """
     now = frame.now
     picture = picture_of(incident, evidence, events, advisories, now)
@@ -85,6 +89,14 @@ def incident_page(
         dismissals=[(value, RESOLUTION[value]) for value in DISMISSALS],
         tickets=[ticket_view(one, now) for one in tickets],
         deliveries=[delivery_view(one, now) for one in deliveries],
+        messages=[
+            {
+                **one,
+                "label": word(AUDIENCE, one["audience"]),
+                "phase": word(PHASE, one["phase"]),
+            }
+            for one in messages
+        ],
     )
 
 

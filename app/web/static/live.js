@@ -69,7 +69,9 @@
   let source;
   function open() {
     source = new EventSource(stream);
-    source.addEventListener("open", () => { say("Live", "on"); refresh(); });
+    // The page may be older than a new stream. One that is taken up again says itself what it missed.
+    let fresh = true;
+    source.addEventListener("open", () => { say("Live", "on"); if (fresh) refresh(); fresh = false; });
     source.addEventListener("changed", () => { if (!document.hidden) refresh(); else again = true; });
     source.addEventListener("error", () => {
       say("Not connected", "lost");

@@ -1,5 +1,6 @@
 // "Save as PNG": the picture's own SVG is drawn on a canvas here, twice as large, and saved.
-// Without this file the button stays hidden; the SVG can be saved all the same.
+// "Copy" takes the words of a message. Without this file both buttons stay hidden: the SVG can be
+// saved and the words can be marked all the same.
 (() => {
   "use strict";
   const SCALE = 2;
@@ -28,11 +29,25 @@
   }
 
   function show() {
-    for (const button of document.querySelectorAll("button[data-png][hidden]")) button.hidden = false;
+    for (const button of document.querySelectorAll("button[data-png][hidden], button[data-copy][hidden]")) button.hidden = false;
+  }
+
+  async function copy(button) {
+    const words = document.getElementById(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(words.textContent);
+      button.textContent = "Copied";
+    } catch {  // not allowed here: the words are marked, for the keys to copy them
+      getSelection().selectAllChildren(words);
+      button.textContent = "Marked";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 4000);
   }
 
   // The parts of the page are replaced while it lives, so the whole page listens.
   document.addEventListener("click", (event) => {
+    const copied = event.target.closest("button[data-copy]");
+    if (copied) copy(copied);
     const button = event.target.closest("button[data-png]");
     if (!button) return;
     save(button).catch((error) => { button.textContent = error.message; });

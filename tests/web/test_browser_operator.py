@@ -1,0 +1,57 @@
+"""The operator's forms in a real Chromium: ping, redeliver, replay, look at a ticket again."""
+
+import pytest
+from playwright.async_api import Browser
+
+from app.core.types import TenantId
+from app.store import audit, deliveries, replays
+from tests.web.chromium import tab
+from tests.web.conftest import Site
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+TENANT = TenantId("contoso")
+
+
+async def test_what_an_operator_does_is_done_and_audited(browser: Browser, site: Site) -> None:
+    db, receiver = site.context.db, site.receiver.id
+    async with tab(browser, site.base) as at:
+        await at.open("/receivers")
+        await at.press(site.receiver.url, role="link")
+        assert "refused" in (await at.page.inner_text("#deliveries")).casefold()
+
+        await at.press("Send a ping")
+        await at.page.wait_for_url("**/deliveries/*")
+        assert "It was not tried yet." in await at.page.inner_text("main")
+
+        await at.open(f"/deliveries/{site.delivery.id}")
+        assert "503" in await at.page.inner_text("main")
+        await at.press("Redeliver")
+        await at.page.wait_for_load_state()
+
+        await at.open(f"/receivers/{receiver}")
+        await at.page.get_by_label("From, UTC").fill("2026-03-16T05:00")
+        await at.page.get_by_label("Until, UTC").fill("2026-03-16T06:00")
+        await at.press("Replay")
+        await at.page.wait_for_url("**#replays")
+        assert "Planning" in await at.page.inner_text("#replays")
+        await at.press("Cancel this replay")
+        await at.page.locator("#replays", has_text="Cancelled").wait_for()
+
+        await at.open("/tickets")
+        assert "A person closed the ticket" in await at.page.inner_text("main")
+        await at.press("Look at INC0010001 again now")
+        await at.page.wait_for_url("**/tickets")
+
+        await at.open("/audit")
+        assert "resync link" in await at.page.inner_text("#audit")
+
+    found = await db.read(lambda c: deliveries.get(c, TENANT, site.delivery.id))
+    assert found is not None
+    assert (found[0].state, found[0].attempts) == ("pending", 0)
+    (job,) = await db.read(lambda c: replays.page(c, receiver, after=None, limit=5))
+    assert job.state == "cancelled"
+    entries = await db.read(lambda c: audit.page(c, (TENANT,), limit=10))
+    assert [entry.action for entry in reversed(entries)] == [
+        "test_subscription", "redeliver", "replay_window", "cancel_replay", "resync_link",
+    ]  # fmt: skip
