@@ -3,6 +3,9 @@
 (() => {
   "use strict";
   const stream = document.body.dataset.stream;
+  // On a phone the navigation is a strip: what is shown must be in sight.
+  const shown = document.querySelector(".top nav [aria-current]");
+  if (shown) shown.scrollIntoView({ block: "nearest", inline: "nearest" });
   if (!stream || !window.EventSource) return;
   const state = document.getElementById("live-state");
   let running = false;
