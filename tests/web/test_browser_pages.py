@@ -120,12 +120,14 @@ async def test_the_board_is_narrowed_and_says_what_it_hides(browser: Browser, si
     async with tab(browser, site.base) as at:
         await at.open("/")
         assert "3 of 3 locations fail: berlin" in await at.page.inner_text(".why")
+        await at.page.locator("summary", has_text="Filter").click()
         await at.page.get_by_label("Severity", exact=True).select_option("minor")
         await at.press("Filter")
         await at.page.wait_for_url("**severity=minor*")
         assert "1 more open incident is hidden" in await at.page.inner_text("main")
         assert await at.page.get_by_role("link", name=site.outage.title).count() == 0
         await at.press("Show all", role="link")
+        await at.page.locator("summary", has_text="Filter").click()
         await at.page.get_by_label("Words", exact=True).fill("exchange")
         await at.page.keyboard.press("Enter")
         await at.page.wait_for_url("**q=exchange*")
