@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select, text, tuple_
+from sqlalchemy import Connection, delete, func, insert, literal_column, select, text, tuple_
 from sqlalchemy.sql import Select
 
 from app.core.incident import Incident
@@ -74,12 +74,13 @@ def get(c: Connection, tenant: TenantId, incident: str) -> Incident | None:
 
 def living(c: Connection, tenant: TenantId) -> tuple[Incident, ...]:
     """Every incident that is neither closed nor merged, oldest first."""
-    query = select(T.c.state).where(T.c.tenant == tenant, text(LIVING))
-    query = query.with_hint(
-        T, "INDEXED BY ix_incidents_living", "sqlite"
-    )  # else it takes the list's
-    rows = c.execute(query.order_by(T.c.opened_at, T.c.id)).scalars()
-    return tuple(_DECODER.decode(state) for state in rows)
+    # SQLite takes the index of the list, which has the same columns and all the ended ones.
+    source = (
+        "incidents INDEXED BY ix_incidents_living" if c.dialect.name == "sqlite" else "incidents"
+    )
+    query = select(literal_column("state", T.c.state.type)).select_from(text(source))
+    query = query.where(text(f"tenant = :tenant AND {LIVING}")).order_by(text("opened_at, id"))
+    return tuple(_DECODER.decode(state) for state in c.execute(query, {"tenant": tenant}).scalars())
 
 
 def page(
