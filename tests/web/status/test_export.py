@@ -1,22 +1,25 @@
 """The exported page: whole, self-contained, renewed by difference, and never over others' files."""
 
+import asyncio
 import hashlib
 import re
 import subprocess
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import urljoin
 
 import pytest
 
+from app import cli_status
 from app.api.picture import Pictures
-from app.cli import main
+from app.cli import _parser, main
 from app.core.errors import SettingsError
 from app.web.status.export import export
 from app.web.status.reading import Sources, read_status
 from app.web.status.site import Look, Site
-from tests.builders import NOW, TENANT
-from tests.web.status.stage import LATER, NUMBER, SECRETS, a_context, keep_outage
+from tests.builders import TENANT
+from tests.web.status.stage import BASE, LATER, NUMBER, SECRETS, a_context, keep_outage
 
 LOGO = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><path d="M0 0h1v1"/></svg>'
 
@@ -126,15 +129,36 @@ async def test_the_age_stands_in_every_page_for_its_script(context, tmp_path) ->
     assert "--brand: #ffe000; --brand-ink: #000000" in (tmp_path / "out/brand.css").read_text()
 
 
-def test_the_command_exports_what_is_configured(tmp_path, capsys) -> None:
+def test_the_command_says_when_there_is_no_page_to_export(tmp_path, capsys) -> None:
+    config = tmp_path / "sextant.toml"
+    config.write_text('[[tenants]]\nid = "contoso"\n[[tenants]]\nid = "fabrikam"\n')
+    assert main(["status", "export", str(tmp_path / "out"), "--config", str(config)]) == 1
+    assert "access" in capsys.readouterr().err
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - a file rings no bell
+            await asyncio.sleep(0.02)
+
+
+async def test_it_goes_on_and_renews_what_changed(tmp_path) -> None:
     config = tmp_path / "sextant.toml"
     url = f"sqlite:///{tmp_path / 'x.db'}"
-    config.write_text(f'[database]\nurl = "{url}"\n[[tenants]]\nid = "contoso"\nname = "Contoso"\n')
+    config.write_text(f'[database]\nurl = "{url}"\n[[tenants]]\nid = "contoso"\n')
     out = tmp_path / "out"
-    assert main(["status", "export", str(out), "--config", str(config)]) == 0
-    assert "files" in capsys.readouterr().out
-    assert "Nothing is known yet" in (out / "index.html").read_text()
-    assert NOW.strftime("%Y-%m-%d") not in (out / "index.html").read_text()
-    config.write_text(config.read_text() + '[[tenants]]\nid = "fabrikam"\n')
-    assert main(["status", "export", str(out), "--config", str(config)]) == 1
-    assert "access" in capsys.readouterr().err
+    asked = ["status", "export", str(out), "--config", str(config), "--url", f"{BASE}/"]
+    wanted = _parser().parse_args(asked)
+    wanted.every = 0.05
+    index, manifest = out / "index.html", out / "SHA256SUMS"
+    going = asyncio.create_task(cli_status._export(wanted))
+    try:
+        await until(lambda: manifest.is_file() and manifest.read_bytes())
+        assert "Nothing is known yet" in index.read_text()
+        index.write_text("spoiled")
+        await until(lambda: index.read_text() != "spoiled")
+        assert f'href="{BASE}/feed.atom"' in (out / "feed.atom").read_text()
+    finally:
+        going.cancel()
+        with suppress(asyncio.CancelledError):
+            await going

@@ -108,7 +108,7 @@ def test_an_entry_keeps_its_id_and_moves_its_date() -> None:
     assert after.entries[1].updated_parsed == before.entries[1].updated_parsed
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.text(min_size=1, max_size=300))
 def test_any_words_make_a_feed_a_calendar_and_a_page_name_that_can_be_read(text: str) -> None:
     view = a_view(note=text, name=text.strip()[:40] or "x")
