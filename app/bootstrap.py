@@ -21,6 +21,7 @@ from app.doors import Doors, open_doors, provider_of
 from app.flow.deliver import Deliver, Pace
 from app.flow.fold import Fold
 from app.flow.ingest import Intake
+from app.flow.invariants import Invariants
 from app.flow.leases import Lease
 from app.flow.links import Links
 from app.flow.maintenance import Maintenance
@@ -83,6 +84,7 @@ class Context:
     doors: Doors
     deliver: Deliver
     upkeep: Upkeep
+    invariants: Invariants
     refolds: Refolds
     poster: LatePoster
     tokens: Tokens
@@ -220,6 +222,7 @@ def build(settings: Settings, db: Database) -> Context:
         bell=bells.deliver,
         rhythm=Rhythm(per_second=settings.delivery.replay_per_second, speed=speed),
     )
+    metrics = Registry()
     context = Context(
         db=db,
         clock=clock,
@@ -236,13 +239,14 @@ def build(settings: Settings, db: Database) -> Context:
         doors=doors,
         deliver=deliver,
         upkeep=upkeep,
+        invariants=Invariants(db, clock, metrics=metrics, speed=speed),
         refolds=Refolds(db, clock, render=render, policy=policy, profile=fold.profile),
         poster=poster,
         tokens=Tokens(settings.issuers, clock, provider=provider_of),
         public_url=public_url,
         secret=secret.encode(),
         open_console=is_private(settings),
-        metrics=Registry(),
+        metrics=metrics,
         bells=bells,
     )
     return context
@@ -329,6 +333,7 @@ async def working(
                 "upkeep": context.upkeep,
                 "retention": retention_of(context),
                 "standing": context.doors.standing,
+                "invariants": context.invariants,
             }
             watch.shifts.want({
                 name: partial(_paced, work, speed) for name, work in paced.items()
