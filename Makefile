@@ -70,6 +70,7 @@ chaos: setup
 	$(PY) -m tests.chaos.takeover
 	CHAOS_KILLS=25 CHAOS_POLLS=10000 $(BIN)/pytest tests/chaos -s
 	$(PY) -m tests.chaos.mirror --runs $(CHAOS_MIRRORS)
+	$(PY) -m tests.chaos.channels --kills 10
 	$(PY) -m tests.api.fuzz --seed $(CHAOS_SEED) --max-examples $(CHAOS_EXAMPLES)
 	FUZZ_PAGES=10000 $(BIN)/pytest tests/sources/test_graph_fuzz.py
 

@@ -29,12 +29,13 @@ from app.core.ticket import FINAL
 from app.core.types import OPEN_STATUSES, severity_of
 from app.flow.held import HOUR
 from app.flow.messages import Known, known_of
-from app.flow.terms import FAILED_AGAIN, LEASE, RECONCILE, Terms, after, backoff
+from app.flow.terms import FAILED_AGAIN, RECONCILE, Terms, after, backoff
 from app.flow.unheard import told_since
 from app.kit.clock import Clock
 from app.store import incidents, links
 from app.store.engine import Database
 
+LEASE = timedelta(seconds=150)  # of one step: the longest has four calls
 AGAIN = timedelta(seconds=5)  # after a telling whose outcome nobody knows
 LOOK = timedelta(seconds=30)  # how often a held one asks whether its channel is well again
 SENDS = 2  # of one telling, where nobody can look whether it arrived: at most one duplicate
@@ -114,7 +115,7 @@ class Announce:
                 return replace(link, due_at=now + RECONCILE)
             link = replace(link, state=after(link, Trigger.REOPENED))
         phase = self._phase(link, incident, view)
-        if phase is None:
+        if phase is None or link.state is LinkState.GONE:
             return self._settled(link, incident, view)
         return await self._tell(link, incident, view, phase, token)
 
@@ -143,12 +144,14 @@ class Announce:
     def _settled(self, link: Link, incident: Incident, view: _View) -> Link:
         """There is nothing to tell."""
         now = self._tools.clock.now()
+        if link.remote_id is None and "phase" in link.memory.sent:  # given up; the next is told
+            return replace(link, due_at=now + RECONCILE)
         if link.remote_id is None:
             why = "Over, or below the filter, before anybody was told."
             return replace(
                 link, state=after(link, Trigger.WITHDRAWN), explanation=why, due_at=now + RECONCILE
             )
-        if link.state is LinkState.GONE:
+        if link.state is LinkState.GONE and incident.status not in FINAL:
             return replace(link, due_at=now + RECONCILE)
         trigger = Trigger.FINISHED if incident.status in FINAL else Trigger.SYNCED
         memory = replace(link.memory, told=max(link.memory.told, view.last))
@@ -348,7 +351,6 @@ class Announce:
         )  # fmt: skip
         return replace(
             link, state=after(link, Trigger.REFUSED), memory=memory, due_at=now + FAILED_AGAIN,
-            remote_id=link.remote_id or telling.key,
             explanation=f"Sent {SENDS} times without an answer ({phase}). {found.why}",
         )  # fmt: skip
 

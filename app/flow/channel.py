@@ -9,9 +9,9 @@ from sqlalchemy import Connection
 from app.core.errors import StorageUnavailable
 from app.core.incident import Incident
 from app.core.link import Link, LinkState, Trigger, correlation_of, moved
-from app.flow.announce import Announce, ChannelTools
+from app.flow.announce import LEASE, Announce, ChannelTools
 from app.flow.following import followed
-from app.flow.terms import LEASE, backoff
+from app.flow.terms import backoff
 from app.kit.ids import new_id
 from app.store import events, incidents, links
 from app.store.links import NotMine
@@ -67,7 +67,7 @@ class ChannelLoop:
         if link.state is LinkState.ENDED and link.remote_id is None:
             if wanted:
                 links.restore(c, link.id, moved(link.state, Trigger.WANTED), due, "Wanted again.")
-        elif link.state is not LinkState.FAILED:
+        elif link.state is not LinkState.FAILED or "phase" in link.memory.sent:
             waits = link.state is LinkState.PENDING and wanted and link.asked_at is None
             links.wake(c, link.id, due if waits else self._at_once(link, now))
 

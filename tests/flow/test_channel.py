@@ -138,9 +138,12 @@ async def test_without_the_right_to_look_a_lost_answer_doubles_one_message_at_mo
     bench.door.scopes.discard("channels:history")
     world = TellingWorld(sqlite_database, bench.channel)
     bench.door.troubles += [Trouble.COMMITTED, Trouble.CUT, Trouble.CUT]
-    await world.open()
+    incident = await world.open()
     await world.run(timedelta(minutes=5).total_seconds())
     assert bench.firsts() <= 2
+    await world.do("resolve", incident, resolution="vendor_fix")
+    await world.run(60)  # the end is told all the same
+    assert world.link(incident).remote_state == "resolved"
 
 
 async def test_an_incident_that_ends_before_its_debounce_is_not_told(
