@@ -23,6 +23,7 @@ from app.sinks.slack import open_slack
 from app.sinks.smtp import open_smtp
 from app.sinks.teams import open_teams
 from app.sinks.webhook_channel import open_webhook
+from app.store import links
 from app.store.engine import Database
 from app.words import choose_of, say_of
 from app.workers import paced_loop
@@ -89,6 +90,8 @@ async def channel_loop(
         (tuple(c.facts for c in t.channels) for t in rooms.settings.tenants if t.id == owner), ()
     )
     channel = open_channel(settings)
+    if rooms.db.dialect == "sqlite":  # one process works: what is held, a former one held
+        await rooms.db.write(lambda c: links.free(c, settings.name, now=rooms.clock.now()))
     try:
         loop = ChannelLoop(
             ChannelTools(

@@ -275,6 +275,15 @@ def claim(
     return sorted((_link(row) for row in rows), key=lambda link: link.id)
 
 
+def free(c: Connection, mirror: str, *, now: datetime) -> None:
+    """Take every link from whoever held one: a former process, where there can be only one."""
+    c.execute(
+        update(L)
+        .where(L.c.mirror == mirror, L.c.lease_token.is_not(None))
+        .values(lease_token=None, lease_until=None, due_at=now)
+    )
+
+
 def hold(c: Connection, identity: str, *, token: str, now: datetime, until: datetime) -> bool:
     """Take one link that nobody else has, due or not."""
     free = or_(L.c.lease_until.is_(None), L.c.lease_until <= now)

@@ -114,18 +114,23 @@ class Run:
                 await asyncio.sleep(self.draw.uniform(0.05, 2.0))
                 await self.end(signal.SIGKILL)
                 await self.start(client)
+        await self.until(client, {"first", "resolved"})
         for one in self.incidents:
             body = {"resolution": "vendor_fix"}
             (await client.post(f"/v1/incidents/{one}/resolve", json=body)).raise_for_status()
-        async with asyncio.timeout(PATIENCE):
-            while not await self.is_told(client):  # noqa: ASYNC110 - it is another process
-                await asyncio.sleep(1)
+        await self.until(client, {"resolved"})
         await self.end(signal.SIGTERM)
 
-    async def is_told(self, client: httpx.AsyncClient) -> bool:
-        """Whether the end of every incident was told on every channel."""
+    async def until(self, client: httpx.AsyncClient, phases: set[str]) -> None:
+        """Wait until every incident was told in one of these phases on every channel."""
+        async with asyncio.timeout(PATIENCE):
+            while not await self.is_told(client, phases):  # noqa: ASYNC110 - another process
+                await asyncio.sleep(1)
+
+    async def is_told(self, client: httpx.AsyncClient, phases: set[str]) -> bool:
+        """Whether every channel was told of every incident in one of these phases last."""
         found = (await client.get("/v1/links", params={"limit": 500})).json()["items"]
-        told = sum(one["remote_state"] == "resolved" for one in found)
+        told = sum(one["remote_state"] in phases for one in found)
         return told == CHANNELS * len(self.incidents)
 
     def verdict(self, kills: int) -> tuple[Counter[str], list[str]]:
