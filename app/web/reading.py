@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
+from app.core.announce import ChannelFacts
 from app.core.board import ServiceStanding, Sighting, Standing, board
 from app.core.catalogue import SERVICES
 from app.core.document import incident_document, rfc3339
@@ -41,6 +42,14 @@ UNKNOWN = 10  # codes that nobody knows, on the page of the sources
 ENDED = (Status.RESOLVED, Status.CLOSED, Status.DISMISSED, Status.MERGED)
 
 
+class ChannelLike(Protocol):
+    """One channel of the settings."""
+
+    @property
+    def facts(self) -> ChannelFacts:
+        """What choosing and wording know of it."""
+
+
 class TenantLike(Protocol):
     """One tenant of the settings."""
 
@@ -51,6 +60,10 @@ class TenantLike(Protocol):
     @property
     def name(self) -> str:
         """Its display name, or nothing."""
+
+    @property
+    def channels(self) -> Sequence[ChannelLike]:
+        """Its channels."""
 
 
 class SettingsLike(Protocol):

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 
 from app.core.errors import NotFound, Unauthenticated
+from app.core.independence import warnings_of
 from app.core.types import TenantId
 from app.kit.keys import digest, is_wellformed
 from app.store import keys
@@ -80,6 +81,12 @@ async def show_sources(request: Request, viewer: Looking) -> Response:
     picture = await pictures_of(request).read(TenantId(viewer.tenant))
     page = sources_page(
         frame_of(request, viewer),
+        warnings=[
+            said
+            for tenant in context_of(request).settings.tenants
+            if tenant.id == viewer.tenant
+            for said in warnings_of([channel.facts for channel in tenant.channels])
+        ],
         sources=reading.source_documents(picture),
         codes=await context_of(request).db.read(
             lambda c: reading.unmapped_codes(c, viewer.tenant, outside=viewer.outside)

@@ -14,6 +14,7 @@ def sources_page(
     *,
     sources: Sequence[Document],
     codes: Sequence[Document] = (),
+    warnings: Sequence[str] = (),
 ) -> str:
     """Render the sources and the codes that nobody knows.
 
@@ -22,10 +23,12 @@ def sources_page(
         sources: the sources documents.
         codes: codes that the catalogue does not know, ``{"code", "service", "client", "count",
             "last_at", "sample"}``.
+        warnings: what would silence the channels to people, in sentences.
     """
     return frame.render(
         "sources.html",
         here="sources",
+        warnings=warnings,
         sources=[source_view(document, frame.now) for document in sources],
         codes=[_code(frame, document) for document in codes],
     )
