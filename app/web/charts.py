@@ -250,6 +250,8 @@ def _users(sheet: _Sheet, frame: Frame, users: Users) -> None:
     expected = max((column.expected for column in users.columns), default=0.0)
     if expected > 0:
         y = base - min(expected * unit, height)
+        wide = frame.scale.right - frame.scale.left
+        sheet.parts.append(box(frame.scale.left, y, wide, base - y, "usual"))
         sheet.parts.append(line(frame.scale.left, y, frame.scale.right, y, "expected"))
     sheet.parts.append(line(frame.scale.left, base, frame.scale.right, base, "axis"))
     sheet.y = max(base, top + height)

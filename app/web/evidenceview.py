@@ -46,15 +46,30 @@ def cell_name(cell: Document) -> str:
     return f"{' · '.join(part for part in parts if part)} ({cell.get('count') or 0:,})"
 
 
-def evidence_lines(evidence: Document, now: datetime, *, source: str = "") -> tuple[CellLine, ...]:
-    """The evidence table: cells, the largest first within each source; of one source or all."""
+def evidence_lines(
+    evidence: Document, now: datetime, *, source: str = "", most: int | None = None
+) -> tuple[CellLine, ...]:
+    """The evidence table: cells, the largest first within each source; of one source or all.
+
+    ``most`` bounds it, with an equal share for each source, so that none crowds the other out.
+    """
     cells = sorted(
         evidence.get("cells") or [],
         key=lambda cell: (cell["source"], -int(cell.get("count") or 0), str(cell.get("id"))),
     )
     cells = [cell for cell in cells if cell.get("count") and source in {"", cell["source"]}]
     window = _window(cells)
-    return tuple(_cell_line(cell, window, now) for cell in cells)
+    return tuple(_cell_line(cell, window, now) for cell in _shares(cells, most))
+
+
+def _shares(cells: list[Document], most: int | None) -> list[Document]:
+    if most is None:
+        return cells
+    kinds = list(dict.fromkeys(cell["source"] for cell in cells))
+    share = most // max(len(kinds), 1)
+    return [
+        cell for kind in kinds for cell in [one for one in cells if one["source"] == kind][:share]
+    ]
 
 
 def _window(cells: Sequence[Document]) -> tuple[datetime, datetime] | None:

@@ -1,8 +1,8 @@
 """Reading one incident: from the store to the documents that its pages take."""
 
-import json
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
 from app.core.advisory import condition_of
@@ -27,7 +27,7 @@ OVER = frozenset({Status.CLOSED, Status.DISMISSED, Status.MERGED})
 
 def parsed(body: bytes | str | None) -> Document:
     """Read a stored JSON document; nothing stored is an empty one."""
-    document: Document = json.loads(body) if body else {}
+    document: Document = msgspec.json.decode(body) if body else {}
     return document
 
 

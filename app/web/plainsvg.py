@@ -57,7 +57,7 @@ LOOKS: dict[str, Look] = {
     "lead-plate": {"fill": VENDOR_PALE},
     "lead-label": {"font-size": "12", "font-weight": "650", "fill": INK},
     "hint": {"fill-opacity": "0"},
-    "band": {"fill": EDGE_2, "fill-opacity": ".45"},
+    "usual": {"fill": FAINT, "fill-opacity": ".16"},
     "expected": {"stroke": FAINT, "stroke-dasharray": "4 3"},
     "reporters": {"fill": "none", "stroke": INK, "stroke-width": "1.2"},
     **{f"s{index}": {"fill": colour} for index, colour in enumerate(SYMPTOMS)},

@@ -33,6 +33,7 @@ from app.web.words import (
 )
 
 LINES = 12  # rows of the evidence table; its own page shows all
+TOLD = 60  # newest lines of the timeline
 
 
 def incident_page(
@@ -67,7 +68,7 @@ def incident_page(
     now = frame.now
     picture = picture_of(incident, evidence, events, advisories, now)
     item = card(incident, now)
-    cells = evidence_lines(evidence, now)
+    told = timeline(events, now)
     return frame.render(
         "incident.html",
         here="incidents",
@@ -79,9 +80,10 @@ def incident_page(
         narrow=draw(picture, narrow=True),
         grounds=grounds(incident, now),
         advisories=_advisories(frame, incident, advisories),
-        cells=_largest(cells),
-        all_cells=len(cells),
-        timeline=timeline(events, now),
+        cells=evidence_lines(evidence, now, most=LINES),
+        all_cells=sum(1 for cell in evidence.get("cells") or [] if cell.get("count")),
+        timeline=told[:TOLD],
+        untold=len(told[TOLD:]),
         notes=[{**note, "when": when(note["at"], now)} for note in reversed(notes)],
         acts=acts_of(incident, evidence, others, loose),
         severities=SEVERITIES,
@@ -98,13 +100,6 @@ def incident_page(
             for one in messages
         ],
     )
-
-
-def _largest(cells: Sequence[Any]) -> list[Any]:
-    """The first rows of each source, so that none crowds the other out."""
-    kinds = list(dict.fromkeys(cell.kind for cell in cells))
-    share = LINES // max(len(kinds), 1)
-    return [cell for kind in kinds for cell in [one for one in cells if one.kind == kind][:share]]
 
 
 def picture_file(
