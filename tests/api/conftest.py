@@ -17,6 +17,7 @@ from app.core.types import TenantId
 from app.flow import keys
 from app.flow.fold import Fold
 from app.flow.links import Links
+from app.flow.returns import Returns
 from app.formats.native_v1 import Renderer
 from app.kit.clock import FixedClock
 from app.kit.metrics import Registry
@@ -48,6 +49,7 @@ class Context:
     tokens: Any = None
     links: Any = None
     messages: Any = None
+    returns: Any = None
     public_url: str = URL
     secret: bytes = b"a secret of this installation"
     metrics: Registry = field(default_factory=Registry)
@@ -80,6 +82,7 @@ def world(sqlite_database: Database, clock: FixedClock) -> Context:
     )
     return Context(
         links=Links(sqlite_database, clock, wall=clock, secrets=dict),
+        returns=Returns(sqlite_database, clock, obey=fold.command, readers=dict),
         db=sqlite_database,
         clock=clock,
         fold=fold,
