@@ -69,7 +69,10 @@ def world(sqlite_database: Database, clock: FixedClock) -> Context:
         api_requests_per_second=0.0,
         intake_requests_per_second=0.0,
     )
-    tenants = [SimpleNamespace(id=TENANT, name="Contoso"), SimpleNamespace(id=OTHER, name="F")]
+    tenants = [
+        SimpleNamespace(id=name, name=shown, channels=(), mirrors=(), accept_dependent=False)
+        for name, shown in ((TENANT, "Contoso"), (OTHER, "F"))
+    ]
     bells = SimpleNamespace(feed=Bell())
     fold = Fold(
         sqlite_database,

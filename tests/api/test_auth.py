@@ -27,6 +27,7 @@ OPEN = {
     "/metrics",
     "/.well-known/webhook-keys.json",
     "/v1/mirrors/{name}/hints",
+    "/v1/channels/{name}/deliveries",
 }
 
 
