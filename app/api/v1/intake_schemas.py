@@ -165,5 +165,6 @@ def request_body(name: str, most: int = ARRAY_LIMIT) -> dict[str, Any]:
 def page_body() -> dict[str, Any]:
     """The OpenAPI request body of a page."""
     body = request_body("PageReportIn", PAGE_LIMIT)
+    del body["requestBody"]["content"]["application/json"]["schema"]["anyOf"][1]["minItems"]
     del body["requestBody"]["content"]["application/jsonl"]
     return body
