@@ -13,6 +13,7 @@ from app.flow.vouch import voucher
 from app.kit.keys import digest, is_wellformed
 from app.store import keys
 from app.store.keys import ApiKey
+from app.store.walls import stand_within
 from app.web.door import PageRoute, context_of, form_of, frame_of, html, see_other, viewer_of
 from app.web.pages.report import TEXT_LIMIT, WHO_LIMIT, Answers, report_page
 from app.web.session import Viewer
@@ -112,6 +113,7 @@ async def _public_key(request: Request, secret: str) -> ApiKey:
         found = await context.db.read(lambda c: keys.find(c, digest(secret)))
     if found is None or PUBLIC_SCOPE not in found.scopes or not found.is_valid(context.clock.now()):
         raise NotFound("This address is not in use (any more).")
+    stand_within([found.tenant])
     return found
 
 
