@@ -36,13 +36,13 @@ from app.formats.cloudevents_v1 import CloudEventsV1
 from app.formats.native import NativeV1
 from app.formats.native_v1 import Renderer
 from app.kit.clock import Clock, ScaledClock, SystemClock
-from app.kit.egress import Egress
+from app.kit.egress import LOOPBACK, Egress
 from app.kit.http import LatePoster, Poster
 from app.kit.metrics import Registry
 from app.kit.vault import Vault
 from app.kit.wake import Bell
 from app.settings import Settings
-from app.settings.model import LOOPBACK, ROLES, ClockSettings
+from app.settings.model import ROLES, ClockSettings
 from app.sinks.webhook import WebhookSender
 from app.sources.client_report import ClientReportReader
 from app.sources.probe_result import ProbeResultReader

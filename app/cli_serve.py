@@ -36,8 +36,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     leave_out()
     import uvicorn  # noqa: PLC0415 - slow to import, and only this command needs it
 
+    from app.kit.egress import LOOPBACK  # noqa: PLC0415 - the same
     from app.kit.entrance import Entrance  # noqa: PLC0415 - the same
-    from app.settings.model import LOOPBACK  # noqa: PLC0415 - the same
 
     settings, roles = _read(arguments)
     logs.configure()

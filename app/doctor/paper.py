@@ -7,10 +7,10 @@ from app.core.catalogue import display_name
 from app.core.errors import SettingsError
 from app.core.independence import needs, warnings_of
 from app.doctor.finding import Finding, note, problem, warning, well
+from app.kit.egress import LOOPBACK
 from app.settings import Settings, TenantSettings
 from app.words import writer_of
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 WIDE = {4: 16, 6: 48}  # prefixes shorter than these are whole estates, by version of IP
 LEAST_INTAKE, LEAST_AUDIT = 7, 90  # days
 

@@ -12,9 +12,8 @@ from app.core.retry import Standing
 from app.core.route import Subscription
 from app.core.types import SourceState, TenantId
 from app.doctor.finding import Finding, note, problem, warning, well
-from app.doctor.paper import LOOPBACK
 from app.flow.retention import Due
-from app.kit.egress import Egress, Refused
+from app.kit.egress import LOOPBACK, Egress, Refused
 from app.settings import Settings
 from app.store import deliveries, events, health, keys, links, probes, sources, subscriptions
 from app.store.keys import ApiKey

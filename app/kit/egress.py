@@ -14,6 +14,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 PUBLIC_PORTS = frozenset({443, 8443})  # what a public receiver may listen on
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})  # the names of this machine
 URL_LENGTH = 2048  # characters
 RESOLVE_SECONDS = 2.0  # one resolution may take so long
 _PORTS = 65_536

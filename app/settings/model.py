@@ -34,7 +34,6 @@ from app.sources.status_feed import StatusFeedSettings
 from app.web.status.settings import StatusSettings
 
 ROLES = ("api", "work")  # what a process may do
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _Port = Annotated[int, Field(ge=1, le=65535)]
 
 

@@ -13,6 +13,7 @@ from app.core.announce import NoticePhase
 from app.core.ports import ChannelAnswer, MirrorWord, Telling
 from app.kit import http
 from app.kit.cutting import cut
+from app.kit.egress import LOOPBACK
 from app.sinks.answering import answered
 
 BYTES = 28 * 1024  # of one message, documented as "approximately 28 KB"
@@ -24,7 +25,6 @@ HOSTS = (
     ".logic.azure.com", ".environment.api.powerplatform.com", ".api.powerplatform.com",
     ".api.powerautomate.com",
 )  # fmt: skip
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 COLORS: Mapping[NoticePhase, str] = {
     NoticePhase.FIRST: "Attention", NoticePhase.UPDATE: "Warning",
     NoticePhase.MITIGATED: "Accent", NoticePhase.RESOLVED: "Good",

@@ -14,9 +14,9 @@ from app.core.document import rfc3339
 from app.core.ports import ChannelAnswer, MirrorWord, Telling
 from app.kit import http, signing
 from app.kit.clock import SystemClock
+from app.kit.egress import LOOPBACK
 from app.sinks.answering import answered
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 REMEDIES: Mapping[str, str] = {
     "unauthorized": "Give both sides the same secret.",
     "forbidden": "Let the receiver take what this secret signs.",

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from app.kit.egress import LOOPBACK
 from app.store.keys import TOKEN, ApiKey
 
 SESSION_COOKIE = "sextant_session"
@@ -17,7 +18,6 @@ TENANT_COOKIE = "sextant_tenant"
 SESSION_LIFE = timedelta(hours=12)  # one shift; then the key is entered again
 ERRAND_LIFE = timedelta(minutes=10)  # a sign-in at a provider takes no longer
 OPERATOR = "*"
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

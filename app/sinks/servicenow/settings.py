@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+from app.kit.egress import LOOPBACK
+
 _Seconds = Annotated[float, Field(ge=0)]
 SYS_ID = re.compile(r"^[0-9a-f]{32}$")
 EVERY = "default"  # the key of a map by service that all other services fall to
@@ -94,7 +95,7 @@ class MirrorSettings(BaseModel):
     @classmethod
     def _root(cls, value: str) -> str:
         parts = urlsplit(value)
-        local = parts.scheme == "http" and parts.hostname in _LOOPBACK
+        local = parts.scheme == "http" and parts.hostname in LOOPBACK
         if not parts.hostname or not (parts.scheme == "https" or local):
             raise ValueError("give the https address of the instance")
         if parts.query or parts.fragment or "/api/now" in parts.path:

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from app.kit.egress import LOOPBACK
+
 # Authority and Graph root of each national cloud (reference of the Graph API, national clouds).
 CLOUDS: Mapping[str, tuple[str, str]] = {
     "global": ("https://login.microsoftonline.com", "https://graph.microsoft.com"),
@@ -18,7 +20,6 @@ CLOUDS: Mapping[str, tuple[str, str]] = {
     ),
 }
 _SHARED_TENANTS = frozenset({"common", "organizations", "consumers"})
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _Seconds = Annotated[float, Field(ge=1)]
 
 
@@ -95,7 +96,7 @@ class GraphSettings(BaseModel):
         if value is None:
             return None
         parts = urlsplit(value)
-        local = parts.scheme == "http" and parts.hostname in _LOOPBACK
+        local = parts.scheme == "http" and parts.hostname in LOOPBACK
         if not parts.hostname or not (parts.scheme == "https" or local):
             raise ValueError("give an https address")
         if parts.query or parts.fragment or re.search(r"/(v1\.0|beta)/?$", parts.path):
