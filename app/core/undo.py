@@ -24,7 +24,7 @@ UNDOABLE = frozenset(
 KEPT = 30  # changes of a tenant that can be undone, the newest
 OURS = frozenset({"revision", "updated_at", "explanation", "notes"})  # told, and never taken back
 ENDED = frozenset({Status.RESOLVED, Status.DISMISSED, Status.MERGED})
-APART = "apart"  # the kind of a ruling that two incidents do not merge by themselves
+CHANGED_AGAIN = "What that event changed was changed again since: undo the newer change first."
 
 
 def remember(desk: Desk, name: str, before: Desk, events: Sequence[Event]) -> None:
@@ -109,9 +109,7 @@ def undo(desk: Desk, command: Command) -> None:
     if found.name == "merge":
         _keep_apart(desk, found)
     if desk.incidents.get(about) == former:
-        raise IllegalTransition(
-            "What that event changed was changed again since: undo the newer change first."
-        )
+        raise IllegalTransition(CHANGED_AGAIN)
     desk.memo = None  # what belongs together was ruled anew
 
 
@@ -149,9 +147,7 @@ def _take_back(desk: Desk, found: Undoable, change: Change, actor: Actor, event:
             status_now=current.status.value,
         )
     if _was_changed_again(found.name, after, current):
-        raise IllegalTransition(
-            "What that event changed was changed again since: undo the newer change first."
-        )
+        raise IllegalTransition(CHANGED_AGAIN)
     restored = replace(
         current,
         **{
@@ -238,7 +234,7 @@ def _keep_apart(desk: Desk, found: Undoable) -> None:
     """Rule that those whose merger was undone are two, whatever the engine thinks later."""
     ids = sorted(_of(change).id for change in found.changes)
     rulings = [
-        Ruling(kind=APART, item=other, incident=one, holds=False)
+        Ruling(kind="apart", item=other, incident=one, holds=False)
         for one in ids
         for other in ids
         if one != other

@@ -8,8 +8,7 @@ before there is somebody to answer it.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from starlette.types import Message, Receive, Scope, Send
@@ -62,7 +61,6 @@ class Entrance:
         self._patience = patience_seconds
         self._open = asyncio.Event()
         self._leaving = asyncio.Event()
-        self._keeping: asyncio.Task[None] | None = None
         self.failure: BaseException | None = None
         self.inside: Opened | None = None
 
@@ -88,18 +86,18 @@ class Entrance:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        self._keeping = asyncio.create_task(self._keep())
+        keeping = asyncio.create_task(self._keep())
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self._leaving.set()
-        await self._keeping
+        await keeping
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _keep(self) -> None:
         """Make the application, and keep it alive in one task until we leave."""
         try:
             application = await asyncio.to_thread(self._make)
-            async with _life(application):
+            async with application.router.lifespan_context(application):
                 self.inside = application
                 self._open.set()
                 self._tell_opened()
@@ -109,13 +107,6 @@ class Entrance:
             self._tell_failed()
         finally:
             self._open.set()
-
-
-@contextlib.asynccontextmanager
-async def _life(application: Opened) -> AsyncIterator[None]:
-    context: AbstractAsyncContextManager[Any] = application.router.lifespan_context(application)
-    async with context:
-        yield
 
 
 async def _answer(
