@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 from app.api.app import add_routes, create_api
 from app.channels import returns_of
 from app.core.errors import SettingsError, StorageUnavailable
-from app.core.ports import Format
+from app.core.ports import Format, IncidentPictures
 from app.core.types import TenantId
 from app.doors import Doors, open_doors, provider_of
 from app.flow.deliver import Deliver, Pace
@@ -49,6 +49,7 @@ from app.sources.probe_result import ProbeResultReader
 from app.store import deliveries, instance, keys, migrate
 from app.store.engine import Database
 from app.watch import Watch, profiles_of
+from app.web.portraits import Portraits
 from app.web.routes import create_router
 from app.words import reader_of, writer_of
 from app.workers import Loop, Paced, fold_loop, paced_loop
@@ -78,6 +79,7 @@ class Context:
     returns: Returns
     maintenance: Maintenance
     messages: Messages
+    portraits: IncidentPictures
     subscriptions: Subscriptions
     report_reader: ClientReportReader
     result_reader: ProbeResultReader
@@ -233,6 +235,7 @@ def build(settings: Settings, db: Database) -> Context:
         links=Links(db, clock, wall=SystemClock(), secrets=lambda: hint_secrets(context.settings)),
         maintenance=maintenance,
         messages=Messages(db, writer_of(settings), lambda tenant: reader_of(settings, tenant)),
+        portraits=Portraits(db, clock, public_url=public_url),
         subscriptions=Subscriptions(db, clock, egress=egress, vault=vault, bell=bells.deliver),
         report_reader=doors.reports,
         result_reader=doors.results,

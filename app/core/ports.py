@@ -19,7 +19,7 @@ from app.core.incident import Incident
 from app.core.message import Mark, Reader, Written
 from app.core.signal import Advisory, ProbeResult
 from app.core.ticket import Change, Row, Rule, Ticket
-from app.core.types import Severity, TenantId
+from app.core.types import IncidentId, Severity, TenantId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +96,19 @@ class MessageWriter(Protocol):
 
     def remark(self, mark: Mark, language: str) -> str:
         """The sentence of a mark; a language that is not there gives the first that is."""
+        ...
+
+
+class IncidentPictures(Protocol):
+    """Draws the three lanes of an incident as they are known now, for messages and tickets."""
+
+    async def draw(
+        self, tenant: TenantId, incident: IncidentId, form: str, *, outside: bool = False
+    ) -> bytes | None:
+        """Draw a file, ``form`` is svg or png; None where there is no such incident.
+
+        ``outside``: the reader is not of the tenant, and sees no group under five people.
+        """
         ...
 
 

@@ -1,12 +1,12 @@
 """The pages of incidents: the list, one of them, what it rests on, and its picture as a file."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.core.announce import Audience
 from app.core.errors import NotFound
-from app.core.types import TenantId
+from app.core.types import IncidentId, TenantId
 from app.flow.messages import Wanted
 from app.store import incidents
 from app.web import incidentreading, reading
@@ -14,9 +14,11 @@ from app.web.actview import done_words
 from app.web.door import HEADERS, PageRoute, context_of, frame_of, html, viewer_of
 from app.web.filters import filters_of
 from app.web.pages.evidence import evidence_page
-from app.web.pages.incident import incident_page, picture_file
+from app.web.pages.incident import incident_page
 from app.web.pages.incidents import incidents_page
 from app.web.session import Viewer
+
+PICTURES = {"svg": "image/svg+xml", "png": "image/png"}
 
 Looking = Annotated[Viewer, Depends(viewer_of)]
 
@@ -64,20 +66,19 @@ async def show_evidence(
     return html(request, page)
 
 
-@incident_pages.get("/incidents/{incident_id}/picture.svg")
-async def give_picture(request: Request, viewer: Looking, incident_id: str) -> Response:
+@incident_pages.get("/incidents/{incident_id}/picture.{form}")
+async def give_picture(
+    request: Request, viewer: Looking, incident_id: str, form: Literal["svg", "png"]
+) -> Response:
     """Give the picture as a file that stands alone."""
-    shown = await _read(request, viewer, incident_id)
-    drawing = picture_file(
-        shown["incident"],
-        shown["evidence"],
-        shown["events"],
-        shown["advisories"],
-        context_of(request).clock.now(),
-    )
-    name = f"{shown['incident']['number']}.svg"
-    headers = {**HEADERS, "content-disposition": f'inline; filename="{name}"'}
-    return Response(drawing, headers=headers, media_type="image/svg+xml")
+    context = context_of(request)
+    owner, wanted = TenantId(viewer.tenant), IncidentId(incident_id)
+    content = await context.portraits.draw(owner, wanted, form, outside=viewer.outside)
+    found = await context.db.read(lambda c: incidents.get(c, owner, incident_id))
+    if content is None or found is None:
+        raise NotFound("There is no incident of that id for this tenant.")
+    headers = {**HEADERS, "content-disposition": f'inline; filename="{found.number}.{form}"'}
+    return Response(content, headers=headers, media_type=PICTURES[form])
 
 
 async def _messages(request: Request, viewer: Viewer, incident_id: str) -> list[dict[str, Any]]:

@@ -31,10 +31,10 @@ def parsed(body: bytes | str | None) -> Document:
     return document
 
 
-def one_incident(
+def drawn(
     c: Connection, tenant: str, incident_id: str, public_url: str, *, outside: bool = False
 ) -> dict[str, Any] | None:
-    """Everything that the page of one incident shows, as keyword arguments; None if unknown.
+    """What the picture of one incident is made of, as keyword arguments; None if unknown.
 
     ``outside``: whoever looks is not of the tenant, and sees no group under five people.
     """
@@ -42,17 +42,35 @@ def one_incident(
     incident = incidents.get(c, owner, incident_id)
     if incident is None:
         return None
-    log = events.newest_of_incident(c, owner, incident_id, EVENTS)
-    tickets = links.of_incidents(c, owner, [incident_id])
-    document = incident_document(incident, public_url=public_url)
+    return _drawn(c, incident, public_url, outside=outside)
+
+
+def _drawn(
+    c: Connection, incident: Incident, public_url: str, *, outside: bool
+) -> dict[str, Document | list[Document]]:
+    log = events.newest_of_incident(c, incident.tenant, incident.id, EVENTS)
+    known = advisories.by_ids(c, incident.tenant, [a.id for a in incident.advisories])
     return {
-        "incident": {**document, "links": shown_by(tickets).get(incident_id, [])},
-        "evidence": evidence_of(c, tenant, incident_id, outside=outside),
+        "incident": incident_document(incident, public_url=public_url),
+        "evidence": evidence_of(c, incident.tenant, incident.id, outside=outside),
         "events": [parsed(event.body) for event in log],
-        "advisories": [
-            advisory_document(stored)
-            for stored in advisories.by_ids(c, owner, [a.id for a in incident.advisories]).values()
-        ],
+        "advisories": [advisory_document(stored) for stored in known.values()],
+    }
+
+
+def one_incident(
+    c: Connection, tenant: str, incident_id: str, public_url: str, *, outside: bool = False
+) -> dict[str, Any] | None:
+    """Everything that the page of one incident shows, as keyword arguments; None if unknown."""
+    owner = TenantId(tenant)
+    incident = incidents.get(c, owner, incident_id)
+    if incident is None:
+        return None
+    shown: dict[str, Any] = _drawn(c, incident, public_url, outside=outside)
+    tickets = links.of_incidents(c, owner, [incident_id])
+    shown["incident"]["links"] = shown_by(tickets).get(incident_id, [])
+    return {
+        **shown,
         "notes": [
             {"at": note.at, "by": note.by, "text": note.text, "visibility": note.visibility}
             for note in incident.notes

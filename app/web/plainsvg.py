@@ -21,7 +21,7 @@ _PLATE = {
 }  # fmt: skip
 # class → attributes; an element of two classes takes the later one's where both speak
 LOOKS: dict[str, Look] = {
-    "lane-name": {"font-size": "13", "font-weight": "650", "fill": INK, **_PLATE},
+    "lane-name": {"font-size": "13", "font-weight": "600", "fill": INK, **_PLATE},
     "lane-about": {"font-size": "11.5", "font-weight": "400", "fill": FAINT},
     "lane-edge": {"stroke": EDGE},
     "row-name": {"fill": SOFT, **_PLATE},
@@ -55,7 +55,7 @@ LOOKS: dict[str, Look] = {
     "dashed": {"stroke-dasharray": "5 4"},
     "lead-band": {"fill": VENDOR_PALE},
     "lead-plate": {"fill": VENDOR_PALE},
-    "lead-label": {"font-size": "12", "font-weight": "650", "fill": INK},
+    "lead-label": {"font-size": "12", "font-weight": "600", "fill": INK},
     "hint": {"fill-opacity": "0"},
     "usual": {"fill": FAINT, "fill-opacity": ".16"},
     "expected": {"stroke": FAINT, "stroke-dasharray": "4 3"},
@@ -76,7 +76,7 @@ KEY = (
     (FAILING, "failing"), (DEGRADED, "degraded"), (VENDOR, "vendor is fixing"),
     (HEALTHY, "clean or restored"),
 )  # fmt: skip
-FONT = "system-ui, Segoe UI, Roboto, Helvetica Neue, Liberation Sans, Arial, sans-serif"
+FONT = "Inter, system-ui, Segoe UI, Roboto, Helvetica Neue, Liberation Sans, Arial, sans-serif"
 MARGIN, HEAD, FOOT = 20, 34, 30
 
 _CLASS = re.compile(r' class="([^"]*)"')
@@ -101,7 +101,7 @@ def plain(drawing: str, *, heading: str) -> str:
         f'font-family="{FONT}" font-size="11" fill="{SOFT}">'
     )
     paper = element("rect", x=-MARGIN, y=-HEAD, width=whole, height=tall, fill=PAPER)
-    title = element("text", escape(heading), x=2, y=-12, font_size=15, font_weight="650", fill=INK)
+    title = element("text", escape(heading), x=2, y=-12, font_size=15, font_weight="600", fill=INK)
     inner = _CLASS.sub(_attributes, drawing[root.end() :].removesuffix("</svg>"))
     key = _CLASS.sub("", "".join(_key(high + FOOT)))
     return f"{opening}{paper}{title}{inner}{key}</svg>\n"

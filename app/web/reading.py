@@ -17,6 +17,7 @@ from app.core.document import incident_document, rfc3339
 from app.core.evidence import LEAST_SHOWN
 from app.core.incident import Incident
 from app.core.policy import Policy
+from app.core.ports import IncidentPictures
 from app.core.signal import Command
 from app.core.state import Track
 from app.core.types import Condition, Severity, SourceState, Status, TenantId
@@ -133,6 +134,10 @@ class Context(Protocol):
     @property
     def messages(self) -> Messages:
         """Writes what people would be told."""
+
+    @property
+    def portraits(self) -> IncidentPictures:
+        """Draws incidents as files."""
 
     @property
     def public_url(self) -> str:

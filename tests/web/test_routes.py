@@ -2,6 +2,7 @@
 
 import json
 import re
+import struct
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from urllib.parse import urlencode
@@ -14,7 +15,7 @@ from fastapi import FastAPI
 from app.api.app import add_routes, create_api
 from app.bootstrap import Context, build
 from app.core.incident import Impact, LinkedAdvisory, Note
-from app.core.types import Status
+from app.core.types import IncidentId, Status
 from app.flow import keys
 from app.kit.clock import FixedClock
 from app.settings import Settings
@@ -381,6 +382,17 @@ async def test_the_picture_is_a_file_that_needs_no_style_sheet(
     words = "".join(root.itertext())
     assert "INC-2026-0001" in words
     assert 'Mail <script>alert("x")</script>' in words
+
+
+async def test_the_picture_is_made_for_messages_that_show_no_svg(context: Context) -> None:
+    await with_incident(context)
+    file = await context.portraits.draw(TENANT, IncidentId("inc_1"), "png")
+    assert file is not None
+    assert file.startswith(b"\x89PNG\r\n")
+    wide, high = struct.unpack(">II", file[16:24])
+    assert (wide, high) > (2000, 800)
+    assert len(set(file)) > 200  # something is drawn
+    assert await context.portraits.draw(TENANT, IncidentId("inc_none"), "png") is None
 
 
 async def test_the_mark_moves_with_the_fold(browser: httpx.AsyncClient, context: Context) -> None:

@@ -1,7 +1,6 @@
 """One incident: headline, explanation, the picture, advisories, evidence, timeline, actions."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from app.web.actview import acts_of, delivery_view, ticket_view
@@ -9,7 +8,6 @@ from app.web.charts import draw
 from app.web.evidenceview import evidence_lines
 from app.web.page import Frame
 from app.web.picture import Document, picture_of
-from app.web.plainsvg import plain
 from app.web.timeline import timeline
 from app.web.times import instant
 from app.web.views import (
@@ -100,18 +98,6 @@ def incident_page(
             for one in messages
         ],
     )
-
-
-def picture_file(
-    incident: Document,
-    evidence: Document,
-    events: Sequence[Document],
-    advisories: Sequence[Document],
-    now: datetime,
-) -> str:
-    """Draw the picture as a file that needs no style sheet: for messages, tickets and reports."""
-    heading = f"{incident['number']} {incident['title']}"
-    return plain(draw(picture_of(incident, evidence, events, advisories, now)), heading=heading)
 
 
 def _advisories(
