@@ -5,6 +5,7 @@ import contextlib
 import logging
 import random
 import signal
+import ssl
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
@@ -15,9 +16,10 @@ from app.core.types import TenantId
 from app.flow.agent import Courier, Spool
 from app.flow.probe import Known, ProbeSchedule
 from app.kit.clock import SystemClock
+from app.kit.http import tls_context
 from app.kit.wake import Bell
 from app.settings.agent import AgentSettings
-from app.sinks.sextant import SextantUpstream
+from app.sinks.sextant import Proof, SextantUpstream, bearer, signer
 from app.sources.probe import Probe, Toolbox, intervals_of
 from app.sources.probe_result import wire_line
 from app.store import probes, spool
@@ -46,9 +48,7 @@ async def run_agent(settings: AgentSettings) -> None:
         tools = Toolbox()
         stack.callback(tools.close)
         upstream = SextantUpstream(
-            settings.url.rstrip("/"),
-            settings.key.get_secret_value(),
-            ca_file=None if settings.ca_file is None else str(settings.ca_file),
+            settings.url.rstrip("/"), _proof(settings), verify=_tls(settings)
         )
         stack.push_async_callback(upstream.aclose)
         bell = Bell()
@@ -60,6 +60,25 @@ async def run_agent(settings: AgentSettings) -> None:
         log.info("agent_started", extra={"checks": len(settings.probes), "url": settings.url})
         await stop.wait()
     log.info("agent_stopped")
+
+
+def _proof(settings: AgentSettings) -> Proof:
+    """By what it proves to Sextant who it is."""
+    if settings.caller is not None and settings.secret is not None:
+        return signer(settings.caller, settings.secret.get_secret_value(), clock=SystemClock())
+    return bearer(None if settings.key is None else settings.key.get_secret_value())
+
+
+def _tls(settings: AgentSettings) -> ssl.SSLContext:
+    context = tls_context(settings.ca_file)
+    if settings.certificate_file is not None:
+        try:
+            context.load_cert_chain(settings.certificate_file)
+        except OSError as error:
+            raise SettingsError(
+                f"{settings.certificate_file} does not hold a certificate and its key as PEM."
+            ) from error
+    return context
 
 
 def _open(settings: AgentSettings) -> Database:

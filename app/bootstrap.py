@@ -18,6 +18,7 @@ from app.core.errors import SettingsError, StorageUnavailable
 from app.core.ports import Format, IncidentPictures
 from app.core.types import TenantId
 from app.doors import Doors, open_doors, provider_of
+from app.flow.callers import KnownCallers
 from app.flow.deliver import Deliver, Pace
 from app.flow.fold import Fold
 from app.flow.ingest import Intake
@@ -90,6 +91,7 @@ class Context:
     refolds: Refolds
     poster: LatePoster
     tokens: Tokens
+    callers: KnownCallers
     public_url: str
     secret: bytes
     open_console: bool
@@ -147,6 +149,7 @@ def _refuse_open_doors(settings: Settings, db: Database) -> None:
     if (
         is_private(settings)
         or settings.issuers
+        or any(caller.certificate for caller in settings.callers)
         or db.read_now(lambda c: keys.any_valid(c, now=now))
     ):
         return
@@ -246,6 +249,7 @@ def build(settings: Settings, db: Database) -> Context:
         refolds=Refolds(db, clock, render=render, policy=policy, profile=fold.profile),
         poster=poster,
         tokens=Tokens(settings.issuers, clock, provider=provider_of),
+        callers=KnownCallers(db, wall=SystemClock(), callers=settings.callers),
         public_url=public_url,
         secret=secret.encode(),
         open_console=is_private(settings),

@@ -71,6 +71,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         log_config=None,
         log_level="warning",  # of the server's own words; ours say when it started and stopped
         access_log=False,
+        proxy_headers=False,  # whom to believe is ``server.trusted_proxies``, not the environment
         timeout_graceful_shutdown=GRACE_SECONDS,
         server_header=False,
     )

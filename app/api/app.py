@@ -18,6 +18,7 @@ from app.api.methods import Methods
 from app.api.middleware import Bodies, Edge
 from app.api.openapi import document
 from app.api.picture import Pictures
+from app.api.proxies import Proxies
 from app.api.rates import Rates
 from app.api.retiring import RETIREMENTS, Retirements, Retiring
 from app.api.shortcut import Doors, Shortcut
@@ -68,6 +69,7 @@ def create_api(
     api.state.retirements = retirements
     api.state.key_ring = KeyRing(context)
     api.state.tokens = context.tokens
+    api.state.callers = context.callers
     api.state.rates = Rates(context.settings.limits)
     api.state.readiness = Readiness(context)
     api.state.pictures = Pictures(context)
@@ -89,6 +91,13 @@ def create_api(
         templates=templates,
         stopping=api.state.stopping,
     )
+    server = context.settings.server
+    if server.trusted_proxies:
+        api.add_middleware(
+            Proxies,
+            trusted=server.trusted_proxies,
+            certificate=server.client_certificate_header,
+        )
     _serve_document(api)
     return api
 

@@ -1,4 +1,7 @@
-"""Authentication: a bearer API key becomes the stored key, remembered for a few seconds."""
+"""Authentication: a key, a token, a signature or a certificate becomes who calls.
+
+A bearer API key is the usual one; what the database says of it is remembered for a few seconds.
+"""
 
 import base64
 import time
@@ -7,7 +10,9 @@ from datetime import timedelta
 from fastapi import Request
 
 from app.api.context import App
+from app.api.proxies import certificate_in
 from app.core.errors import Forbidden, StorageUnavailable, Unauthenticated
+from app.flow.callers import NAME, SIGNATURE, KnownCallers
 from app.flow.keys import KIND, PUBLIC_KIND
 from app.flow.rates import Buckets
 from app.flow.tokens import Tokens, is_token
@@ -19,7 +24,12 @@ from app.store.keys import NO_BOUNDS, ApiKey
 CACHE_SECONDS = 5.0  # a revoked key opens nothing after this time
 CACHE_KEYS = 10_000  # most digests remembered
 GUESSES_PER_MINUTE = 20  # wrong keys from one address before it is told to wait
+HOW = "Send the API key as: Authorization: Bearer <key>."
 TOUCH_EVERY = timedelta(minutes=5)  # how exact ``last_used_at`` is
+
+
+class _Nothing(Unauthenticated):
+    """Nobody even tried, which is no guess."""
 
 
 class KeyRing:
@@ -81,7 +91,7 @@ class KeyRing:
 
 
 async def authenticate(request: Request) -> ApiKey:
-    """The API key that came with the request, looked up once per request.
+    """Who sent a request, as an API key; looked up once per request.
 
     Raises:
         Unauthenticated: none came, or it opens nothing.
@@ -91,26 +101,47 @@ async def authenticate(request: Request) -> ApiKey:
     known: ApiKey | None = getattr(request.state, "api_key", None)
     if known is not None:
         return known
-    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-    tokens: Tokens | None = getattr(request.app.state, "tokens", None)
-    if scheme.lower() == "basic":
-        secret = _password(secret)
-    elif scheme.lower() != "bearer":
-        secret = ""
-    if not secret:
-        raise Unauthenticated("Send the API key as: Authorization: Bearer <key>.")
     ring: KeyRing = request.app.state.key_ring
     try:
-        if tokens and is_token(secret):
-            key = await tokens.caller(secret.strip())
-        else:
-            key = await ring.find(secret.strip())
+        key = await (_bearer(request) if "authorization" in request.headers else _proven(request))
+    except _Nothing:
+        raise
     except Unauthenticated:
         ring.guessed(request.client.host if request.client else "")
         raise
     check_place(request, key)
     request.state.api_key = key
     return key
+
+
+async def _bearer(request: Request) -> ApiKey:
+    """Whose key or token came with the request."""
+    scheme, _, secret = request.headers["authorization"].partition(" ")
+    if scheme.lower() == "basic":
+        secret = _password(secret)
+    elif scheme.lower() != "bearer":
+        secret = ""
+    secret = secret.strip()
+    if not secret:
+        raise _Nothing(HOW)
+    tokens: Tokens | None = getattr(request.app.state, "tokens", None)
+    if tokens and is_token(secret):
+        return await tokens.caller(secret)
+    ring: KeyRing = request.app.state.key_ring
+    return await ring.find(secret)
+
+
+async def _proven(request: Request) -> ApiKey:
+    """Who signed the body, or showed a certificate to a trusted proxy."""
+    callers: KnownCallers | None = getattr(request.app.state, "callers", None)
+    if callers is None:
+        raise _Nothing(HOW)
+    if NAME in request.headers and SIGNATURE in request.headers:
+        return await callers.by_signature(request.headers, await request.body())
+    shown = certificate_in(request.state)
+    if shown is None:
+        raise _Nothing(HOW)
+    return callers.by_certificate(shown)
 
 
 def check_place(request: Request, key: ApiKey) -> None:

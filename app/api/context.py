@@ -8,11 +8,13 @@ from app.core.incident import Incident
 from app.core.signal import Command
 from app.core.types import TenantId
 from app.flow.acts import Act
+from app.flow.callers import KnownCallers
 from app.flow.messages import Messages
 from app.flow.returns import Returns
 from app.flow.tokens import Tokens
 from app.kit.clock import Clock
 from app.kit.metrics import Registry
+from app.kit.proxied import Network
 from app.kit.wake import Bell
 from app.store.engine import Database
 
@@ -69,8 +71,24 @@ class TenantSettings(Protocol):
         """Its channels, in the order of the settings file."""
 
 
+class Server(Protocol):
+    """The ``[server]`` settings, as far as the edge reads them."""
+
+    @property
+    def trusted_proxies(self) -> Sequence[Network]:
+        """The networks of our own proxies."""
+
+    @property
+    def client_certificate_header(self) -> str:
+        """The header in which they pass on a client's certificate."""
+
+
 class EdgeSettings(Protocol):
     """The settings, as far as the edge reads them."""
+
+    @property
+    def server(self) -> Server:
+        """Where we listen, and behind what."""
 
     @property
     def limits(self) -> Limits:
@@ -159,6 +177,10 @@ class App(Protocol):
     @property
     def tokens(self) -> Tokens | None:
         """Verifies access tokens of the configured issuers; None or empty: there are none."""
+
+    @property
+    def callers(self) -> KnownCallers:
+        """Finds callers by their certificate or signature."""
 
     @property
     def public_url(self) -> str:

@@ -28,6 +28,7 @@ class ActorIs(StrEnum):
 
     KEY = "key"
     TOKEN = "token"  # noqa: S105 - a word, no secret
+    CALLER = "caller"  # by a certificate or a signature; see ``flow.callers``
     CONSOLE = "console"
     OPERATOR = "operator"  # at the command line of this installation
 

@@ -102,6 +102,33 @@ def verify(keys: Sequence[str], *, headers: Mapping[str, str], body: bytes, now:
         raise BadSignature("no signature matches")
 
 
+def check_keys(keys: Sequence[str]) -> None:
+    """See that keys can be verified with: ``whsec_…`` secrets and ``whpk_…`` public keys.
+
+    Raises:
+        ValueError: one is malformed.
+    """
+    for key in keys:
+        if key.startswith("whpk_"):
+            _public_key(key)
+        elif key.startswith("whsec_"):
+            _symmetric_key(key)
+        else:
+            raise ValueError("a secret begins with whsec_, a public key with whpk_")
+
+
+def check_own(secret: str) -> None:
+    """See that a secret can sign: ``whsec_…`` or ``whsk_…``.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if secret.startswith("whsk_"):
+        _private_key(secret)
+    else:
+        check_keys([secret])
+
+
 def seconds(at: datetime) -> int:
     """Unix seconds of an aware instant.
 

@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, SecretStr, model_validator
 
+from app.kit import signing
 from app.settings.model import each_probe_once
 from app.sources.probe import ProbeAccount, ProbeSettings, needs_account
 
@@ -15,7 +16,18 @@ class AgentSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: str = Field(pattern=r"^https?://[^/]+", description="Root of the Sextant to post to.")
-    key: SecretStr = Field(description="An API key with the scope probes:write, by reference.")
+    key: SecretStr | None = Field(
+        default=None, description="An API key with the scope probes:write, by reference."
+    )
+    caller: str | None = Field(
+        default=None, description="Instead of a key: its name among the callers there."
+    )
+    secret: SecretStr | None = Field(
+        default=None, description="What that caller signs with: whsec_… or whsk_…, by reference."
+    )
+    certificate_file: Path | None = Field(
+        default=None, description="PEM of a certificate and its key, to show to a proxy there."
+    )
     ca_file: Path | None = Field(default=None, description="PEM of authorities to trust as well.")
     spool_file: Path = Field(
         default=Path("sextant-agent.db"), description="Where results wait while nobody takes them."
@@ -34,6 +46,15 @@ class AgentSettings(BaseModel):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         each_probe_once(self.probes)
+        if (self.caller is None) != (self.secret is None):
+            raise ValueError("caller and secret come together: the name, and what it signs with")
+        if (self.key is None) == (self.caller is None) and self.certificate_file is None:
+            raise ValueError("an agent needs a key, or a caller with its secret")
+        try:
+            if self.secret is not None:
+                signing.check_own(self.secret.get_secret_value())
+        except ValueError as error:
+            raise ValueError(f"secret: {error}") from error
         missing = needs_account(self.probes, self.probe_account)
         if missing:
             raise ValueError(missing)

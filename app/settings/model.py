@@ -24,6 +24,7 @@ from pydantic import (
 
 from app.core.independence import warnings_of
 from app.core.policy import Policy
+from app.flow.caller_settings import Callers, CallerSettings
 from app.flow.issuer_settings import Issuers, IssuerSettings
 from app.settings.channels import ChannelSettings
 from app.sinks.servicenow import MirrorSettings
@@ -58,6 +59,8 @@ class ServerSettings(_Table):
     port: _Port = 8000
     public_url: str = Field(default="http://127.0.0.1:8000", pattern=r"^https?://[^/]+")
     secret_key: SecretStr | None = None
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    client_certificate_header: str = Field(default="client-cert", pattern=r"^[A-Za-z0-9-]+$")
 
     @field_validator("public_url")
     @classmethod
@@ -242,6 +245,7 @@ class Settings(_Table):
     tenants: tuple[TenantSettings, ...] = ()
     mappers: tuple[MapperSettings, ...] = ()
     issuers: Issuers = ()
+    callers: Callers = ()
     messages: MessagesSettings = MessagesSettings()
     delivery: DeliverySettings = DeliverySettings()
     policy: Policy = Policy()
@@ -294,6 +298,30 @@ class Settings(_Table):
                 msg = f'two issuers have the {what} "{twice}"'
                 raise ValueError(msg)
         return value
+
+    @field_validator("callers")
+    @classmethod
+    def _each_caller_once(cls, value: tuple[CallerSettings, ...]) -> tuple[CallerSettings, ...]:
+        twice = _repeated(caller.name for caller in value)
+        if twice:
+            msg = f'two callers are named "{twice}"; the name stands in the audit log'
+            raise ValueError(msg)
+        return value
+
+    @model_validator(mode="after")
+    def _callers_can_be_met(self) -> Self:
+        known = {tenant.id for tenant in self.tenants}
+        for caller in self.callers:
+            if caller.tenant not in known:
+                named = f'the caller "{caller.name}" names the tenant "{caller.tenant}"'
+                raise ValueError(f"{named}, which is not there")
+            if caller.certificate is not None and not self.server.trusted_proxies:
+                msg = (
+                    f'the caller "{caller.name}" shows a certificate to a proxy: name the '
+                    "networks of your proxies in server.trusted_proxies"
+                )
+                raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _grants_name_tenants(self) -> Self:

@@ -1,14 +1,17 @@
 """Another Sextant as a receiver of probe results: what an agent posts to."""
 
 import gzip
-from collections.abc import Sequence
+import ssl
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 import httpx
 
 from app.core.ports import Posted, PostVerdict
-from app.kit import http
+from app.kit import http, signing
+from app.kit.clock import Clock
+from app.kit.ids import new_id
 
 PATH = "/v1/probe-results"
 TIMEOUT_SECONDS = 30.0
@@ -17,23 +20,45 @@ _TOO_LARGE = 413
 _UNREADABLE = frozenset({400, 415, 422})
 
 
-class SextantUpstream:
-    """Posts lines of probe results with an API key; implements ``core.ports.Upstream``."""
+Proof = Callable[[bytes], dict[str, str]]  # the headers that say whose body it is
 
-    def __init__(self, url: str, key: str, *, ca_file: str | None = None) -> None:
-        """Prepare; ``url`` is the root of the installation."""
-        self._client = http.client(ca_file=ca_file, timeout_seconds=TIMEOUT_SECONDS, base_url=url)
+
+def bearer(key: str | None) -> Proof:
+    """Prove by an API key; None leaves it to the certificate of the connection."""
+    headers = {} if key is None else {"authorization": f"Bearer {key}"}
+    return lambda _: headers
+
+
+def signer(name: str, secret: str, *, clock: Clock) -> Proof:
+    """Prove by a signature over the body before its compression, as a caller of the settings."""
+
+    def headers(body: bytes) -> dict[str, str]:
+        # A repetition is a message of its own: each id is taken once.
+        signed = signing.headers([secret], message_id=new_id("msg"), at=clock.now(), body=body)
+        return {"sextant-caller": name, **signed}
+
+    return headers
+
+
+class SextantUpstream:
+    """Posts lines of probe results; implements ``core.ports.Upstream``."""
+
+    def __init__(self, url: str, proof: Proof, *, verify: ssl.SSLContext | None = None) -> None:
+        """Prepare; ``url`` is the root of the installation, ``proof`` says who we are."""
+        self._client = http.client(verify=verify, timeout_seconds=TIMEOUT_SECONDS, base_url=url)
+        self._proof = proof
         self._headers = {
-            "authorization": f"Bearer {key}",
             "content-type": "application/x-ndjson",
             "content-encoding": "gzip",
         }
 
     async def post(self, lines: Sequence[bytes]) -> Posted:
         """Hand over lines; a request that did not come through is a verdict, not an exception."""
-        body = gzip.compress(b"\n".join(lines), compresslevel=1)
+        plain = b"\n".join(lines)
+        body = gzip.compress(plain, compresslevel=1)
+        headers = {**self._headers, **self._proof(plain)}
         try:
-            answer = await self._client.post(PATH, content=body, headers=self._headers)
+            answer = await self._client.post(PATH, content=body, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             return Posted(verdict=PostVerdict.LATER, detail=str(error) or type(error).__name__)
         return _verdict(answer)

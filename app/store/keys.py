@@ -13,7 +13,7 @@ from app.store.tables import ApiKeyRow
 
 T = ApiKeyRow.__table__  # type: ignore[attr-defined]  # set by SQLModel when it builds the class
 
-KEY, TOKEN = "key", "token"  # kinds of credentials
+KEY, TOKEN, CALLER = "key", "token", "caller"  # kinds of credentials
 OPERATOR = "*"  # the tenant of a key over several tenants
 
 
@@ -51,7 +51,8 @@ class ApiKey:
 
     ``tenant`` is ``*`` for an operator's, whose ``grants`` name its tenants; none: all of them.
     Keys of one ``client`` follow each other by rotation. An access token is a key of the kind
-    ``token`` that is stored nowhere and ends with it; its scopes may differ ``in_tenant``.
+    ``token`` that is stored nowhere and ends with it; its scopes may differ ``in_tenant``. One of
+    the kind ``caller`` stands in the settings.
     """
 
     id: str

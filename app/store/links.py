@@ -163,14 +163,18 @@ def polled(
 
 def hint(c: Connection, name: str, identity: str, *, now: datetime) -> bool:
     """Take a hint once: the mirror polls now; False for a repetition."""
-    c.execute(delete(H).where(H.c.received_at < now - HINTS_KEPT))
-    row = {"mirror": name, "id": identity, "received_at": now}
-    fresh = c.execute(
-        insert_into(c, H).values(row).on_conflict_do_nothing().returning(H.c.id)
-    ).one_or_none()
-    if fresh is not None:
+    fresh = first_time(c, name, identity, now=now, kept=HINTS_KEPT)
+    if fresh:
         c.execute(update(M).where(M.c.name == name).values(poll_at=now))
-    return fresh is not None
+    return fresh
+
+
+def first_time(c: Connection, name: str, identity: str, *, now: datetime, kept: timedelta) -> bool:
+    """Whether a signed message of a sender comes for the first time; remembered for ``kept``."""
+    c.execute(delete(H).where(H.c.mirror == name, H.c.received_at < now - kept))
+    row = {"mirror": name, "id": identity, "received_at": now}
+    taken = insert_into(c, H).values(row).on_conflict_do_nothing().returning(H.c.id)
+    return c.execute(taken).one_or_none() is not None
 
 
 def add(c: Connection, link: Link) -> bool:

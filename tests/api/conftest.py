@@ -22,6 +22,7 @@ from app.formats.native_v1 import Renderer
 from app.kit.clock import FixedClock
 from app.kit.metrics import Registry
 from app.kit.wake import Bell
+from app.settings.model import ServerSettings
 from app.store import incidents
 from app.store.engine import Database
 from tests.builders import NOW, TENANT
@@ -47,6 +48,7 @@ class Context:
     result_reader: Any = None
     doors: Any = None
     tokens: Any = None
+    callers: Any = None
     links: Any = None
     messages: Any = None
     returns: Any = None
@@ -89,7 +91,11 @@ def world(sqlite_database: Database, clock: FixedClock) -> Context:
         db=sqlite_database,
         clock=clock,
         fold=fold,
-        settings=SimpleNamespace(limits=limits, tenants=tenants),
+        settings=SimpleNamespace(
+            limits=limits,
+            tenants=tenants,
+            server=ServerSettings(),
+        ),
         bells=bells,
     )
 
