@@ -9,6 +9,7 @@ from typing import Any
 from app.core.errors import SettingsError
 
 NEVER = "-"
+READING = frozenset({"incidents:read", "incidents:write", "admin"})  # what opens the console
 
 
 class WrongUsage(Exception):  # noqa: N818 - a word of the field
@@ -67,7 +68,9 @@ async def _do(arguments: argparse.Namespace) -> int:
             case "create":
                 wanted = _wanted(arguments, {tenant.id for tenant in settings.tenants})
                 made = await use_cases.create(db, **wanted, now=now, act=act("create_key"))
-                print(f"Key {made.key.id} for {arguments.tenant}; it is shown only now:")
+                where = f" It opens {settings.server.public_url}/login."
+                told = where if READING & made.key.scopes else ""
+                print(f"Key {made.key.id} for {arguments.tenant}.{told} It is shown only now:")
                 print(made.secret)
             case "rotate":
                 overlap = timedelta(hours=max(arguments.overlap_hours, 0))
