@@ -28,10 +28,6 @@ HOW = "Send the API key as: Authorization: Bearer <key>."
 TOUCH_EVERY = timedelta(minutes=5)  # how exact ``last_used_at`` is
 
 
-class _Nothing(Unauthenticated):
-    """Nobody even tried, which is no guess."""
-
-
 class KeyRing:
     """Finds API keys by their secret; remembers each answer for ``CACHE_SECONDS``."""
 
@@ -104,10 +100,9 @@ async def authenticate(request: Request) -> ApiKey:
     ring: KeyRing = request.app.state.key_ring
     try:
         key = await (_bearer(request) if "authorization" in request.headers else _proven(request))
-    except _Nothing:
-        raise
-    except Unauthenticated:
-        ring.guessed(request.client.host if request.client else "")
+    except Unauthenticated as error:
+        if error.detail != HOW:  # who says nothing guesses nothing
+            ring.guessed(request.client.host if request.client else "")
         raise
     check_place(request, key)
     request.state.api_key = key
@@ -123,7 +118,7 @@ async def _bearer(request: Request) -> ApiKey:
         secret = ""
     secret = secret.strip()
     if not secret:
-        raise _Nothing(HOW)
+        raise Unauthenticated(HOW)
     tokens: Tokens | None = getattr(request.app.state, "tokens", None)
     if tokens and is_token(secret):
         return await tokens.caller(secret)
@@ -135,12 +130,12 @@ async def _proven(request: Request) -> ApiKey:
     """Who signed the body, or showed a certificate to a trusted proxy."""
     callers: KnownCallers | None = getattr(request.app.state, "callers", None)
     if callers is None:
-        raise _Nothing(HOW)
+        raise Unauthenticated(HOW)
     if NAME in request.headers and SIGNATURE in request.headers:
         return await callers.by_signature(request.headers, await request.body())
     shown = certificate_in(request.state)
     if shown is None:
-        raise _Nothing(HOW)
+        raise Unauthenticated(HOW)
     return callers.by_certificate(shown)
 
 
