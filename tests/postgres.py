@@ -125,11 +125,27 @@ class Postgres:
 
     def crash(self) -> None:
         """Stop at once, as by a crash of the server, and start again; it recovers from its log."""
+        self.stop()
+        self.start()
+
+    def stop(self) -> None:
+        """Stop at once, as by a crash of the server."""
         self._admin.close()
         self._server.send_signal(signal.SIGQUIT)  # immediate shutdown
         self._server.wait(60)
+
+    def start(self) -> None:
+        """Start again; returns when it has recovered and takes connections."""
         self._server = self._start(self._settings)
         self._admin = self._connect()
+
+    def freeze(self) -> None:
+        """Let all its processes stand still: nothing answers, and nothing is refused."""
+        os.killpg(self._server.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        os.killpg(self._server.pid, signal.SIGCONT)
 
     def url(self, name: str) -> str:
         """The address of a database."""

@@ -4,6 +4,7 @@ The logs are written by the harness while it runs and read by the checker afterw
 here knows how Sextant keeps its own books.
 """
 
+import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -27,7 +28,10 @@ class Door(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
-    """One step of one request. ``marks`` name each signal within it; ``life`` counts restarts."""
+    """One step of one request. ``marks`` name each signal within it; ``life`` counts restarts.
+
+    ``at`` is of a clock that only goes forward, in seconds.
+    """
 
     client: str
     request: int
@@ -39,6 +43,7 @@ class Act:
     status: int | None = None
     accepted: int = 0
     duplicates: int = 0
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +113,7 @@ class History:
             Act(
                 client=client, request=request, phase=phase, door=door, tenant=tenant,
                 marks=marks, life=self.life, status=status, accepted=accepted,
-                duplicates=duplicates,
+                duplicates=duplicates, at=time.monotonic(),
             )
         )  # fmt: skip
 
