@@ -40,6 +40,7 @@ RESTING = frozenset(
 )  # fmt: skip
 MARK = re.compile(r"\[sextant evt:[\w.:#-]+\]")
 TERMS = {"budget": 100, "poll": timedelta(seconds=240)}
+REST = 1200.0  # seconds: longer than a failed link waits, and than five polls
 GUARDED = ("impact", "urgency", "short_description", "description")
 HUMAN_EDITS: tuple[dict[str, str], ...] = (
     {"state": "2"}, {"state": "3", "hold_reason": "4"}, {"state": "1"},
@@ -80,8 +81,16 @@ class Run:
         self.world.instance.faults.clear()
         for wire in self.world.wires:
             wire.before = wire.after = None
-        await self.carry(7200)
+        await self.rest()
         return [f"seed {self.seed}: {text}" for text in self.wrong()]
+
+    async def rest(self) -> None:
+        """Let nothing happen any more until every link is at rest, for two hours at most."""
+        for _ in range(6):
+            await self.carry(REST)
+            known = self.world.db.read_now(lambda c: links.page(c, self.world.tenant, limit=500))
+            if all(link.state in RESTING for link in known):
+                return
 
     async def carry(self, seconds: float) -> None:
         """Let both replicas work for so long, side by side."""
