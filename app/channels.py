@@ -1,15 +1,18 @@
 """Channels: the loops that tell people of incidents, wired from the settings of one channel."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
+
+from pydantic import SecretStr
 
 from app.core.announce import ChannelFacts, Notice, NoticePhase, plain_message
 from app.core.errors import SettingsError
 from app.core.incident import Incident
 from app.core.ports import Channel, MirrorWord, Telling
+from app.core.returned import Returns
 from app.core.types import IncidentId, Origin, Severity, Status, TenantId, severity_of
 from app.flow.announce import ChannelTerms, ChannelTools
 from app.flow.terms import Terms
@@ -17,6 +20,7 @@ from app.kit.clock import Clock
 from app.settings import Settings
 from app.settings.channels import ChannelSettings
 from app.sinks.jira import open_jira
+from app.sinks.jira_webhooks import JiraWebhooks
 from app.sinks.pagerduty import open_pagerduty
 from app.sinks.pagerduty_webhooks import PagerDutyWebhooks
 from app.sinks.slack import open_slack
@@ -177,11 +181,19 @@ def _an_example(tenant: TenantId, now: datetime) -> Incident:
     )
 
 
-def returns_of(settings: Settings) -> dict[str, PagerDutyWebhooks]:
+def returns_of(settings: Settings) -> dict[str, Returns]:
     """What reads the deliveries of each channel that people answer on."""
-    return {
-        channel.name: PagerDutyWebhooks([s.get_secret_value() for s in table.webhook_secrets])
-        for tenant in settings.tenants
-        for channel in tenant.channels
-        if (table := channel.pagerduty) is not None and table.webhook_secrets
-    }
+    channels = [channel for tenant in settings.tenants for channel in tenant.channels]
+    readers: dict[str, Returns] = {}
+    for channel in channels:
+        pager, issues = channel.pagerduty, channel.jira.issues if channel.jira else None
+        if pager is not None and pager.webhook_secrets:
+            readers[channel.name] = PagerDutyWebhooks(_plain(pager.webhook_secrets))
+        if issues is not None and issues.webhook_secrets:
+            secrets = _plain(issues.webhook_secrets)
+            readers[channel.name] = JiraWebhooks(secrets, issues.account_id)
+    return readers
+
+
+def _plain(secrets: Iterable[SecretStr]) -> list[str]:
+    return [secret.get_secret_value() for secret in secrets]

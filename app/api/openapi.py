@@ -33,7 +33,8 @@ DELIVERY = {
     "type": "apiKey",
     "in": "header",
     "name": "X-PagerDuty-Signature",
-    "description": "HMAC-SHA256 of the body, made with a secret of the channel (webhooks v3).",
+    "description": "HMAC-SHA256 of the body, made with a secret of the channel (webhooks v3); "
+    "Jira sends it as `X-Hub-Signature`.",
 }
 SIGNED = {"hintSignature", "deliverySignature"}
 CONFIGURING = frozenset({"put", "patch", "delete"})  # in these If-Match is required

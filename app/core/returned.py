@@ -1,6 +1,6 @@
 """What comes back on a channel: people at its other end answer by what they do there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,8 +24,8 @@ class Returned:
 class Returns(Protocol):
     """Reads what comes back on a channel."""
 
-    def read(self, headers: Mapping[str, str], body: bytes) -> Returned | None:
-        """Check and read one delivery; None where it says nothing to us.
+    def read(self, headers: Mapping[str, str], body: bytes) -> Sequence[Returned]:
+        """Check and read one delivery; nothing where it says nothing to us.
 
         Raises:
             Unauthenticated: it is not signed by the other side.

@@ -43,9 +43,10 @@ class Returns:
         reader = self._readers().get(channel)
         if reader is None:
             raise Unauthenticated("Nothing comes back on this channel.")
-        found = reader.read(headers, body)
-        if found is None:
-            return
+        for found in reader.read(headers, body):
+            await self._take(channel, found)
+
+    async def _take(self, channel: str, found: Returned) -> None:
         link, incident = await self._db.write(lambda c: self._known(c, channel, found))
         if link is None or incident is None or not found.name or not _may(found, incident):
             return

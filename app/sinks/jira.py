@@ -69,6 +69,8 @@ class JiraIssues(BaseModel):
     priorities: dict[str, str] = Field(default_factory=dict)
     resolve_transition: str = "Resolve"
     reopen_transition: str = ""
+    webhook_secrets: tuple[SecretStr, ...] = ()
+    account_id: str = ""
 
 
 class JiraSettings(BaseModel):
@@ -232,7 +234,14 @@ class JiraIssueChannel:
             return ChannelAnswer(
                 word=MirrorWord.REFUSED, why=why, remedy=ISSUE_REMEDIES["forbidden"]
             )
-        return ChannelAnswer(word=MirrorWord.DONE, why=f"It may make issues in {project}.")
+        why = f"It may make issues in {project}."
+        if self._settings.webhook_secrets and not self._settings.account_id:
+            try:
+                mine = await self._call("GET", "/rest/api/3/myself")
+            except VendorError as error:
+                return answered(error, ISSUE_REMEDIES)
+            why += f' Set account_id = "{mine["accountId"]}", so that its own deeds do not return.'
+        return ChannelAnswer(word=MirrorWord.DONE, why=why)
 
     async def _call(
         self, method: str, path: str, *, body: Any = None, params: Mapping[str, str] | None = None

@@ -63,8 +63,8 @@ class PagerDutyWebhooks:
     def __init__(self, secrets: Sequence[str]) -> None:
         self._secrets = [secret.encode() for secret in secrets]
 
-    def read(self, headers: Mapping[str, str], body: bytes) -> Returned | None:
-        """Check a delivery and say what it asks of us; None where it asks nothing.
+    def read(self, headers: Mapping[str, str], body: bytes) -> Sequence[Returned]:
+        """Check a delivery and say what it asks of us.
 
         Raises:
             Unauthenticated: no signature of ours fits.
@@ -74,9 +74,9 @@ class PagerDutyWebhooks:
             raise Unauthenticated("The delivery is not signed as it must be.")
         try:
             event = json.loads(body)["event"]
-            return _returned(event)
+            return (_returned(event),)
         except (ValueError, KeyError, TypeError, AttributeError):
-            return None  # signed and strange: a 4xx would make PagerDuty turn us off
+            return ()  # signed and strange: a 4xx would make PagerDuty turn us off
 
     def _fits(self, signature: str, body: bytes) -> bool:
         version, _, given = signature.partition("=")
@@ -86,7 +86,7 @@ class PagerDutyWebhooks:
         return version == "v1" and sum(map(partial(hmac.compare_digest, given.encode()), made)) > 0
 
 
-def _returned(event: _Data) -> Returned | None:
+def _returned(event: _Data) -> Returned:
     data = event.get("data") or {}
     about = data if data.get("type") == "incident" else data.get("incident") or {}
     name: str = ""

@@ -30,7 +30,8 @@ from tests.standins.channels.slack import Slack
 from tests.standins.channels.teams import Workflow
 from tests.standins.channels.trouble import serving
 
-PATIENCE = 400.0  # seconds: a lost creation in Jira is looked for 130 s, a lease lasts 240 s
+PATIENCE = 1500.0  # seconds: a lost creation in Jira is looked for 130 s, a lease lasts 240 s
+STARTS = 300.0  # seconds, on a machine that does much else
 CHANNELS = 5
 PROGRAM = str(Path(sys.executable).parent / "sextant")
 
@@ -80,7 +81,7 @@ class Run:
                 PROGRAM, "serve", "--config", str(self.folder / "s.toml"), "--port",
                 str(self.port), stderr=log, stdout=log,
             )  # fmt: skip
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(STARTS):
             while True:
                 with contextlib.suppress(httpx.HTTPError):
                     if (await client.get("/readyz")).status_code == 200:

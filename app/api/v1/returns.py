@@ -22,11 +22,12 @@ Name = Annotated[str, Path(max_length=64)]
     summary="Take what comes back on a channel",
 )
 async def take_delivery(name: Name, request: Request) -> Response:
-    """Take a webhook of PagerDuty (v3), signed with one of the channel's `webhook_secrets`.
+    """Take a webhook of PagerDuty (v3) or Jira, signed with one of the channel's `webhook_secrets`.
 
-    An acknowledgement acknowledges the incident, a reassignment assigns it, notes and other deeds
-    of people become internal notes; nothing there resolves an incident here. A repetition changes
-    nothing. It needs no bearer.
+    An acknowledgement, or work that begins, acknowledges the incident; a reassignment assigns it;
+    notes and other deeds of people become internal notes, what customers read of Jira's service
+    projects public ones. Nothing there resolves an incident here. A repetition changes nothing. It
+    needs no bearer. PagerDuty signs in `X-PagerDuty-Signature`, Jira in `X-Hub-Signature`.
     """
     body = await request.body()
     if len(body) > DELIVERY_BYTES:
