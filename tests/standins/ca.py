@@ -80,6 +80,42 @@ def create(directory: Path, *, hosts: tuple[str, ...] = ("localhost", "127.0.0.1
     return made
 
 
+def create_client(directory: Path, name: str, *, password: bytes | None = None) -> Path:
+    """Make an authority of clients alone (``clients-ca.pem``) and the certificate of one of them.
+
+    Returns:
+        The file with its certificate and key, the key under the password if there is one.
+    """
+    now = datetime.now(UTC)
+    root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    root_name = _name("Clients of the stand-ins")
+    root = (
+        _builder(root_name, root_name, root_key.public_key(), now)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .sign(root_key, hashes.SHA256())
+    )
+    leaf = (
+        _builder(_name(name), root_name, key.public_key(), now)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .sign(root_key, hashes.SHA256())
+    )
+    sealed = (
+        serialization.NoEncryption()
+        if password is None
+        else serialization.BestAvailableEncryption(password)
+    )
+    pem = serialization.Encoding.PEM
+    (directory / "clients-ca.pem").write_bytes(root.public_bytes(pem))
+    made = directory / f"{name}.pem"
+    made.touch(mode=0o600)
+    made.write_bytes(
+        leaf.public_bytes(pem) + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, sealed)
+    )
+    return made
+
+
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Literal
 
 import uvicorn
@@ -29,8 +31,12 @@ async def serving(
     files: Certificates | None,
     *,
     http: type[asyncio.Protocol] | Literal["auto"] = "auto",
+    clients: Path | None = None,
 ) -> AsyncIterator[str]:
-    """Serve until the end of the block; gives the root of the address."""
+    """Serve until the end of the block; gives the root of the address.
+
+    With ``clients`` nobody is let in without a certificate of that authority.
+    """
     sock = socket.create_server((HOST, 0))
     config = uvicorn.Config(
         app,
@@ -40,6 +46,8 @@ async def serving(
         http=http,
         ssl_certfile=None if files is None else str(files.cert_file),
         ssl_keyfile=None if files is None else str(files.key_file),
+        ssl_ca_certs=None if clients is None else str(clients),
+        ssl_cert_reqs=ssl.CERT_NONE if clients is None else ssl.CERT_REQUIRED,
     )
     server = Server(config)
     task = asyncio.create_task(server.serve(sockets=[sock]))

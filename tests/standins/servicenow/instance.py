@@ -68,6 +68,7 @@ class Instance:
     users: dict[str, User] = field(default_factory=dict)
     applications: dict[str, Application] = field(default_factory=dict)
     api_keys: dict[str, str] = field(default_factory=dict)
+    certificates: dict[str, str] = field(default_factory=dict)  # common name → user
     tables: dict[str, dict[str, Record]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     log: list[Sent] = field(default_factory=list)

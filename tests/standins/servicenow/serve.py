@@ -9,6 +9,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -102,9 +103,14 @@ class Protocol(H11Protocol):
 
 
 @asynccontextmanager
-async def serving(instance: Instance, files: Certificates | None = None) -> AsyncIterator[str]:
-    """Serve on a free port until the end of the block; gives the root of the address."""
-    async with plain.serving(app_of(instance), files, http=Protocol) as root:
+async def serving(
+    instance: Instance, files: Certificates | None = None, clients: Path | None = None
+) -> AsyncIterator[str]:
+    """Serve on a free port until the end of the block; gives the root of the address.
+
+    With ``clients`` (mutual TLS) nobody is let in without a certificate of that authority.
+    """
+    async with plain.serving(app_of(instance), files, http=Protocol, clients=clients) as root:
         yield root
 
 
@@ -293,7 +299,17 @@ class _Served:
                 return user
         elif (key := request.headers.get("x-sn-apikey", "")) in instance.api_keys:
             return instance.users[instance.api_keys[key]]
+        elif (mapped := instance.certificates.get(_shown(request))) is not None:
+            return instance.users[mapped]
         raise Refused(401, UNAUTHENTICATED)
+
+
+def _shown(request: Request) -> str:
+    """The common name of the certificate that the client showed; empty without one."""
+    transport = request.scope.get("state", {}).get("transport")
+    found = transport.get_extra_info("peercert") if transport is not None else None
+    parts = [pair for part in (found or {}).get("subject", ()) for pair in part]
+    return dict(parts).get("commonName", "")
 
 
 def _basic(instance: Instance, given: str) -> User | None:
