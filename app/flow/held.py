@@ -92,16 +92,23 @@ def summary_of(c: Connection, link: Link) -> Incident:
 
 
 def _ranges(numbers: list[str]) -> str:
-    """Name sorted numbers, runs as first to last; 500 of them fit into a description."""
+    """Name sorted numbers: runs as first to last, what they begin with once.
+
+    So 500 of them fit into a description, also where every second one is not among them.
+    """
     runs: list[list[str]] = []
     for number in numbers:
         if runs and _follows(runs[-1][-1], number):
             runs[-1].append(number)
         else:
             runs.append([number])
-    return (
-        ", ".join(run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs) or "none"
-    )
+    said, head = [], ""
+    for run in runs:
+        begins = run[0].rpartition("-")
+        first = run[0] if begins[0] != head else begins[2]
+        said.append(first if len(run) == 1 else f"{first} to {run[-1].rpartition('-')[2]}")
+        head = begins[0]
+    return ", ".join(said) or "none"
 
 
 def _follows(before: str, number: str) -> bool:
