@@ -309,7 +309,7 @@ def _shown(request: Request) -> str:
     transport = request.scope.get("state", {}).get("transport")
     found = transport.get_extra_info("peercert") if transport is not None else None
     parts = [pair for part in (found or {}).get("subject", ()) for pair in part]
-    return dict(parts).get("commonName", "")
+    return str(dict(parts).get("commonName", ""))
 
 
 def _basic(instance: Instance, given: str) -> User | None:
