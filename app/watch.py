@@ -28,13 +28,14 @@ from app.flow.maintenance import Maintenance
 from app.flow.poll import Cadence, Poll
 from app.flow.probe import Known, ProbeSchedule
 from app.kit.clock import Clock, SystemClock
+from app.kit.windows import Limits, Windows
 from app.mirrors import event_loop, mirror_loop
 from app.settings import Settings
 from app.settings.model import TenantSettings
 from app.sources.graph import GraphSettings, Shared, open_graph
 from app.sources.probe import Probe, Toolbox, intervals_of
 from app.sources.status_feed import SharedPages, feeds_of
-from app.store import probes, sources
+from app.store import probes, sources, spending
 from app.store.engine import Database
 from app.workers import BEATING, FOLD, Crew, Loop, Shifts, Starter, paced_loop
 
@@ -69,6 +70,13 @@ class Pages:
         await self.graph.aclose()
         await self.feeds.aclose()
         self.tools.close()
+
+
+async def counted(
+    db: Database, name: str, limits: Limits, now: datetime
+) -> tuple[Windows, timedelta | None]:
+    """Count a request where all replicas and tenants count; durable before it is sent."""
+    return await db.write(lambda c: spending.take(c, name, limits, now))
 
 
 def profile_of(tenant: TenantSettings, default_users: int) -> TenantProfile:
@@ -251,7 +259,9 @@ class Watch:
         """
         self._rooms = rooms
         self._works = works
-        self._pages = Pages(Shared(rooms.clock), SharedPages(), Toolbox())
+        self._pages = Pages(
+            Shared(rooms.clock, partial(counted, rooms.db)), SharedPages(), Toolbox()
+        )
         self._names: dict[str, tuple[str, ...]] = {}
         self._lock = asyncio.Lock()
         self.crew = Crew()

@@ -1,59 +1,55 @@
-"""Budget: how many requests may be sent in a minute and in an hour, counted as they are sent."""
+"""Budget: how many requests may be sent in a minute and in an hour, counted before they are."""
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from app.clients.errors import VendorError
+from app.kit.windows import Limits, Windows
 
-MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+# Counts one request under a name, or says how long to wait; gives what is counted by then.
+Count: TypeAlias = Callable[[str, Limits, datetime], Awaitable[tuple[Windows, timedelta | None]]]
 
 
 class Budget:
-    """Counts the requests of one application at one tenant; never lets one too many go.
+    """Counts the requests of one application at one tenant; never lets one too many go."""
 
-    Both windows slide, as those of the vendor do, so no boundary can be straddled.
-    """
+    def __init__(
+        self, name: str, limits: Limits, now: Callable[[], datetime], count: Count | None = None
+    ) -> None:
+        """Prepare.
 
-    def __init__(self, per_hour: int, per_minute: int, now: Callable[[], datetime]) -> None:
-        self.per_hour = per_hour
-        self.per_minute = per_minute
+        Args:
+            name: whose share it is; whoever uses the same name uses the same share.
+            limits: how large the share is.
+            now: gives the time.
+            count: where requests are counted, so that others see them; None counts here alone.
+        """
+        self.limits = limits
+        self._name = name
         self._now = now
-        self._sent: deque[datetime] = deque()
+        self._count = count or self._here
+        self._counted: Windows | None = None
 
-    def take(self) -> None:
+    async def take(self) -> None:
         """Count one request that is about to be sent.
 
         Raises:
             VendorError: ``budget``; ``retry_after`` says when the next one may go.
         """
-        now = self._now()
-        wait = self._wait(now)
+        self._counted, wait = await self._count(self._name, self.limits, self._now())
         if wait is not None:
             text = "This share of requests is used up for now."
             raise VendorError("budget", text, retry_after=wait)
-        self._sent.append(now)
 
-    def resume(self, hour: int, minute: int, at: datetime) -> None:
-        """Count what a process before this one sent in the hour and the minute up to an instant.
+    def used(self, now: datetime) -> tuple[int, int] | None:
+        """How many were counted for the last hour and the last minute when we last asked.
 
-        Whoever counts already counts on; when each request left is not known, so all count as late
-        as can be.
+        None as long as we never did.
         """
-        if not self._sent:
-            lately = min(minute, hour)
-            self._sent.extend([at - MINUTE] * (hour - lately) + [at] * lately)
+        return None if self._counted is None else self._counted.used(now)
 
-    def used(self, now: datetime) -> tuple[int, int]:
-        """How many were sent in the last hour and in the last minute."""
-        while self._sent and self._sent[0] <= now - HOUR:
-            self._sent.popleft()
-        return len(self._sent), sum(1 for at in self._sent if at > now - MINUTE)
-
-    def _wait(self, now: datetime) -> timedelta | None:
-        hour, minute = self.used(now)
-        if hour >= self.per_hour:
-            return self._sent[hour - self.per_hour] + HOUR - now
-        if minute >= self.per_minute:
-            return self._sent[hour - self.per_minute] + MINUTE - now
-        return None
+    async def _here(
+        self, _: str, limits: Limits, now: datetime
+    ) -> tuple[Windows, timedelta | None]:
+        return (self._counted or Windows()).take(limits, now)

@@ -7,7 +7,7 @@ import json
 import re
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
@@ -73,7 +73,7 @@ class GraphClient:
         version: str = "v1.0",
         page_bytes: int = PAGE_BYTES,
         wall: Callable[[], datetime] | None = None,
-        allow: Callable[[], None] = lambda: None,
+        allow: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Prepare; nothing is sent.
 
@@ -168,7 +168,8 @@ class GraphClient:
             "client-request-id": str(uuid.UUID(bytes=secrets.token_bytes(16), version=4)),
             "prefer": f"odata.maxpagesize={PAGE_SIZE}, include-unknown-enum-members",
         }
-        self._allow()
+        if self._allow is not None:
+            await self._allow()
         self.requests += 1
         try:
             async with self._client.stream("GET", address, headers=headers) as response:

@@ -63,12 +63,8 @@ class Announce(Protocol):
 class Budgeted(Protocol):
     """A source that keeps within a share of requests."""
 
-    def budget(self, now: datetime) -> dict[str, int]:
-        """Say how much of the share is used."""
-        ...
-
-    def resume(self, used: Mapping[str, Any], at: datetime) -> None:
-        """Count what was used before this process, as ``budget`` said it at an instant."""
+    def budget(self, now: datetime) -> dict[str, int] | None:
+        """Say how much of the share is used; None before anything was."""
         ...
 
 
@@ -168,8 +164,6 @@ class Poll:
         """
         now = self._clock.now()
         before = await self._db.read(lambda c: self._look(c, now))
-        if self._tried_at is None and isinstance(self._source, Budgeted) and before.record:
-            self._source.resume(before.record.budget or {}, before.record.tried_at or now)
         due = self._due_at(before)
         if now < due:
             await self._tell_if_stale(before.record, now)

@@ -55,13 +55,6 @@ class SourceRecord:
     unreadable: int = 0
     budget: Mapping[str, Any] | None = None
 
-    @property
-    def tried_at(self) -> datetime | None:
-        """When it was last read or tried to be; the budget is as of then."""
-        error = None if self.last_error is None else self.last_error.at
-        known = [at for at in (self.last_complete_at, error) if at is not None]
-        return max(known, default=None)
-
 
 def state_of(record: SourceRecord, now: datetime) -> SourceState:
     """Say how well a source can be read: fresh, failing (but not for long), stale, never read."""
@@ -156,7 +149,8 @@ def record_error(
     """Note a failed read and give how the source stands now.
 
     ``interval`` counts only for a source that was never read; else that of its last complete read
-    stays, so that staleness is measured by the promise under which it was read.
+    stays, so that staleness is measured by the promise under which it was read. Without a
+    ``budget`` the one that is known stays.
     """
     known = get(c, tenant, source)
     since = now
@@ -167,8 +161,10 @@ def record_error(
     error = {"code": code, "text": text, "remedy": remedy}
     error |= {"at": now.isoformat(), "since": since.isoformat()}
     values: dict[str, Any] = {
-        "kind": kind, "name": name, "last_error": _text(error), "budget": _text(budget)
+        "kind": kind, "name": name, "last_error": _text(error)
     }  # fmt: skip
+    if budget is not None:
+        values["budget"] = _text(budget)
     if known is None or known.last_complete_at is None:
         values["interval_seconds"] = interval.total_seconds()
     _put(c, tenant, source, values)

@@ -356,6 +356,14 @@ class LeaseRow(SQLModel, table=True):
     until: datetime = Field(sa_column=instant())
 
 
+class SpendingRow(SQLModel, table=True):
+    """Requests counted against one share: JSON pairs of slot and count, oldest first."""
+
+    __tablename__ = "spending"
+    name: str = Field(primary_key=True)
+    counted: str
+
+
 class IdempotencyRow(SQLModel, table=True):
     """What was answered to an Idempotency-Key."""
 

@@ -254,6 +254,6 @@ def source_view(document: Document, now: datetime) -> SourceView:
 
 
 def _budget(budget: Any) -> str:
-    if isinstance(budget, dict) and "used" in budget and "limit" in budget:
-        return f"{budget['used']:,} of {budget['limit']:,} requests this hour"
+    if isinstance(budget, dict) and "used" in budget and "requests_per_hour" in budget:
+        return f"{budget['used']:,} of {budget['requests_per_hour']:,} requests this hour"
     return ""

@@ -35,9 +35,10 @@ from app.flow.ingest import Intake
 from app.flow.poll import Cadence, Poll
 from app.formats.native_v1 import Renderer
 from app.kit.clock import FixedClock
+from app.kit.windows import Limits
 from app.sources.graph import GraphSettings, GraphSource
 from app.sources.graph.source import REQUESTS_PER_MINUTE
-from app.store import advisories
+from app.store import advisories, spending
 from app.store import events as stored_events
 from app.store.advisories import StoredAdvisory
 from app.store.engine import Database
@@ -156,7 +157,10 @@ class Run:
             who,
             monotonic=self._elapsed,
         )
-        budget = Budget(PER_HOUR, REQUESTS_PER_MINUTE, self.clock.now)
+        budget = Budget(
+            "graph:chaos", Limits(PER_HOUR, REQUESTS_PER_MINUTE), self.clock.now,
+            lambda *asked: self.db.write(lambda c: spending.take(c, *asked)),
+        )  # fmt: skip
         client = GraphClient(
             httpx.AsyncClient(transport=self.weather), tokens, base_url="https://graph.test",
             allow=budget.take,

@@ -13,6 +13,7 @@ import pytest
 from app.clients.answers import retry_after
 from app.clients.budget import Budget
 from app.clients.graph import GraphClient, VendorError
+from app.kit.windows import Limits
 from tests.standins.__main__ import StandIns
 from tests.standins.faults import Mode
 
@@ -149,7 +150,7 @@ async def test_what_a_challenge_asks_for_goes_to_the_next_token(
 
 async def test_no_request_goes_out_beyond_the_budget() -> None:
     now = [datetime(2026, 3, 16, 6, tzinfo=UTC)]
-    budget = Budget(5, 2, lambda: now[0])
+    budget = Budget("share", Limits(5, 2), lambda: now[0])
     sent = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -169,21 +170,7 @@ async def test_no_request_goes_out_beyond_the_budget() -> None:
         waits.append(wait.total_seconds())
         now[0] += wait
     assert reader.requests == len(sent) == 7
-    assert waits == [60.0, 60.0, 3480.0, 60.0]
-
-
-def test_a_budget_goes_on_where_another_process_left_it() -> None:
-    now = [datetime(2026, 3, 16, 6, 0, tzinfo=UTC)]
-    budget = Budget(5, 9, lambda: now[0])
-    budget.resume(4, 1, now[0] - timedelta(seconds=30))
-    budget.resume(4, 4, now[0])  # it counts already
-    assert budget.used(now[0]) == (4, 1)
-    budget.take()
-    with pytest.raises(VendorError) as caught:
-        budget.take()
-    assert caught.value.retry_after == timedelta(minutes=58, seconds=30)
-    now[0] += timedelta(minutes=58, seconds=30)
-    assert budget.used(now[0]) == (2, 0)
+    assert waits == [70.0, 70.0, 3470.0, 70.0]
 
 
 async def test_the_vendors_clock_is_heard() -> None:

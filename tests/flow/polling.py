@@ -37,7 +37,6 @@ class Source:
         self.trouble: SourceUnreadable | None = None
         self.trouble_in_full: SourceUnreadable | None = None
         self.reads: list[tuple[tuple[str, ...], bool]] = []
-        self.resumed: list[tuple[dict[str, Any], datetime]] = []
 
     def owns(self, vendor_id: str) -> bool:
         return ":" not in vendor_id
@@ -62,9 +61,6 @@ class Source:
 
     def budget(self, now: datetime) -> dict[str, int]:
         return {"used": len(self.reads)}
-
-    def resume(self, used: Mapping[str, Any], at: datetime) -> None:
-        self.resumed.append((dict(used), at))
 
 
 @dataclass

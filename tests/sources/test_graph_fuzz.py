@@ -17,6 +17,7 @@ import pytest
 from app.clients.budget import Budget
 from app.clients.graph import GraphClient
 from app.core.ports import SourceUnreadable
+from app.kit.windows import Limits
 from app.sources.graph import GraphSettings, GraphSource, Translator
 from tests.builders import NOW
 from tests.standins.graph import recorded_issues
@@ -127,7 +128,7 @@ async def test_mutated_pages_do_no_harm(batch: int) -> None:
         Tokens(),
         base_url="https://g.test",
     )
-    budget = Budget(10**9, 10**9, lambda: NOW)
+    budget = Budget("share", Limits(10**9, 10**9), lambda: NOW)
     source = GraphSource(client, SETTINGS, budget=budget, translator=Translator(size=50))
     good = lost = 0
     codes: Counter[str] = Counter()
@@ -157,5 +158,5 @@ async def test_a_record_that_is_no_object_is_counted_too() -> None:
     client = GraphClient(
         httpx.AsyncClient(transport=transport), Tokens(), base_url="https://g.test"
     )
-    source = GraphSource(client, SETTINGS, budget=Budget(99, 99, lambda: NOW))
+    source = GraphSource(client, SETTINGS, budget=Budget("share", Limits(99, 99), lambda: NOW))
     assert await read(source, box[0], box) == (0, 5)

@@ -12,10 +12,10 @@ import pytest
 from app.clients.budget import Budget
 from app.clients.graph import VendorError
 from app.core.ports import SourceUnreadable
+from app.kit.windows import SLOT, Limits
 from app.sources.graph import (
     GraphSettings,
     GraphSource,
-    Shared,
     Translator,
 )
 from tests.builders import NOW, minutes
@@ -48,10 +48,10 @@ class Graph:
         self.requests = 0
         self.ahead: timedelta | None = None
         self.now = NOW
-        self.budget = Budget(1000, 1000, lambda: self.now)
+        self.budget = Budget("share", Limits(1000, 1000), lambda: self.now)
 
     async def list(self, path: str, query: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-        self.budget.take()
+        await self.budget.take()
         self.requests += 1
         lane = "overviews" if "healthOverviews" in path else "open" if query else "all"
         self.asked.append(lane)
@@ -65,7 +65,7 @@ class Graph:
         return [i for i in found if lane == "all" or i["isResolved"] is False]
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
-        self.budget.take()
+        await self.budget.take()
         self.requests += 1
         vendor_id = path.rsplit("/", 1)[1]
         self.asked.append(vendor_id)
@@ -161,28 +161,21 @@ async def test_unknown_words_are_reported() -> None:
 
 async def test_the_hourly_share_is_kept_and_comes_back() -> None:
     graph = Graph(an_open("EX1"))
-    graph.budget = Budget(2, 100, lambda: graph.now)
+    graph.budget = Budget("share", Limits(2, 100), lambda: graph.now)
     reader = source(graph)
+    assert reader.budget(graph.now) is None
     for at in (0, 10):
         graph.now = NOW + minutes(at)
         await reader.read(known_open=[], full=False, now=graph.now)
     graph.now = NOW + minutes(20)
-    used = reader.budget(graph.now)
+    used = reader.budget(graph.now) or {}
     assert (used["requests_per_hour"], used["used"], used["used_this_minute"]) == (2, 2, 0)
     with pytest.raises(SourceUnreadable) as caught:
         await reader.read(known_open=[], full=False, now=graph.now)
-    assert (caught.value.code, caught.value.retry_after) == ("budget", minutes(40))
+    assert (caught.value.code, caught.value.retry_after) == ("budget", minutes(40) + SLOT)
     assert "requests_per_hour" in caught.value.remedy
-    graph.now = NOW + minutes(60)
+    graph.now = NOW + minutes(60) + SLOT
     await reader.read(known_open=[], full=False, now=graph.now)
-
-
-async def test_one_application_at_one_tenant_has_one_budget() -> None:
-    shared = Shared()
-    one, other = GraphSettings(**SETTINGS), GraphSettings(**{**SETTINGS, "client_id": "other"})
-    assert shared.budget(one) is shared.budget(GraphSettings(**SETTINGS))
-    assert shared.budget(one) is not shared.budget(other)
-    await shared.aclose()
 
 
 async def test_many_that_left_are_read_as_one_list() -> None:

@@ -44,8 +44,9 @@ async def check(settings: GraphSettings, shared: Shared, *, now: datetime) -> Ch
         told.fix.append(error.remedy)
         return told
     told.found += [*_seen(read), _newest(read, now), *_clock(source.client.ahead, told)]
-    used = source.budget(now)
-    told.found.append(f"It took {used['used']} of {used['requests_per_hour']} requests an hour.")
+    told.found.append(
+        f"It took {source.client.requests} of {settings.requests_per_hour} requests an hour."
+    )
     return told
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from app.clients.budget import Budget
+from app.clients.budget import Budget, Count
 from app.clients.credentials import (
     Application,
     Certificate,
@@ -19,6 +19,7 @@ from app.clients.graph import GraphClient, VendorError
 from app.clients.wires import Wires
 from app.core.ports import AdvisoryRead, SourceUnreadable
 from app.kit.clock import Clock, SystemClock
+from app.kit.windows import Limits
 from app.sources.graph.remedies import remedy_of
 from app.sources.graph.settings import GraphCredential, GraphSettings
 from app.sources.graph.translate import Translator
@@ -48,22 +49,25 @@ class Reader(Protocol):
 
 
 class Shared:
-    """What the sources of all tenants share: connections, translations, and one budget per app."""
+    """What the sources of all tenants share: connections, translations, and where is counted."""
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, count: Count | None = None) -> None:
+        """Prepare.
+
+        Args:
+            clock: gives the time; the machine's unless given.
+            count: counts requests where all replicas do; None counts for each source alone.
+        """
         self.clock = clock or SystemClock()
+        self.count = count
         self.wires = Wires()
         self.translator = Translator()
-        self._budgets: dict[tuple[str, str], Budget] = {}
 
     def budget(self, settings: GraphSettings) -> Budget:
         """The budget of one application at one tenant, whoever of us uses it."""
-        key = (settings.tenant_id.casefold(), settings.client_id.casefold())
-        found = self._budgets.get(key)
-        if found is None or found.per_hour != settings.requests_per_hour:
-            found = Budget(settings.requests_per_hour, REQUESTS_PER_MINUTE, self.clock.now)
-            self._budgets[key] = found
-        return found
+        name = f"graph:{settings.tenant_id}:{settings.client_id}".casefold()
+        limits = Limits(settings.requests_per_hour, REQUESTS_PER_MINUTE)
+        return Budget(name, limits, self.clock.now, self.count)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -150,20 +154,18 @@ class GraphSource:
             raise VendorError("token_unavailable", "This source has no sign-in of its own.")
         return await self._token()
 
-    def budget(self, now: datetime) -> dict[str, int]:
-        """Say how many requests of this hour's share are used."""
-        hour, minute = self._budget.used(now)
+    def budget(self, now: datetime) -> dict[str, int] | None:
+        """Say how many requests of this hour's share are used; None before the first one."""
+        used = self._budget.used(now)
+        if used is None:
+            return None
+        hour, minute = used
         return {
-            "requests_per_hour": self._budget.per_hour,
+            "requests_per_hour": self._budget.limits.per_hour,
             "used": hour,
-            "requests_per_minute": self._budget.per_minute,
+            "requests_per_minute": self._budget.limits.per_minute,
             "used_this_minute": minute,
         }
-
-    def resume(self, used: Mapping[str, Any], at: datetime) -> None:
-        """Count what another process used of the share, unless this one counts already."""
-        minute = int(used.get("used_this_minute") or 0)
-        self._budget.resume(int(used.get("used") or 0), minute, at)
 
     def owns(self, vendor_id: str) -> bool:
         """Whether an advisory of that id is ours to follow; public feeds mark theirs by a colon."""

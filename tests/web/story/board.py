@@ -55,7 +55,7 @@ def sources(now: datetime) -> list[dict]:
             "graph",
             "Microsoft Graph service health",
             38,
-            budget={"used": 118, "limit": 700},
+            budget={"used": 118, "requests_per_hour": 700},
         ),
         row("probe:berlin", "probe", "berlin", 22),
         row("probe:frankfurt", "probe", "frankfurt", 24),
