@@ -1,5 +1,6 @@
 """Answers over HTTP: bounded bodies, silence by its cause, and when to come again."""
 
+import os
 import ssl
 from collections.abc import Mapping
 from datetime import timedelta
@@ -51,14 +52,19 @@ async def read_body(response: httpx.Response, limit: int, *, cut: bool) -> bytes
 
 def unreached(error: httpx.HTTPError, what: str) -> VendorError:
     """Say why nothing came; ``what`` names the other side at the beginning of a sentence."""
+    why = str(error) or type(error).__name__
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):
             return VendorError("tls_failed", f"The certificate is not trusted: {cause}")
+        if isinstance(cause, OSError) and cause.errno is not None:  # what the system itself said
+            why = os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, httpx.DecodingError):
         return VendorError("odd_body", f"{what} sent what cannot be inflated.")
-    return VendorError("unreachable", f"{what} cannot be reached: {error!r}")
+    if isinstance(error, httpx.ReadError | httpx.RemoteProtocolError):
+        return VendorError("unreachable", f"{what} broke off: {why}")
+    return VendorError("unreachable", f"{what} cannot be reached: {why}")
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:

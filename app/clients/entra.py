@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -19,6 +20,9 @@ __all__ = ["EntraTokens", "roles_in"]
 _TRY_LATER = frozenset({"temporarily_unavailable", "server_error", "unknown_error", "timeout"})
 EARLY = 300.0  # seconds before its end from which msal calls a token expired
 AGAIN = 30.0  # seconds between two looks at a token that is due for its early refresh
+NO_TENANT = 90002  # Entra's number
+_ERRNO = re.compile(r"^\[Errno -?\d+\] ")  # says nothing to people
+_STATUS = re.compile(r"HTTP status: (\d{3})")  # msal's words
 LONGEST_HOLD = 3600.0  # seconds that a token is used without asking msal
 
 
@@ -107,11 +111,10 @@ class EntraTokens:
                 self._acquire = None
             raise
         except out_of_reach as error:
-            text = f"{self._far} cannot be reached: {error}"
+            text = f"{self._far} cannot be reached: {_ERRNO.sub('', str(error))}"
             raise VendorError("token_unavailable", text) from error
         except ValueError as error:  # discovery answered, but not with an authority
-            text = f"{self._far} did not answer: {error}"
-            raise VendorError("token_unavailable", text) from error
+            raise _undiscovered(error, self._far) from error
 
     def _application(self, soft: tuple[type[Exception], ...]) -> Acquire:
         """The application, built anew when its certificate's file changed and can be used."""
@@ -148,11 +151,22 @@ def _token_in(answer: Any) -> tuple[str, float]:
         return token, min(max(left, min(AGAIN, total / 2)), LONGEST_HOLD)
     error = str(answer.get("error") or "unknown")
     told = str(answer.get("error_description") or error).splitlines()[0]
+    told = told.partition(" Trace ID: ")[0]
     code = "token_unavailable" if error in _TRY_LATER else "token_refused"
     numbers = answer.get("error_codes")
     number = numbers[0] if isinstance(numbers, list) and numbers else None
     number = number if isinstance(number, int) else None
     raise VendorError(code, f"Entra refused a token: {told[:300]}", number=number)
+
+
+def _undiscovered(error: ValueError, far: str) -> VendorError:
+    """Say why no authority was found; what was answered stands in the exception behind."""
+    told = f"{error} {error.__context__ or ''}"
+    if "AADSTS90002" in told or "invalid_tenant" in told:
+        return VendorError("token_refused", f"{far} knows no such tenant.", number=NO_TENANT)
+    status = _STATUS.search(told)
+    what = f"answered {status[1]}" if status else "answered what is no JSON, as a proxy does"
+    return VendorError("token_unavailable", f"{far} {what}, and not with a token.")
 
 
 def roles_in(token: str) -> tuple[str, ...] | None:

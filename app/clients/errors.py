@@ -8,8 +8,8 @@ class VendorError(Exception):
 
     ``code`` is stable: ``unauthorized, forbidden, not_found, bad_request, throttled, unavailable,
     timeout, unreachable, tls_failed, odd_body, too_large, endless, foreign_link, vendor_error,
-    token_refused, token_unavailable, credential_unreadable``, or the word that the vendor itself
-    uses. ``status`` is the HTTP status, None
+    token_refused, token_unavailable, credential_unreadable, ca_unreadable, budget``, or the word
+    that the vendor itself uses. ``status`` is the HTTP status, None
     when no answer came. ``retry_after`` is what the vendor asked for; ``number`` is Entra's own
     (AADSTS…); ``claims`` is what a challenge asks of the next token.
     """

@@ -66,7 +66,7 @@ class GraphClient:
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        client: Callable[[], httpx.AsyncClient],
         tokens: Tokens,
         *,
         base_url: str,
@@ -78,7 +78,7 @@ class GraphClient:
         """Prepare; nothing is sent.
 
         Args:
-            client: carries the requests; follows no redirects, is shared and not closed here.
+            client: gives what carries the requests: follows no redirects, is not closed here.
             tokens: where bearer tokens come from.
             base_url: root of the API without version.
             version: path segment of the version.
@@ -168,11 +168,12 @@ class GraphClient:
             "client-request-id": str(uuid.UUID(bytes=secrets.token_bytes(16), version=4)),
             "prefer": f"odata.maxpagesize={PAGE_SIZE}, include-unknown-enum-members",
         }
+        client = self._client()
         if self._allow is not None:
             await self._allow()
         self.requests += 1
         try:
-            async with self._client.stream("GET", address, headers=headers) as response:
+            async with client.stream("GET", address, headers=headers) as response:
                 success = response.is_success
                 limit = self._page_bytes if success else ERROR_BYTES
                 body = await read_body(response, limit, cut=not success)
@@ -180,7 +181,7 @@ class GraphClient:
                 if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
                     await _abandon(response)
         except httpx.TimeoutException as error:
-            raise VendorError("timeout", f"Graph did not answer in time: {error!r}") from error
+            raise VendorError("timeout", f"Graph did not answer in time{_phase(error)}.") from error
         except httpx.HTTPError as error:
             raise unreached(error, "Graph") from error
         if not success:
@@ -192,6 +193,10 @@ class GraphClient:
         with contextlib.suppress(ValueError, TypeError):
             told = parsedate_to_datetime(response.headers.get("date", ""))
             self.ahead = told - self._wall()
+
+
+def _phase(error: httpx.TimeoutException) -> str:
+    return ", the connection was never made" if isinstance(error, httpx.ConnectTimeout) else ""
 
 
 async def _abandon(response: httpx.Response) -> None:
@@ -275,6 +280,8 @@ def _refusal(response: httpx.Response, body: bytes) -> VendorError:
     elif code == "not_found" and not error:
         code = "odd_body"  # some proxy's page, which says nothing of the record
     text = f"Graph answered {status} {word}: {told[:300]}".strip(" :")
+    if not error:
+        text += " without a reason, as a proxy does"
     claims = _claims_in(response.headers.get("www-authenticate", ""))
     wait = retry_after(response.headers)
     return VendorError(code, text, status=status, retry_after=wait, claims=claims)

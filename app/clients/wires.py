@@ -1,9 +1,12 @@
 """Wires: the connections that all tenants share, asynchronous for an API, threaded for tokens."""
 
+import ssl
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 
+from app.clients.errors import VendorError
 from app.kit import http
 
 TOKEN_THREADS = 8  # sign-ins at once; apart from the threads of everything else, which must go on
@@ -28,18 +31,27 @@ class Wires:
         Args:
             ca_file: PEM of authorities trusted beside the bundled ones.
             timeout_seconds: of connecting and of each pause between bytes.
+
+        Raises:
+            VendorError: ``ca_unreadable``.
         """
         key = (ca_file, timeout_seconds)
         if key not in self._asynchronous:
-            self._asynchronous[key] = http.client(ca_file=ca_file, timeout_seconds=timeout_seconds)
+            self._asynchronous[key] = http.client(
+                verify=_context(ca_file), timeout_seconds=timeout_seconds
+            )
         return self._asynchronous[key]
 
     def synchronous(self, ca_file: str | None, timeout_seconds: float) -> httpx.Client:
-        """Give the client for msal, which calls from threads."""
+        """Give the client for msal, which calls from threads.
+
+        Raises:
+            VendorError: ``ca_unreadable``.
+        """
         key = (ca_file, timeout_seconds)
         if key not in self._synchronous:
             self._synchronous[key] = httpx.Client(
-                verify=http.tls_context(ca_file),
+                verify=_context(ca_file),
                 timeout=timeout_seconds,
                 trust_env=False,
                 follow_redirects=False,
@@ -53,3 +65,11 @@ class Wires:
             synchronous.close()
         for asynchronous in self._asynchronous.values():
             await asynchronous.aclose()
+
+
+def _context(ca_file: str | None) -> ssl.SSLContext:
+    try:
+        return http.tls_context(ca_file)
+    except OSError as error:  # of the file, or of what is in it
+        text = f"The file of authorities {Path(ca_file or '').name} cannot be used: {error}"
+        raise VendorError("ca_unreadable", text) from error

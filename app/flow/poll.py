@@ -24,7 +24,9 @@ FULL_DOUBLINGS = 6  # a failing read of everything is put off for longer, the op
 # What moved so recently is worth reading often; some advisories stay open for months.
 HOT_FOR = timedelta(hours=12)
 # Faults of the set-up: a person must act, so hammering helps nobody.
-SETTLED = frozenset({"forbidden", "unauthorized", "token_refused", "credential_unreadable"})
+SETTLED = frozenset(
+    {"forbidden", "unauthorized", "token_refused", "credential_unreadable", "ca_unreadable"}
+)
 
 
 class Append(Protocol):

@@ -161,8 +161,9 @@ class Run:
             "graph:chaos", Limits(PER_HOUR, REQUESTS_PER_MINUTE), self.clock.now,
             lambda *asked: self.db.write(lambda c: spending.take(c, *asked)),
         )  # fmt: skip
+        http = httpx.AsyncClient(transport=self.weather)
         client = GraphClient(
-            httpx.AsyncClient(transport=self.weather), tokens, base_url="https://graph.test",
+            lambda: http, tokens, base_url="https://graph.test",
             allow=budget.take,
         )  # fmt: skip
         self.fold = Fold(

@@ -40,7 +40,7 @@ class Tokens:
 
 def client(answer: Answer, tokens: Tokens | None = None) -> GraphClient:
     transport = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-    return GraphClient(transport, tokens or Tokens(), base_url=f"{GRAPH}/")
+    return GraphClient(lambda: transport, tokens or Tokens(), base_url=f"{GRAPH}/")
 
 
 def always(status: int, **made: Any) -> Answer:
@@ -158,7 +158,7 @@ async def test_no_request_goes_out_beyond_the_budget() -> None:
         return httpx.Response(200, json={"value": []})
 
     transport = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-    reader = GraphClient(transport, Tokens(), base_url=GRAPH, allow=budget.take)
+    reader = GraphClient(lambda: transport, Tokens(), base_url=GRAPH, allow=budget.take)
     waits = []
     for allowed in (2, 2, 1, 2):
         for _ in range(allowed):
@@ -179,7 +179,7 @@ async def test_the_vendors_clock_is_heard() -> None:
     transport = httpx.AsyncClient(
         transport=httpx.MockTransport(always(200, headers=date, json={"value": []}))
     )
-    reader = GraphClient(transport, Tokens(), base_url=GRAPH, wall=lambda: wall)
+    reader = GraphClient(lambda: transport, Tokens(), base_url=GRAPH, wall=lambda: wall)
     await reader.list(ISSUES)
     assert reader.ahead == timedelta(minutes=10)
 
@@ -280,7 +280,7 @@ async def test_silence_has_a_code(raised: httpx.HTTPError, code: str) -> None:
 async def test_an_answer_beyond_belief_is_refused() -> None:
     answer = always(200, json={"value": [{"id": "long enough"}]})
     transport = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-    reader = GraphClient(transport, Tokens(), base_url=GRAPH, page_bytes=10)
+    reader = GraphClient(lambda: transport, Tokens(), base_url=GRAPH, page_bytes=10)
     with pytest.raises(VendorError) as caught:
         await reader.list(ISSUES)
     assert caught.value.code == "too_large"
@@ -329,7 +329,7 @@ async def test_after_a_503_the_next_request_takes_a_new_connection(
         ports.append(stream.get_extra_info("client_addr")[1])
 
     http.event_hooks = {"response": [note]}
-    reader = GraphClient(http, Bearer(), base_url=facts["base_url"])
+    reader = GraphClient(lambda: http, Bearer(), base_url=facts["base_url"])
     for mode in (Mode.OK, Mode.OK, Mode.UNAVAILABLE, Mode.OK, Mode.ERROR, Mode.OK):
         standins.graph.graph_fault.mode = mode
         with contextlib.suppress(VendorError):

@@ -50,7 +50,9 @@ class Vendor:
         """A tenant's source in a replica of its own."""
         settings = GraphSettings.model_validate(SETTINGS | changes)
         budget = Shared(clock, partial(counted, db)).budget(settings)
-        client = GraphClient(self.http, Tokens(), base_url="https://g.test", allow=budget.take)
+        client = GraphClient(
+            lambda: self.http, Tokens(), base_url="https://g.test", allow=budget.take
+        )
         return GraphSource(client, settings, budget=budget)
 
 

@@ -53,8 +53,8 @@ async def test_all_is_well(standins: StandIns, shared: Shared) -> None:
     assert "carries the permission ServiceHealth.Read.All." in text
     assert "Read 6 advisories of 6 services, 1 open (EX931445)." in text
     assert "newest change is EX931445" in text
-    assert "the clock of Graph" in text
-    assert "of 700 requests an hour" in text
+    assert "The clock of this machine agrees with that of Graph." in text
+    assert "It took 2 requests of the 700 that one hour may have." in text
 
 
 async def test_too_much_permission_is_mentioned(standins: StandIns, shared: Shared) -> None:
@@ -73,6 +73,7 @@ async def test_a_missing_permission_is_named_before_and_after_reading(
     assert made.failed
     assert "lacks the permission ServiceHealth.Read.All; it carries User.Read.All." in text
     assert "Grant admin consent" in text
+    assert len(made.fix) == 1
 
 
 async def test_a_refused_secret_says_which_cure(standins: StandIns, shared: Shared) -> None:
@@ -80,6 +81,43 @@ async def test_a_refused_secret_says_which_cure(standins: StandIns, shared: Shar
     assert made.failed
     assert made.fix == ["The client secret is wrong: give its value, not its id."]
     assert "AADSTS7000215" in text
+    assert "Trace" not in text
+
+
+async def test_a_tenant_that_is_not_there_is_told_as_such(
+    standins: StandIns, shared: Shared
+) -> None:
+    made, text = await told(standins, shared, tenant_id="nowhere.example")
+    assert made.failed
+    assert "Entra knows no such tenant." in text
+    assert made.fix == ["There is no such tenant in this cloud: check tenant_id and cloud."]
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [(Mode.HTML, "what is no JSON"), (Mode.THROTTLED, "answered 429"), (Mode.FORBIDDEN, "403")],
+)
+async def test_an_entra_that_talks_nonsense_is_told_as_such(
+    standins: StandIns, shared: Shared, mode: Mode, words: str
+) -> None:
+    standins.graph.entra_fault.mode = mode
+    made, text = await told(standins, shared)
+    assert made.failed
+    assert words in text
+    assert "b2clogin" not in text
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+async def test_authorities_that_cannot_be_used_are_named(
+    standins: StandIns, shared: Shared, tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "authorities.pem"
+    if content is not None:
+        file.write_text(content)
+    made, text = await told(standins, shared, ca_file=str(file))
+    assert made.failed
+    assert "authorities.pem cannot be used" in text
+    assert "Check the path of ca_file" in made.fix[0]
 
 
 async def test_a_certificate_that_is_not_there_is_named(
@@ -95,7 +133,12 @@ async def test_a_certificate_that_is_not_there_is_named(
 
 @pytest.mark.parametrize(
     ("mode", "word"),
-    [(Mode.HTML, "HTML"), (Mode.UNAVAILABLE, "503"), (Mode.TRUNCATED, "cannot be reached")],
+    [
+        (Mode.HTML, "HTML"),
+        (Mode.UNAVAILABLE, "503"),
+        (Mode.TRUNCATED, "broke off"),
+        (Mode.FORBIDDEN, "something else refuses"),
+    ],
 )
 async def test_a_graph_that_fails_is_told_as_such(
     standins: StandIns, shared: Shared, mode: Mode, word: str
@@ -115,7 +158,7 @@ async def test_what_cannot_be_read_and_what_is_new_is_named(
     odd = {**good, "id": "EX1", "status": "serviceSplendid"}
     standins.graph.extra = {"EX1": odd, "EX2": {**good, "id": "EX2", "startDateTime": "x"}}
     _, text = await told(standins, shared)
-    assert "1 records cannot be read: EX2" in text
+    assert "1 record cannot be read: EX2" in text
     assert "count as open: status 'serviceSplendid'." in text
 
 

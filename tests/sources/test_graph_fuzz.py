@@ -123,8 +123,9 @@ async def test_mutated_pages_do_no_harm(batch: int) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=box[0])
 
+    http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
     client = GraphClient(
-        httpx.AsyncClient(transport=httpx.MockTransport(answer)),
+        lambda: http,
         Tokens(),
         base_url="https://g.test",
     )
@@ -155,8 +156,7 @@ def test_the_judge_knows_what_is_unsafe() -> None:
 async def test_a_record_that_is_no_object_is_counted_too() -> None:
     box = [b'{"value": [1, null, "x", [], {"id": "EX1"}]}']
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=box[0]))
-    client = GraphClient(
-        httpx.AsyncClient(transport=transport), Tokens(), base_url="https://g.test"
-    )
+    http = httpx.AsyncClient(transport=transport)
+    client = GraphClient(lambda: http, Tokens(), base_url="https://g.test")
     source = GraphSource(client, SETTINGS, budget=Budget("share", Limits(99, 99), lambda: NOW))
     assert await read(source, box[0], box) == (0, 5)

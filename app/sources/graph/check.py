@@ -16,6 +16,7 @@ from app.sources.graph.settings import GraphSettings
 from app.sources.graph.source import GraphSource, Shared, open_graph
 
 SKEW_TOLD = timedelta(seconds=60)  # a clock that is further off spoils certificates and times
+AGREES = timedelta(seconds=2)  # the header has whole seconds
 SHOWN = 5  # ids that are named
 ENDS_SOON = timedelta(days=30)  # of a certificate
 
@@ -34,18 +35,25 @@ async def check(settings: GraphSettings, shared: Shared, *, now: datetime) -> Ch
     told = Checked()
     source = open_graph(settings, shared)
     _credential(settings, told, now)
-    if not await _sign_in(source, told):
+    signed_in, permitted = await _sign_in(source, told)
+    if not signed_in:
         return told
     try:
         read = await source.read(known_open=(), full=True, now=now)
     except SourceUnreadable as error:
         told.failed = True
         told.found.append(f"Reading failed: {error.text}")
-        told.fix.append(error.remedy)
+        remedy = error.remedy
+        if permitted and error.code == "forbidden":
+            remedy = remedy_of("forbidden", permitted=True)
+        told.fix += [remedy] if remedy not in told.fix else []
+        if source.client.ahead is not None:
+            told.found += _clock(source.client.ahead, told)
         return told
     told.found += [*_seen(read), _newest(read, now), *_clock(source.client.ahead, told)]
     told.found.append(
-        f"It took {source.client.requests} of {settings.requests_per_hour} requests an hour."
+        f"It took {_counted(source.client.requests, 'request')}"
+        f" of the {settings.requests_per_hour} that one hour may have."
     )
     return told
 
@@ -59,9 +67,8 @@ def _credential(settings: GraphSettings, told: Checked, now: datetime) -> None:
         made = read_certificate(
             Path(given.file), None if password is None else password.get_secret_value()
         )
-    except UnreadableCertificate as error:
-        told.found.append(str(error))
-        return
+    except UnreadableCertificate:
+        return  # signing in will say so
     told.found.append(
         f"The certificate has the thumbprint {made.thumbprint}"
         f" and ends on {made.not_after:%d %B %Y}."
@@ -72,7 +79,8 @@ def _credential(settings: GraphSettings, told: Checked, now: datetime) -> None:
         )
 
 
-async def _sign_in(source: GraphSource, told: Checked) -> bool:
+async def _sign_in(source: GraphSource, told: Checked) -> tuple[bool, bool]:
+    """Sign in; whether it went well, and whether the permission was seen."""
     settings = source.settings
     host = urlsplit(settings.authority_url).hostname
     kind = settings.credential.kind.replace("_", " ")
@@ -82,7 +90,7 @@ async def _sign_in(source: GraphSource, told: Checked) -> bool:
         told.failed = True
         told.found.append(f"Signing in at {host} with the {kind} failed: {error.text}")
         told.fix.append(source.unreadable(error).remedy)
-        return False
+        return False, False
     told.found.append(f"Signed in at {host} with the {kind}.")
     roles = roles_in(token)
     if roles is None:
@@ -97,24 +105,28 @@ async def _sign_in(source: GraphSource, told: Checked) -> bool:
         carried = ", ".join(roles) or "no application permission at all"
         told.found.append(f"The token lacks the permission {PERMISSION}; it carries {carried}.")
         told.fix.append(remedy_of("forbidden", credential=settings.credential.kind))
-    return True
+    return True, roles is not None and PERMISSION in roles
 
 
 def _seen(read: AdvisoryRead) -> list[str]:
     still = [a.vendor_id for a in read.advisories if not a.is_resolved]
     services = len({a.service_name for a in read.advisories})
     named = f" ({_some(still)})" if still else ""
-    found = [
-        f"Read {len(read.advisories)} advisories of {services} services, {len(still)} open{named}."
-    ]
+    number = len(read.advisories)
+    what = "1 advisory" if number == 1 else f"{number} advisories"
+    found = [f"Read {what} of {_counted(services, 'service')}, {len(still)} open{named}."]
     if read.unreadable:
         why = "; ".join(f"{key}: {reason}" for key, reason in read.unreadable_why[:SHOWN])
-        found.append(f"{read.unreadable} records cannot be read: {why}.")
+        found.append(f"{_counted(read.unreadable, 'record')} cannot be read: {why}.")
     unknown = Counter(name for name, _ in read.unknown_values)
     if unknown:
         words = ", ".join(f"{name} {value!r}" for name, value in read.unknown_values[:SHOWN])
         found.append(f"Words without a known meaning, which count as open: {words}.")
     return found
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _some(ids: list[str]) -> str:
@@ -136,6 +148,8 @@ def _newest(read: AdvisoryRead, now: datetime) -> str:
 def _clock(ahead: timedelta | None, told: Checked) -> list[str]:
     if ahead is None:
         return ["Graph did not say what time it has."]
+    if abs(ahead) < AGREES:
+        return ["The clock of this machine agrees with that of Graph."]
     if abs(ahead) >= SKEW_TOLD:
         told.fix.append("Set the clock of this machine by NTP; signed requests fail beyond 5 min.")
     side = "behind" if ahead > timedelta() else "ahead of"

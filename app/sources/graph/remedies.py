@@ -23,8 +23,8 @@ _BY_CODE: Mapping[str, str] = {
         "Check that tenant_id, client_id and cloud belong together; Graph does not take the token."
     ),
     "token_unavailable": (
-        "Check that this host reaches the authority over https; if a proxy inspects TLS, name its"
-        " authority in ca_file."
+        "Check that this host reaches the authority over https (DNS, proxy, firewall); if a proxy"
+        " inspects TLS, name its authority in ca_file."
     ),
     "throttled": "Lower requests_per_hour or give Sextant an app registration of its own.",
     "unreachable": "Check that this host reaches Graph over https (DNS, proxy, firewall).",
@@ -35,8 +35,15 @@ _BY_CODE: Mapping[str, str] = {
     "credential_unreadable": (
         "Check the path of the credential's file, who may read it, and its password."
     ),
+    "ca_unreadable": (
+        "Check the path of ca_file, who may read it, and that it holds certificates as PEM."
+    ),
     "unavailable": "Graph itself has trouble; nothing need be done here.",
 }
+_PERMITTED = (
+    "The token carries the permission, so something else refuses: a proxy between, or a policy of"
+    " the tenant for workload identities. If it was granted just now, wait some minutes."
+)
 _REFUSED: Mapping[str, str] = {
     "secret": (
         "Check tenant_id, client_id and the client secret (its value, not its id) and whether the"
@@ -77,17 +84,22 @@ _BY_NUMBER: Mapping[int, str] = {
 }
 
 
-def remedy_of(code: str, *, credential: str = "secret", number: int | None = None) -> str:
+def remedy_of(
+    code: str, *, credential: str = "secret", number: int | None = None, permitted: bool = False
+) -> str:
     """Say what to do about a failed read.
 
     Args:
         code: what the client met.
         credential: which kind of credential is configured.
         number: Entra's number of the refusal, if it gave one.
+        permitted: whether the token is known to carry the permission.
     """
     if code == "token_refused":
         general = _REFUSED.get(credential, "")
         return _BY_NUMBER.get(number or 0, general)
+    if code == "forbidden" and permitted:
+        return _PERMITTED
     if code == "forbidden" and credential == "managed_identity":
         return _ASSIGN
     return _BY_CODE.get(code, "")

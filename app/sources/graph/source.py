@@ -89,7 +89,7 @@ def open_graph(settings: GraphSettings, shared: Shared) -> "GraphSource":
     )
     budget = shared.budget(settings)
     client = GraphClient(
-        wires.asynchronous(settings.ca_file, seconds),
+        lambda: wires.asynchronous(settings.ca_file, seconds),
         tokens,
         base_url=settings.graph_url,
         allow=budget.take,
