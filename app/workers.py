@@ -18,7 +18,7 @@ from app.kit.wake import Bell
 log = logging.getLogger(__name__)
 
 LEAST_WAIT = 0.15  # real seconds between folds, so that a storm is folded in gulps
-REST = 3.0  # times that a fold took: how long it then leaves the interpreter to a storm's intake
+REST = 4.0  # times that a fold took: how long it then leaves the interpreter to a storm's intake
 MOST_REST = 2.0  # real seconds that it rests at most
 BACKOFF_SECONDS = 2.0  # real seconds after a step that failed
 STOP_SECONDS = 25.0  # real seconds that a loop may take to end

@@ -35,6 +35,7 @@ from app.store.intake import IntakeRecord
 from app.store.states import Checkpoint
 
 BATCH = 200  # rows of the intake log that one step takes
+GULP = 40_000  # signals that end a step: no tenant keeps the others waiting for long
 TRIES = 50  # times that a command is tried against steps that come between
 RUNNER = "probe:runner"  # our own runner keeps its newest results itself, with their intervals
 QUIET_WRITE = timedelta(seconds=60)  # a step of time alone is stored at least so often
@@ -49,6 +50,11 @@ class _Loaded:
     checkpoint: Checkpoint
     snapshot: Snapshot
     records: list[IntakeRecord]
+
+    @property
+    def is_backlog(self) -> bool:
+        """Whether there may be more than this step takes."""
+        return len(self.records) == BATCH or sum(r.count for r in self.records) >= GULP
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +133,7 @@ class Fold:
             memo = None
             self._evidence.pop(tenant, None)  # another replica may have written it since
             self._marked[tenant] = journal.marked_at(c, tenant)
-        records = intake.after(c, tenant, checkpoint.tx, checkpoint.seq, BATCH)
+        records = intake.after(c, tenant, checkpoint.tx, checkpoint.seq, BATCH, most=GULP)
         return _Loaded(
             checkpoint=checkpoint,
             snapshot=Snapshot(
@@ -163,7 +169,7 @@ class Fold:
             now = self._clock.now()
             loaded = await self._db.read(lambda c: self._load(c, tenant))
             records = loaded.records
-            if len(records) == BATCH:  # a backlog: what was not folded yet is no silence
+            if loaded.is_backlog:  # what was not folded yet is no silence
                 now = min(now, records[-1].received_at)
             folded = await asyncio.to_thread(self._decide_records, loaded, now)
             decision = folded.decision
@@ -206,7 +212,7 @@ class Fold:
             except Overtaken:
                 return True
             self._looked(tenant, loaded, folded, now, after.revision)
-            return len(records) == BATCH
+            return loaded.is_backlog
 
     def _looked(
         self, tenant: TenantId, loaded: _Loaded, folded: _Folded, now: datetime, revision: int

@@ -1,6 +1,6 @@
 """Optional parts of libraries that are left out, because the start of a server waits for them.
 
-Both libraries are made to go without these parts: they ask for them in a ``try`` and take an
+Each library is made to go without its part: it asks for them in a ``try`` and takes an
 ``ImportError`` for an answer. An entry of None in ``sys.modules`` is Python's documented way to
 say that a module cannot be imported.
 """
@@ -9,6 +9,7 @@ import sys
 
 LEFT_OUT = (
     "httpx._main",  # httpx's command line: brings rich and pygments, a tenth of all imports
+    "mako.ext.pygmentplugin",  # colours for tracebacks of Alembic's templates: brings pygments
     "pydantic.v1",  # FastAPI asks whether a model is of the old kind; none here is
 )
 

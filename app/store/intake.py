@@ -7,7 +7,7 @@ from itertools import compress
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Connection, Text, cast, func, insert, select, tuple_
+from sqlalchemy import BigInteger, Connection, RowMapping, Text, cast, func, insert, select, tuple_
 from sqlalchemy.sql import ColumnElement
 
 from app.core.batch import KEY_BYTES, key_of
@@ -21,6 +21,7 @@ T = IntakeRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run
 ROWS = "rows1+zstd"  # [bytes of all ids, [chunk, …]] in msgpack, a chunk being [row, …] in msgpack
 OBJECTS = "objects1+zstd"  # [[signal, …], {vendor id: raw bytes}] in msgpack
 FOLDED_TX = -1  # marks a row that was folded in the transaction that stored it
+ANY_NUMBER = 2**63 - 1
 DEDUPLICATED = (SignalKind.CLIENT_REPORT, SignalKind.PROBE_RESULT)
 
 
@@ -252,9 +253,12 @@ def append_signals(
     )
 
 
-def after(c: Connection, tenant: TenantId, tx: int, seq: int, limit: int) -> list[IntakeRecord]:
+def after(
+    c: Connection, tenant: TenantId, tx: int, seq: int, limit: int, *, most: int = ANY_NUMBER
+) -> list[IntakeRecord]:
     """Read the rows that follow a position, in the order to fold them; (0, 0) is before the first.
 
+    At most ``limit`` rows, and none after the one with which ``most`` signals are reached.
     On PostgreSQL a transaction that began earlier may commit later, so only rows are given that no
     running transaction can precede any more; the position is (``tx``, ``seq``) for this reason.
     """
@@ -264,21 +268,28 @@ def after(c: Connection, tenant: TenantId, tx: int, seq: int, limit: int) -> lis
         .order_by(T.c.tx, T.c.seq)
         .limit(limit)
     )
-    return [
-        IntakeRecord(
-            seq=row["seq"],
-            tx=row["tx"],
-            tenant=TenantId(row["tenant"]),
-            kind=SignalKind(row["kind"]),
-            source=row["source"],
-            intake_id=row["intake_id"],
-            received_at=row["received_at"],
-            count=row["count"],
-            codec=row["codec"],
-            body=row["body"],
-        )
-        for row in c.execute(query).mappings()
-    ]
+    records: list[IntakeRecord] = []
+    for row in c.execute(query).mappings():
+        records.append(_record(row))
+        most -= row["count"]
+        if most <= 0:
+            break
+    return records
+
+
+def _record(row: RowMapping) -> IntakeRecord:
+    return IntakeRecord(
+        seq=row["seq"],
+        tx=row["tx"],
+        tenant=TenantId(row["tenant"]),
+        kind=SignalKind(row["kind"]),
+        source=row["source"],
+        intake_id=row["intake_id"],
+        received_at=row["received_at"],
+        count=row["count"],
+        codec=row["codec"],
+        body=row["body"],
+    )
 
 
 def settled(c: Connection) -> list[ColumnElement[bool]]:

@@ -5,13 +5,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 from sqlmodel import SQLModel
 
 from app.core.errors import IllegalTransition, NotFound, PreconditionFailed
 from app.core.events import EventType
 from app.core.types import Status, TenantId
 from app.flow.fold import Overtaken
-from app.store import advisories, journal, states
+from app.store import advisories, intake, journal, states
 from app.store.engine import Database
 from tests.core.play import at
 from tests.flow.tale import BEGIN, END, TENANT, Tale, a_note, signals
@@ -22,6 +23,11 @@ STORY = signals()
 @pytest.fixture
 def tale(database: Database) -> Tale:
     return Tale(database)
+
+
+def position(c: Connection) -> tuple[int, int]:
+    checkpoint = states.checkpoint(c, TENANT)
+    return checkpoint.tx, checkpoint.seq
 
 
 async def until_confirmed(tale: Tale) -> None:
@@ -67,6 +73,21 @@ async def test_a_batch_that_comes_again_changes_nothing(tale: Tale) -> None:
     await tale.settle()
     assert tale.incidents() == before
     assert [e.id for e in tale.events()] == told
+
+
+async def test_small_steps_tell_the_same_as_one(
+    tale: Tale, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.flow.fold.GULP", 3)
+    pushed = [s for s in STORY if s.received_at <= at("06:04")]
+    for signal in pushed:
+        await tale.take([signal])
+    tale.clock.at = at("06:04")
+    steps = 1
+    while await tale.fold.step(TENANT):
+        steps += 1
+    assert steps >= len(pushed) // 3
+    assert tale.db.read_now(lambda c: intake.after(c, TENANT, *position(c), limit=9)) == []
 
 
 async def test_an_advisory_that_comes_again_is_no_event(tale: Tale) -> None:

@@ -98,6 +98,14 @@ def test_rows_are_picked_out_of_a_chunk():
     assert kept == (reports[0], reports[3])
 
 
+def test_reading_ends_with_the_row_that_brings_enough(database: Database):
+    for first in (1, 3, 5):
+        store(database, a_report(id=hexed(first)), a_report(id=hexed(first + 1)))
+    for most, rows in ((1, 1), (2, 1), (3, 2), (99, 3)):
+        found = database.read_now(lambda c, n=most: intake.after(c, TENANT, 0, 0, 9, most=n))
+        assert len(found) == rows
+
+
 def test_an_unknown_codec_is_refused():
     with pytest.raises(ValueError, match="codec"):
         intake.decode(SignalKind.COMMAND, "later9", b"")
