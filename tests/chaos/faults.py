@@ -17,8 +17,10 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.chaos.clients import Stage
+from tests.chaos.cradle import Cradle
 from tests.chaos.kill import LONGEST, START_SECONDS, Plan, Report, Run, Say, say, tell
 from tests.chaos.process import Server, free_port
 from tests.postgres import Postgres
@@ -31,12 +33,10 @@ LOOK_SECONDS = 0.05
 class Replicas(Server):
     """Several processes on one database, treated as one; who gives up is started again."""
 
-    def __init__(self, url: str, folder: Path, *, seed: str) -> None:
-        mark = time.time()
-        super().__init__(url, folder, port=free_port(), mark=mark)
-        self.others = [
-            Server(url, folder, port=free_port(), mark=mark) for _ in range(REPLICAS - 1)
-        ]
+    def __init__(self, url: str, folder: Path, *, seed: str, cradle: Cradle) -> None:
+        more: dict[str, Any] = {"mark": time.time(), "cradle": cradle}
+        super().__init__(url, folder, port=free_port(), **more)
+        self.others = [Server(url, folder, port=free_port(), **more) for _ in range(REPLICAS - 1)]
         self.base_urls = tuple(url for one in self.each for url in one.base_urls)
         self.gave_up = 0
         self.chance = random.Random(seed)
@@ -108,7 +108,9 @@ class Storm(Run):
 
     def make_server(self, folder: Path) -> Server:
         """Make the replicas, not yet started."""
-        return Replicas(self.plan.url, folder, seed=f"{self.plan.seed}:replicas")
+        return Replicas(
+            self.plan.url, folder, seed=f"{self.plan.seed}:replicas", cradle=self.cradle
+        )
 
     async def lives(self, stage: Stage) -> None:
         """Strike again and again, each time after work has gone on."""

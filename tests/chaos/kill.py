@@ -28,10 +28,11 @@ import httpx
 from app.store.engine import Database
 from tests.chaos.checker import Verdict, check
 from tests.chaos.clients import Client, Person, Prober, Reporter, Stage
+from tests.chaos.cradle import Cradle
 from tests.chaos.facts import Backlog, Facts, backlog, fed_so_far, read
 from tests.chaos.followers import Follower
 from tests.chaos.history import History
-from tests.chaos.process import TENANTS, Server, free_port, prepare
+from tests.chaos.process import PROJECT, TENANTS, Server, environment, free_port, prepare
 from tests.chaos.receiver import Receiver
 from tests.chaos.sabotage import SABOTAGES
 from tests.chaos.sent import unheard
@@ -90,6 +91,7 @@ class Run:
         self.chance = random.Random(f"{plan.seed}:lives")
         self.history = History()
         self.receiver = Receiver(self.history, random.Random(f"{plan.seed}:receiver"))
+        self.cradle = Cradle(PROJECT, environment())
         self.server = self.make_server(folder)
         self.first = asyncio.Event()
         self.restarts: list[float] = []
@@ -97,7 +99,10 @@ class Run:
 
     def make_server(self, folder: Path) -> Server:
         """Make the process under test, not yet started."""
-        return Server(self.plan.url, folder, port=free_port(), sabotage=self.plan.sabotage)
+        return Server(
+            self.plan.url, folder, port=free_port(), sabotage=self.plan.sabotage,
+            cradle=self.cradle,
+        )  # fmt: skip
 
     def acked(self) -> None:
         """Take note of an acknowledgement; the first of a life sets its clock."""
@@ -136,6 +141,7 @@ class Run:
                 task.cancel()
             await asyncio.gather(watch, *tasks, return_exceptions=True)
             await self.server.end(signal.SIGKILL)
+            await asyncio.to_thread(self.cradle.close)
             await self.receiver.stop()
         found = replace(await asyncio.to_thread(read, self.plan.url), fed=fed)
         return Report(

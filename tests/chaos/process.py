@@ -16,6 +16,7 @@ from app.flow import keys
 from app.kit.clock import SystemClock
 from app.store import migrate
 from app.store.engine import Database
+from tests.chaos.cradle import Cradle, Life
 
 PROJECT = Path(__file__).resolve().parents[2]
 TENANTS = ("alpha", "beta-works")
@@ -25,6 +26,7 @@ WATCH_SECONDS = 0.01
 # Settings of ours, and what would make each life compile every file anew.
 HIDDEN = ("SEXTANT_", "PYTHONDONTWRITEBYTECODE")
 GRACE_SECONDS = 15.0  # what a stop by SIGTERM may take
+AFRESH = 10  # every so many lives one is not forked
 
 # Thresholds are low and periods short: the engine shall have much to say, not be right.
 SETTINGS = """
@@ -67,6 +69,11 @@ def free_port() -> int:
     return port
 
 
+def environment() -> dict[str, str]:
+    """Give the environment of this process without what would change the one under test."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(HIDDEN)}
+
+
 async def prepare(url: str) -> dict[str, str]:
     """Make the tables and a key for each tenant; gives tenant → key."""
     database = Database(url)
@@ -95,8 +102,10 @@ class Server:
         port: int,
         sabotage: str | None = None,
         mark: float | None = None,
+        cradle: Cradle | None = None,
     ) -> None:
         self.port = port
+        self._cradle = None if sabotage else cradle
         self.base_urls: tuple[str, ...] = (f"http://127.0.0.1:{port}",)
         self._module = ["app.cli"] if sabotage is None else ["tests.chaos.sabotage", sabotage]
         self.lives = 0
@@ -104,7 +113,7 @@ class Server:
         self.listening = asyncio.Event()
         self._config = folder / f"sextant-{port}.toml"
         self._log = folder / f"serve-{port}.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Life | None = None
         schedule = [0, *[15] * 4, *[30] * 30]  # seconds of the story: nothing parks by itself
         tenants = "\n".join(f'[[tenants]]\nid = "{name}"\nusers = 500' for name in TENANTS)
         self._config.write_text(
@@ -120,15 +129,17 @@ class Server:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start the next life."""
+        """Start the next life; every tenth, and the first, as an interpreter of its own."""
         self.lives += 1
         self.began = time.monotonic()
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(HIDDEN)}
+        arguments = ["serve", "--config", str(self._config), "--port", str(self.port)]
+        if self._cradle is not None and self.lives % AFRESH != 1:
+            self._process = self._cradle.start(arguments, self._log)
+            return
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *self._module, "serve", "--config", self._config,
-                 "--port", str(self.port)],
-                cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                [sys.executable, "-m", *self._module, *arguments],
+                cwd=PROJECT, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
 
     async def watch(self) -> None:
