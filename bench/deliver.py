@@ -199,6 +199,14 @@ async def _durable(url: str, receivers: int, events: int) -> dict[str, float]:
             "per_core": total / spent}  # fmt: skip
 
 
+async def abandon(deliver: Deliver, task: asyncio.Task[None]) -> None:
+    """End a loop as a crash does, with whatever it has in flight."""
+    flying = set(deliver._tasks)  # noqa: SLF001 - a crash asks nobody
+    for one in (task, *flying):
+        one.cancel()
+    await asyncio.gather(task, *flying, return_exceptions=True)
+
+
 async def _until(met: Callable[[], bool]) -> None:
     while not met():  # noqa: ASYNC110 - what is awaited is a row, or another loop's work
         await asyncio.sleep(0.01)
@@ -233,9 +241,7 @@ async def _beside(url: str, other: str, rounds: int) -> dict[str, float]:
             waits += [at * 1000 for one, at in sender.sent if "/well/" in one]
             await asyncio.sleep(0.1)
         grown = _rss() - before
-        stop.set()
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await abandon(deliver, task)
         await poster.aclose()
         database.close()
     return {"p50": quantile(waits, 0.5), "p99": quantile(waits, 0.99), "grown_mib": grown}

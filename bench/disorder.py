@@ -31,7 +31,7 @@ from app.kit.vault import Vault
 from app.kit.wake import Bell
 from app.store import deliveries
 from app.store.engine import Database
-from bench.deliver import EVENTS, TENANT, emit, prepare
+from bench.deliver import EVENTS, TENANT, abandon, emit, prepare
 from tests.chaos.checker import check
 from tests.chaos.facts import Event, Facts, digest_of, planned
 from tests.chaos.history import Heard
@@ -136,9 +136,7 @@ async def _lives(
         try:
             await asyncio.wait_for(done.wait(), receiver.chance.uniform(1, ABANDONED_SECONDS))
         except TimeoutError:
-            task.cancel()
-            for one in set(deliver._tasks):  # noqa: SLF001 - a crash asks nobody
-                one.cancel()
+            await abandon(deliver, task)
         bell.ring()
         await asyncio.gather(task, return_exceptions=True)
 

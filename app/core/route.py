@@ -1,5 +1,6 @@
 """Routing: which subscriptions an event goes to, and why."""
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +8,7 @@ from enum import StrEnum
 
 from app.core.events import Event, EventType
 from app.core.retry import Standing
-from app.core.types import Severity, Status, TenantId
+from app.core.types import Severity, Status, TenantId, severity_of
 
 ALL = "*"
 FAMILIES = ("incident.*", "source.*", "subscription.*", "link.*")
@@ -126,6 +127,31 @@ def planned(event: Event) -> PlannedEvent:
             regions=incident.regions,
             labels=tuple(sorted(dict(incident.labels).items())),
         ),
+        subject=str(subject["id"]) if isinstance(subject, dict) and "id" in subject else None,
+    )
+
+
+def recalled(
+    identity: str, kind: str, *, sequence: int, incident: str | None, body: bytes
+) -> PlannedEvent:
+    """Take from a stored event what routing needs; ``body`` is its frozen document."""
+    data = json.loads(body).get("data") or {}
+    about, subject = data.get("incident"), data.get("subscription")
+    facts = None
+    if isinstance(about, dict):
+        facts = Facts(
+            services=tuple(about.get("services", ())),
+            severity=severity_of(about["severity"]),
+            status=Status(about["status"]),
+            regions=tuple(about.get("regions", ())),
+            labels=tuple(sorted(about.get("labels", {}).items())),
+        )
+    return PlannedEvent(
+        id=identity,
+        type=EventType(kind),
+        sequence=sequence,
+        incident=incident,
+        facts=facts,
         subject=str(subject["id"]) if isinstance(subject, dict) and "id" in subject else None,
     )
 

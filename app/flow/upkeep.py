@@ -1,6 +1,5 @@
 """Upkeep of receivers: tells how they stand, and carries replays through, step by step."""
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ from sqlalchemy import Connection
 
 from app.core.events import EventType
 from app.core.retry import Standing
-from app.core.route import Facts, PlannedEvent, Subscription, judge
-from app.core.types import Status, TenantId, severity_of
+from app.core.route import PlannedEvent, Subscription, judge
+from app.core.types import TenantId
 from app.kit.clock import Clock
 from app.kit.wake import Bell
 from app.store import deliveries, replays, subscriptions
@@ -156,7 +155,7 @@ class Upkeep:
         rows = deliveries.past(
             c, job.tenant, since=job.since, until=job.until, after=job.position, limit=READ_AT_ONCE
         )
-        chosen = _choose(c, subscription, [_planned(row) for row in rows], job)
+        chosen = _choose(c, subscription, [row.planned() for row in rows], job)
         whole = len(chosen) <= room
         last = rows[-1].sequence if rows else job.position
         planned = _queue(c, subscription, chosen[:room], job, now=now)
@@ -196,7 +195,15 @@ class Upkeep:
 def _choose(
     c: Connection, subscription: Subscription, events: Sequence[PlannedEvent], job: Replay
 ) -> list[PlannedEvent]:
-    meant = [e for e in events if judge(subscription, e, already_told=True).goes]
+    # What ends an incident goes to whom it was announced, here as when it was new.
+    told = deliveries.told_from(c, job.tenant, events, [subscription])
+    meant = []
+    for event in events:
+        about = (subscription.id, event.incident or "")
+        known_of = told.get(about, event.sequence) < event.sequence
+        if judge(subscription, event, already_told=known_of).goes:
+            meant.append(event)
+            told[about] = min(told.get(about, event.sequence), event.sequence)
     known = deliveries.known(c, subscription.id, [event.id for event in meant])
     if job.chosen == "failed":
         return [event for event in meant if known.get(event.id) == PARKED]
@@ -216,25 +223,3 @@ def _queue(
         names = [event.id for event in chosen]
         return deliveries.revive(c, subscription.id, names, name=job.id, now=now)
     return deliveries.replay(c, subscription, chosen, name=job.id, now=now)
-
-
-def _planned(row: deliveries.PastEvent) -> PlannedEvent:
-    data = json.loads(row.body).get("data") or {}
-    incident, subject = data.get("incident"), data.get("subscription")
-    facts = None
-    if isinstance(incident, dict):
-        facts = Facts(
-            services=tuple(incident.get("services", ())),
-            severity=severity_of(incident["severity"]),
-            status=Status(incident["status"]),
-            regions=tuple(incident.get("regions", ())),
-            labels=tuple(sorted(incident.get("labels", {}).items())),
-        )
-    return PlannedEvent(
-        id=row.id,
-        type=EventType(row.type),
-        sequence=row.sequence,
-        incident=row.incident,
-        facts=facts,
-        subject=str(subject["id"]) if isinstance(subject, dict) and "id" in subject else None,
-    )

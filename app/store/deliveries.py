@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     RowMapping,
     and_,
+    func,
     insert,
     literal_column,
     or_,
@@ -22,7 +23,7 @@ from sqlalchemy import (
 
 from app.core.events import EventType
 from app.core.retry import Why
-from app.core.route import CLOSING, PlannedEvent, Subscription, route
+from app.core.route import CLOSING, PlannedEvent, Subscription, recalled, route
 from app.core.types import TenantId
 from app.kit.ids import new_id
 from app.store import subscriptions
@@ -80,7 +81,7 @@ def plan(c: Connection, tenant: TenantId, events: Sequence[PlannedEvent], now: d
     receivers = subscriptions.receiving(c, tenant) if events else []
     if not receivers:
         return 0
-    pairs = route(events, receivers, _told(c, tenant, events, receivers))
+    pairs = route(events, receivers, told_from(c, tenant, events, receivers))
     rows: dict[str, dict[str, Any]] = {}
     newest: dict[tuple[str, str], str] = {}
     for event, subscription in pairs:
@@ -150,23 +151,24 @@ def free(now: datetime | BindParameter[Any]) -> ColumnElement[bool]:
     return or_(T.c.lease_until.is_(None), T.c.lease_until <= now)
 
 
-def _told(
+def told_from(
     c: Connection,
     tenant: TenantId,
     events: Sequence[PlannedEvent],
     receivers: Sequence[Subscription],
-) -> set[tuple[str, str]]:
+) -> dict[tuple[str, str], int]:
+    """Since which sequence each (subscription, incident) is told, where these events end it."""
     ending = {event.incident for event in events if event.type in CLOSING and event.incident}
     if not ending:
-        return set()
-    earlier = select(E.c.id).where(E.c.tenant == tenant, E.c.incident.in_(sorted(ending)))
+        return {}
+    of_these = select(E.c.id).where(E.c.tenant == tenant, E.c.incident.in_(sorted(ending)))
     rows = c.execute(
-        select(T.c.subscription, T.c.incident)
+        select(T.c.subscription, T.c.incident, func.min(T.c.position).label("first"))
         .where(T.c.subscription.in_([subscription.id for subscription in receivers]))
-        .where(T.c.event.in_(earlier))
-        .distinct()
+        .where(T.c.event.in_(of_these))
+        .group_by(T.c.subscription, T.c.incident)
     )
-    return {(row.subscription, row.incident) for row in rows}
+    return {(row.subscription, row.incident): row.first for row in rows}
 
 
 def _row(
@@ -315,6 +317,12 @@ class PastEvent:
     sequence: int
     incident: str | None
     body: bytes
+
+    def planned(self) -> PlannedEvent:
+        """What routing needs of it."""
+        return recalled(
+            self.id, self.type, sequence=self.sequence, incident=self.incident, body=self.body
+        )
 
 
 def past(

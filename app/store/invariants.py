@@ -3,12 +3,15 @@
 Each looks only at what is recent, open or waiting, so its cost does not grow with the history.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Select, exists, func, not_, select, tuple_
 
+from app.core.route import PlannedEvent, Subscription, judge, recalled
+from app.core.types import TenantId
+from app.store import deliveries, subscriptions
 from app.store.link_tables import LinkRow
 from app.store.tables import (
     DeliveryRow,
@@ -20,6 +23,8 @@ from app.store.tables import (
 )
 
 RECENT = timedelta(hours=24)
+NEWEST = 100  # events of a tenant whose deliveries are looked for; more would be read each minute
+SETTLED = timedelta(minutes=5)  # far longer than a transaction takes
 MOST_MERGES = 1_000  # incidents merged lately whose pointers are followed
 ENDED = "ended"  # the state of a link whose ticket is finished
 
@@ -111,6 +116,50 @@ def _arrives(c: Connection, tenant: str, identity: str, into: str | None) -> boo
     return False
 
 
+def unplanned(c: Connection, now: datetime) -> int:
+    """Newest events that a subscription wants, and for which it has no delivery.
+
+    Asked of subscriptions that were active and unchanged a while before the event, because the
+    instants of an event and of a change are taken before they are stored.
+    """
+    newest = _EVENTS.c.sequence > _STATES.c.sequence - NEWEST
+    rows = c.execute(
+        select(*(_EVENTS.c[name] for name in ("id", "type", "sequence", "incident", "body")))
+        .add_columns(_EVENTS.c.tenant, _EVENTS.c.occurred_at)
+        .join(_STATES, _STATES.c.tenant == _EVENTS.c.tenant)
+        .where(newest, _EVENTS.c.occurred_at > now - RECENT)
+        .order_by(_EVENTS.c.sequence)
+    )
+    by_tenant: dict[str, list[tuple[PlannedEvent, datetime]]] = {}
+    for *stored, tenant, occurred_at in rows:
+        identity, kind, sequence, incident, body = stored
+        event = recalled(identity, kind, sequence=sequence, incident=incident, body=body)
+        by_tenant.setdefault(tenant, []).append((event, occurred_at))
+    return sum(_unplanned(c, TenantId(tenant), found) for tenant, found in by_tenant.items())
+
+
+def _unplanned(
+    c: Connection, tenant: TenantId, found: Sequence[tuple[PlannedEvent, datetime]]
+) -> int:
+    receivers = subscriptions.receiving(c, tenant)
+    events = [event for event, _ in found]
+    told = deliveries.told_from(c, tenant, events, receivers) if receivers else {}
+    missing = 0
+    for one in receivers:
+        settled = max(one.updated_at, one.verified_at or one.updated_at) + SETTLED
+        wanted = [
+            event.id
+            for event, at in found
+            if at > settled and _wants(one, event, told.get((one.id, event.incident or "")))
+        ]
+        missing += len(set(wanted) - deliveries.known(c, one.id, wanted).keys())
+    return missing
+
+
+def _wants(one: Subscription, event: PlannedEvent, told: int | None) -> bool:
+    return judge(one, event, already_told=told is not None and told < event.sequence).goes
+
+
 def unaddressed(c: Connection, now: datetime) -> int:
     """Deliveries that wait for a receiver that does not exist."""
     del now
@@ -135,6 +184,7 @@ INVARIANTS: Mapping[str, Counted] = {
     "changes_have_events": silent,
     "checkpoints_lie_in_the_log": ahead,
     "merges_lead_somewhere": astray,
+    "events_have_deliveries": unplanned,
     "deliveries_have_receivers": unaddressed,
     "links_have_incidents": unlinked,
 }

@@ -15,7 +15,14 @@ from app.kit.clock import FixedClock
 from app.kit.metrics import Registry
 from app.store import incidents, invariants
 from app.store.engine import Database
-from app.store.tables import DeliveryRow, EventRow, FoldStateRow, IncidentRow, IntakeRow
+from app.store.tables import (
+    DeliveryRow,
+    EventRow,
+    FoldStateRow,
+    IncidentRow,
+    IntakeRow,
+    SubscriptionRow,
+)
 from tests.api.surface import Surface, furnish, served
 from tests.builders import NOW, TENANT, an_incident
 
@@ -76,6 +83,20 @@ def wait_for_nobody(c: Connection) -> None:
     c.execute(insert(DELIVERIES).values(**row))
 
 
+def lose_a_delivery(c: Connection) -> None:
+    """The newest event comes to nobody, and the subscription is old enough to have wanted it."""
+    subscribed = SubscriptionRow.__table__  # type: ignore[attr-defined]
+    long_ago = NOW - timedelta(hours=1)
+    standing = {"state": "active", "verified_at": long_ago, "updated_at": long_ago}
+    c.execute(update(subscribed).values(**standing, event_types='["*"]'))
+    log = EVENTS.c.tenant == TENANT
+    newest = c.execute(
+        select(EVENTS.c.id).where(log).order_by(EVENTS.c.sequence.desc()).limit(1)
+    ).scalar_one()
+    others = select(EVENTS.c.id).where(log, EVENTS.c.id != newest)
+    c.execute(delete(EVENTS).where(EVENTS.c.id.in_(others)))
+
+
 def lose_a_linked_incident(c: Connection) -> None:
     from app.store.link_tables import LinkRow  # noqa: PLC0415 - only here
 
@@ -90,6 +111,7 @@ PLANTED: list[tuple[str, Callable[[Connection], None], int]] = [
     ("checkpoints_lie_in_the_log", fold_what_never_came, 1),
     ("merges_lead_somewhere", merge_in_a_circle, 2),
     ("merges_lead_somewhere", merge_into_nothing, 1),
+    ("events_have_deliveries", lose_a_delivery, 1),
     ("deliveries_have_receivers", wait_for_nobody, 1),
     ("links_have_incidents", lose_a_linked_incident, 1),
 ]

@@ -1,20 +1,24 @@
 """Replays as jobs that survive whatever comes, and news that is told exactly once."""
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, update
 
 from app.core.errors import IllegalTransition, NotFound
 from app.core.events import EventType
 from app.core.retry import BREAKS_AFTER, PROBE_EVERY, Standing
-from app.core.route import Subscription
+from app.core.route import Facts, Filter, PlannedEvent, Subscription
+from app.core.types import Severity
 from app.flow.upkeep import AHEAD, Rhythm, Upkeep
 from app.store import replays, subscriptions
 from app.store.replays import FINISHED, PLANNING, SENDING, Replay
 from tests.builders import NOW, TENANT
 from tests.flow.world import World, failing, ok, until
+from tests.store.queue import EVENTS
 from tests.store.test_deliveries import emit, event
 
 WINDOW: dict[str, Any] = {"since": NOW - timedelta(days=1), "until": NOW + timedelta(days=1)}
@@ -65,6 +69,36 @@ async def test_a_window_is_replayed_with_the_same_ids(world: World) -> None:
     assert told[-1]["replay"] == {
         "id": everything.id, "select": "all", "planned": 2, "delivered": 2, "parked": 0,
     }  # fmt: skip
+
+
+def happen(world: World, *events: PlannedEvent) -> None:
+    """Emit events whose documents tell of their incident."""
+    emit(world.db, *events)
+
+    def unit(c: Connection) -> None:
+        for one in events:
+            assert one.facts is not None
+            about = {"severity": one.facts.severity.name.lower(), "status": one.facts.status}
+            body = json.dumps({"id": one.id, "data": {"incident": about}}).encode()
+            c.execute(update(EVENTS).where(EVENTS.c.id == one.id).values(body=body))
+
+    world.db.write_now(unit)
+
+
+@pytest.mark.parametrize("select", ["missing", "all"])
+async def test_a_replay_ends_only_what_it_announced(world: World, select: str) -> None:
+    grave, slight = Facts(severity=Severity.MAJOR), Facts(severity=Severity.MINOR)
+    quiet, loud = {"incident": "inc_quiet"}, {"incident": "inc_loud"}
+    happen(
+        world, event(1, facts=slight, **quiet), event(2, facts=grave, **loud),
+        event(3, EventType.RESOLVED, facts=slight, **quiet),
+        event(4, EventType.RESOLVED, facts=slight, **loud),  # graver when it was told
+    )  # fmt: skip
+    made = await world.active(filter=Filter(min_severity=Severity.MAJOR))
+    wanted = await ask(world, made, select)
+    await carry(world, steps=9)
+    assert job(world, wanted).state == FINISHED
+    assert world.ids() == ["evt_000002", "evt_000004"]
 
 
 async def test_a_replay_goes_on_after_whoever_carried_it_died(world: World) -> None:
