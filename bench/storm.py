@@ -71,7 +71,7 @@ class Sender:
         self.port, self.key = port, key
         self.left = count
         self.per_second = per_second
-        self.accepted = self.shed = self.untold = 0
+        self.accepted = self.shed = self.untold = self.renewed = 0
 
     async def run(self) -> None:
         """Send until all are durable, or until stdin ends."""
@@ -79,33 +79,40 @@ class Sender:
         await asyncio.gather(*(self._one(begun) for _ in range(CONNECTIONS)))
 
     async def _one(self, begun: float) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        line = await asyncio.open_connection("127.0.0.1", self.port)
         while self.left > 0:
             self.left -= LINES
             if self.per_second:
                 due = begun + (self.accepted + LINES) / self.per_second
                 await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            await self._post(reader, writer, _body(self.key, TENANT))
-        writer.close()
+            sent, done = _body(self.key, TENANT), False
+            while not done:
+                try:
+                    done = await self._post(*line, sent)
+                except (ConnectionError, asyncio.IncompleteReadError):  # it was idle for too long
+                    self.renewed += 1
+                    line = await asyncio.open_connection("127.0.0.1", self.port)
+        line[1].close()
 
     async def _post(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sent: bytes
-    ) -> None:
-        while True:
-            writer.write(sent)
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
-            await reader.readexactly(length)
-            if head.startswith(b"http/1.1 202"):
-                self.accepted += LINES
-                return
-            if not head.startswith(b"http/1.1 503"):
-                raise RuntimeError(head[:200])
-            self.shed += 1
-            if b"retry-after: " not in head:
-                self.untold += 1
-            told = head.partition(b"retry-after: ")[2].split(b"\r\n")[0]
-            await asyncio.sleep(float(told or 1))
+    ) -> bool:
+        """Post once; whether it was taken. Whoever is shed has waited as it was told."""
+        writer.write(sent)
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
+        await reader.readexactly(length)
+        if head.startswith(b"http/1.1 202"):
+            self.accepted += LINES
+            return True
+        if not head.startswith(b"http/1.1 503"):
+            raise RuntimeError(head[:200])
+        self.shed += 1
+        if b"retry-after: " not in head:
+            self.untold += 1
+        told = head.partition(b"retry-after: ")[2].split(b"\r\n")[0]
+        await asyncio.sleep(float(told or 1))
+        return False
 
 
 @contextlib.contextmanager
@@ -289,7 +296,8 @@ def main() -> None:
     if options.send:
         sender = Sender(*json.loads(options.send))
         asyncio.run(sender.run())
-        told = {"accepted": sender.accepted, "shed": sender.shed, "untold": sender.untold}
+        names = ("accepted", "shed", "untold", "renewed")
+        told = {name: getattr(sender, name) for name in names}
         print(json.dumps(told))
         return
     found = measure(count=options.reports, noise=options.noise)

@@ -201,8 +201,10 @@ class Intake:
         now = max(one.now for one in taken)
         since = now - self._window
         if not lane.loaded:
-            rows = await self._database.read(lambda c: store.ids_since(c, lane.tenant, since))
-            lane.seen.learn(rows)
+            # Learned in the reader's thread, row by row; nobody asks it before it is loaded.
+            await self._database.read(
+                lambda c: lane.seen.learn(store.ids_since(c, lane.tenant, since))
+            )
             lane.loaded = True
         groups = _group(taken)
         seen = lane.seen
@@ -211,7 +213,7 @@ class Intake:
             others: list[tuple[int, datetime, bytes]] = []
             if c.dialect.name == "postgresql":
                 store.lock_tenant(c, lane.tenant)
-                others = store.ids_after(c, lane.tenant, seen.position, since)
+                others = list(store.ids_after(c, lane.tenant, seen.position, since))
             foreign = Seen(self._window)
             foreign.learn(others)
             return _store(c, lane.tenant, groups, seen=seen, foreign=foreign), others
@@ -257,12 +259,16 @@ def _store(
     c: Connection, tenant: TenantId, groups: Sequence[_Group], *, seen: Seen, foreign: Seen
 ) -> _Stored:
     stored = _Stored()
-    present: set[bytes] = set()
+    present = {key for group in groups for one in group.waiting for key in one.ids}
+    asked = sum(len(one.ids) for group in groups for one in group.waiting)
+    fresh = len(present) == asked and seen.has_none_of(present) and foreign.has_none_of(present)
+    if not fresh:
+        present = set()
     for group in groups:
         ids: list[bytes] = []
         chunks: list[bytes] = []
         for one in group.waiting:
-            chosen = _choose(one.ids, seen, foreign, present)
+            chosen = None if fresh else _choose(one.ids, seen, foreign, present)
             if chosen is None:
                 kept, chunk = one.ids, one.chunk
             else:

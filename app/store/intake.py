@@ -1,6 +1,6 @@
 """The intake log: one row per group of accepted signals, and the encoding of its body."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import compress
@@ -20,6 +20,7 @@ T = IntakeRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run
 
 ROWS = "rows1+zstd"  # [bytes of all ids, [chunk, …]] in msgpack, a chunk being [row, …] in msgpack
 OBJECTS = "objects1+zstd"  # [[signal, …], {vendor id: raw bytes}] in msgpack
+ROWS_AT_ONCE = 100  # of ids, read into memory together
 FOLDED_TX = -1  # marks a row that was folded in the transaction that stored it
 ANY_NUMBER = 2**63 - 1
 DEDUPLICATED = (SignalKind.CLIENT_REPORT, SignalKind.PROBE_RESULT)
@@ -301,25 +302,29 @@ def settled(c: Connection) -> list[ColumnElement[bool]]:
 
 def ids_since(
     c: Connection, tenant: TenantId, since: datetime
-) -> list[tuple[int, datetime, bytes]]:
-    """Read what rebuilds the dedup memory: ``seq``, time and ids of each row from an instant on."""
+) -> Iterator[tuple[int, datetime, bytes]]:
+    """Read what rebuilds the dedup memory: ``seq``, time and ids of each row from an instant on.
+
+    A row at a time, for a day may have held millions.
+    """
     return _ids(c, T.c.tenant == tenant, T.c.received_at >= since)
 
 
 def ids_after(
     c: Connection, tenant: TenantId, seq: int, since: datetime
-) -> list[tuple[int, datetime, bytes]]:
+) -> Iterator[tuple[int, datetime, bytes]]:
     """The same of the rows that follow a ``seq``; whole only under ``lock_tenant``."""
     return _ids(c, T.c.tenant == tenant, T.c.seq > seq, T.c.received_at >= since)
 
 
-def _ids(c: Connection, *where: ColumnElement[bool]) -> list[tuple[int, datetime, bytes]]:
+def _ids(c: Connection, *where: ColumnElement[bool]) -> Iterator[tuple[int, datetime, bytes]]:
     query = (
         select(T.c.seq, T.c.received_at, T.c.ids)
         .where(*where, T.c.kind.in_([kind.value for kind in DEDUPLICATED]))
         .order_by(T.c.seq)
+        .execution_options(yield_per=ROWS_AT_ONCE)
     )
-    return [(row.seq, row.received_at, row.ids) for row in c.execute(query)]
+    return ((row.seq, row.received_at, row.ids) for row in c.execute(query))
 
 
 def lock_tenant(c: Connection, tenant: TenantId) -> None:

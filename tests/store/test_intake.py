@@ -144,11 +144,11 @@ def test_ids_are_read_for_the_dedup_memory(database: Database):
             c, TENANT, [a_command()], source="api", intake_id="int_3", received_at=NOW
         )
     )
-    recent = database.read_now(lambda c: intake.ids_since(c, TENANT, NOW))
+    recent = database.read_now(lambda c: list(intake.ids_since(c, TENANT, NOW)))
     assert recent == [(seq, NOW, bytes.fromhex(hexed(2) + hexed(3)))]
-    assert database.read_now(lambda c: intake.ids_after(c, TENANT, seq - 1, NOW)) == recent
-    assert database.read_now(lambda c: intake.ids_after(c, TENANT, seq, NOW)) == []
-    assert database.read_now(lambda c: intake.ids_after(c, TENANT, 0, NOW)) == recent
+    assert database.read_now(lambda c: list(intake.ids_after(c, TENANT, seq - 1, NOW))) == recent
+    assert database.read_now(lambda c: list(intake.ids_after(c, TENANT, seq, NOW))) == []
+    assert database.read_now(lambda c: list(intake.ids_after(c, TENANT, 0, NOW))) == recent
 
 
 def test_a_row_that_commits_late_is_not_skipped(postgresql_database: Database):
