@@ -1,7 +1,9 @@
 """``python -m bench [--quick] [--json] [--only PART …]``: measure, print, write the page.
 
-A full run takes about ten minutes and writes ``docs/performance.md`` and ``docs/img/bench.svg``;
-``--quick`` takes a few, and prints only, as does ``--only``. ``--json`` prints figures alone.
+A full run takes ten minutes. What was measured replaces its part in ``bench/figures.json``, and
+``docs/performance.md`` and ``docs/img/bench.svg`` are made anew from it; so parts can be measured
+one by one with ``--only``. ``--quick`` takes a few minutes and prints only. ``--json`` prints
+figures alone.
 ``sextant bench ingest|fold|deliver|read`` is ``--only`` with the words of the product.
 """
 
@@ -9,12 +11,12 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import deliver, door, engine, page, picture, probes, reads, start, webhooks
-from bench.rig import ROOT, machine
+from bench import deliver, door, engine, ledger, page, picture, probes, reads, start, webhooks
+from bench.ledger import Entry
+from bench.rig import ROOT
 
 PAGE = ROOT / "docs" / "performance.md"
 PICTURE = ROOT / "docs" / "img" / "bench.svg"
@@ -50,13 +52,20 @@ WORDS = {
 }
 
 
-def _measured(parts: Sequence[str], *, quick: bool) -> dict[str, Any]:
-    found = {}
+def _measured(parts: Sequence[str], *, quick: bool) -> dict[str, Entry]:
+    entries = {}
     for name, run in _plan(quick=quick).items():
         if not parts or name in parts:
             print(f"measuring {name} …", file=sys.stderr, flush=True)
-            found[name] = run()
-    return found
+            load = ledger.load_now()
+            entries[name] = ledger.entry(load, run())
+            if not quick:
+                ledger.keep({name: entries[name]})  # a part that was measured is not lost
+    return entries
+
+
+def _figures(entries: dict[str, Entry]) -> dict[str, Any]:
+    return {part: one.found for part, one in entries.items()}
 
 
 def command(argv: Sequence[str]) -> int:
@@ -68,7 +77,10 @@ def command(argv: Sequence[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="few rounds")
     parser.add_argument("--json", action="store_true", help="print the figures alone, as JSON")
     options = parser.parse_args(argv)
-    found = _measured(WORDS[options.part], quick=options.quick)
+    found = {
+        part: run() for part, run in _plan(quick=options.quick).items()
+        if part in WORDS[options.part]
+    }  # fmt: skip
     if options.json:
         print(json.dumps(found, indent=1))
     else:
@@ -83,18 +95,18 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print the figures alone, as JSON")
     parser.add_argument("--only", nargs="+", choices=list(_plan(quick=True)), help="parts")
     options = parser.parse_args()
-    found = _measured(options.only or (), quick=options.quick)
+    entries = _measured(options.only or (), quick=options.quick)
     if options.json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(_figures(entries), indent=1))
         return
-    page.show(found)
-    if options.quick or options.only:
+    page.show(_figures(entries))
+    if options.quick:
         return
-    here, day = machine(), f"{datetime.now(UTC):%d %B %Y}"
-    bars = page.targets(found)
-    drawn = picture.draw(bars, title="Sextant, measured", note=f"{day}; {here}")
-    _write(PICTURE, drawn)
-    _write(PAGE, page.document(found, command="python -m bench", machine=here, day=day))
+    entries = ledger.read()
+    bars = page.targets(_figures(entries))
+    _write(PICTURE, picture.draw(bars, title="Sextant, measured", note="bench/figures.json"))
+    by_hand = page.by_hand(PAGE.read_text("utf-8")) if PAGE.exists() else ""
+    _write(PAGE, page.document(entries) + by_hand)
     print(f"Wrote {PAGE.relative_to(ROOT)} and {PICTURE.relative_to(ROOT)}.", file=sys.stderr)
 
 

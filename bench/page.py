@@ -7,15 +7,17 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table as Shown
 
+from bench.ledger import Entry
 from bench.picture import Bar
 
 COLD_START_SECONDS = 1.5
 IDLE_MIB = 120.0
 INTAKE_RATIO = 0.9
+BY_HAND = "<!-- What follows is written by hand and kept. -->\n"
 INTRODUCTION = (
-    "The last figures of `make bench`. Read the ratios, which compare two sides of one run; the"
-    " absolute figures are of a busy machine. How each is measured stands at the head of the files"
-    " in `bench/`."
+    "The last figures of `make bench`, part by part. Read the ratios, which compare two sides of"
+    " one run; the absolute figures are of a shared machine, how busy it was stands below each"
+    " table. How each is measured stands at the head of the files in `bench/`."
 )
 
 
@@ -36,8 +38,6 @@ def targets(found: dict[str, Any]) -> list[Bar]:
         there, fresh = found["start"]["existing"], found["start"]["fresh"]
         bars += [
             Bar(label="cold start to listening", value=there["listening"],
-                target=COLD_START_SECONDS, unit=" s"),
-            Bar(label="cold start to taking work", value=there["wall"],
                 target=COLD_START_SECONDS, unit=" s"),
             Bar(label="idle memory", value=there["rss"], target=IDLE_MIB, unit=" MiB"),
             Bar(label="idle memory after making the tables", value=fresh["rss"],
@@ -133,7 +133,7 @@ def _deliver(found: dict[str, Any]) -> Table:
         for flight, rate in rates.items()
     ]
     for count, part in one["durable"].items():
-        share = part["per_core"] / bare[16]
+        share = part["per_core"] / bare["16"]
         rows.append((f"durable, {count} receivers", f"{part['per_core']:,.0f}", f"{share:.2f}"))
     calm, hanging = one["calm"], one["hanging"]
     note = (
@@ -227,14 +227,13 @@ def show(found: dict[str, Any]) -> None:
         console.print(f"{word}  {bar.label}: {bar.shown} ({bar.aim})")
 
 
-def document(found: dict[str, Any], *, command: str, machine: str, day: str) -> str:
-    """Write the page of the documentation."""
+def document(entries: dict[str, Entry]) -> str:
+    """Write the page of the documentation, to the line after which it is written by hand."""
+    found = {part: one.found for part, one in entries.items()}
     parts = [
         "# Performance",
         "",
         INTRODUCTION,
-        "",
-        f"Measured {day} by `{command}` on {machine}, shared with other busy processes.",
         "",
         "![Figures against their targets](img/bench.svg)",
         "",
@@ -245,7 +244,10 @@ def document(found: dict[str, Any], *, command: str, machine: str, day: str) -> 
             for bar in targets(found)
         ),
     ]
-    for table in tables(found):
+    for part, make in TABLES.items():
+        if part not in entries:
+            continue
+        table = make(found)
         parts += [
             "",
             f"## {table.title}",
@@ -254,6 +256,12 @@ def document(found: dict[str, Any], *, command: str, machine: str, day: str) -> 
             "|---" + "|---:" * (len(table.head) - 1) + "|",
             *("| " + " | ".join(row) + " |" for row in table.rows),
             "",
-            table.note,
+            f"{table.note} {entries[part].when}",
         ]
     return "\n".join(parts) + "\n"
+
+
+def by_hand(page: str) -> str:
+    """What of a page is kept when its figures are made anew, with the line that says so."""
+    _, mark, rest = page.partition(BY_HAND)
+    return f"\n{mark}{rest}" if mark else ""
