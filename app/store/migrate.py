@@ -16,17 +16,44 @@ VERSION_TABLE = "alembic_version"
 LOCK = 0x5E87A47  # PostgreSQL advisory lock: one replica migrates at a time
 PROJECT = Path(__file__).resolve().parents[2]
 
+OLDEST = "oldest_revision"
+
+_INSTANCE = table("instance", column("key", String), column("value", String))
+_OLDEST = select(_INSTANCE.c.value).where(_INSTANCE.c.key == OLDEST)
 _VERSION = table(VERSION_TABLE, column("version_num", String(32)))
 
 
 def is_current(db: Database) -> bool:
-    """Say whether the database is at this version's revision; one query, without Alembic.
+    """Say whether this version runs on the tables; two queries, without Alembic.
+
+    Tables of a later version serve as well, so that replicas of two versions run side by side while
+    they are replaced. A migration that takes away what older versions use writes the revision from
+    which on versions run into ``instance``, under ``OLDEST``.
 
     Raises:
-        StorageUnavailable: the database cannot be reached.
+        StorageUnavailable: the database cannot be reached, or a later version has brought the
+            tables to where this one does not run any more.
     """
-    revision = db.read_now(_revision)
-    return revision == HEAD
+    return db.read_now(_serves)
+
+
+def _serves(c: Connection) -> bool:
+    revision = _revision(c)
+    if revision is None or _number(revision) <= _number(HEAD):
+        return revision == HEAD
+    oldest: str | None = c.execute(_OLDEST).scalar_one_or_none()
+    if oldest is not None and _number(oldest) > _number(HEAD):
+        raise StorageUnavailable(
+            f"The tables are of a later version ({revision}), on which this one ({HEAD}) does not "
+            "run any more: start that version."
+        )
+    return True
+
+
+def _number(revision: str) -> int:
+    """The number with which a revision begins; they are counted up."""
+    digits = revision.partition("_")[0]
+    return int(digits) if digits.isdigit() else 0
 
 
 def upgrade(db: Database) -> None:
@@ -44,7 +71,7 @@ def upgrade(db: Database) -> None:
 
 
 def _advance(connection: Connection, scripts: Path) -> None:
-    if _revision(connection) != HEAD:  # another replica may have done it while we waited
+    if not _serves(connection):  # another replica may have done it while we waited
         run(connection, scripts, "head")
 
 
