@@ -90,5 +90,5 @@ openapi: setup
 
 .PHONY: lock
 lock:
-	.venv/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 -o requirements.lock pyproject.toml
-	.venv/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --extra dev -o requirements-dev.lock pyproject.toml
+	.venv/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --extra telemetry -o requirements.lock pyproject.toml
+	.venv/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --extra dev --extra telemetry -o requirements-dev.lock pyproject.toml

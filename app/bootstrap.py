@@ -1,5 +1,6 @@
 """Bootstrap: the one place that knows every name; everything is wired here in one straight line."""
 
+import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI
 from sqlalchemy import make_url
 
-from app.api.app import add_routes, create_api
+from app.api.app import SILENT, add_routes, create_api
 from app.channels import returns_of
 from app.core.errors import SettingsError, StorageUnavailable
 from app.core.ports import Format, IncidentPictures
@@ -40,6 +41,7 @@ from app.kit.clock import Clock, ScaledClock, SystemClock
 from app.kit.egress import LOOPBACK, Egress
 from app.kit.http import LatePoster, Poster
 from app.kit.metrics import Registry
+from app.kit.telemetry import telemetry_of
 from app.kit.vault import Vault
 from app.kit.wake import Bell
 from app.settings import Settings
@@ -372,6 +374,7 @@ def create_app(
     if "api" in roles:
         _refuse_open_doors(settings, db)
     context = build(settings, db)
+    told = telemetry_of(settings.telemetry)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -380,8 +383,12 @@ def create_app(
                 yield
         finally:
             db.close()
+            if told is not None:
+                await asyncio.to_thread(told.close)
 
-    api = create_api(context, lifespan, full="api" in roles)
+    api = create_api(
+        context, lifespan, full="api" in roles, telemetry=SILENT if told is None else told.config()
+    )
     if "api" in roles:
         add_routes(api, create_router().routes)
     return api

@@ -1,7 +1,7 @@
 """The HTTP application: resources, middleware and error answers put together."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, cast
@@ -33,6 +33,9 @@ DESCRIPTION = (
     "One Microsoft 365 incident from three sightings: advisories, probes and client reports."
 )
 
+# Metrics are ours, in /metrics; nothing is sent elsewhere by the framework.
+SILENT: Mapping[str, Any] = {"tracing": False, "metrics": False, "logs": False}
+
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Any]]
 
 
@@ -42,6 +45,7 @@ def create_api(
     *,
     full: bool = True,
     retirements: Retirements = RETIREMENTS,
+    telemetry: Mapping[str, Any] = SILENT,
 ) -> FastAPI:
     """Make the application around a wired context.
 
@@ -50,6 +54,7 @@ def create_api(
         lifespan: what runs while the application does.
         full: whether the API is served; a replica without it answers only for its health.
         retirements: the operations that are going to end, by operation id.
+        telemetry: what the framework is told of tracing; nothing of it is done unless asked for.
     """
     api = FastAPI(
         title=TITLE,
@@ -60,8 +65,7 @@ def create_api(
         redoc_url=None,
         openapi_url="/openapi.json" if full else None,
         redirect_slashes=False,
-        # Metrics are ours, in /metrics; nothing here is sent elsewhere by the framework.
-        telemetry={"tracing": False, "metrics": False, "logs": False},
+        telemetry=cast("Any", telemetry),
     )
     api.state.context = context
     # Set by whoever runs the server when it stops, so that streams end before it waits for them.

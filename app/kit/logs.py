@@ -28,19 +28,24 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Format one record."""
-        line: dict[str, Any] = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "action": record.getMessage(),
-        }
-        for key, value in vars(record).items():
-            if key not in STANDARD and not key.startswith("_"):
-                line[key] = HIDDEN if _is_secret(key) else _plain(value)
-        if record.exc_info and record.exc_info[1] is not None:
-            line["error"] = _class_name(record.exc_info[1])
-            line["frames"] = _frames(record.exc_info[1])
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return json.dumps(fields_of(record), ensure_ascii=False, default=str)
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """What a line tells: ``at, level, logger, action``, the extra fields, and an error's class."""
+    line: dict[str, Any] = {
+        "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "action": record.getMessage(),
+    }
+    for key, value in vars(record).items():
+        if key not in STANDARD and not key.startswith("_"):
+            line[key] = HIDDEN if _is_secret(key) else _plain(value)
+    if record.exc_info and record.exc_info[1] is not None:
+        line["error"] = _class_name(record.exc_info[1])
+        line["frames"] = _frames(record.exc_info[1])
+    return line
 
 
 def configure(*, level: str = "INFO", stream: IO[str] | None = None) -> None:

@@ -208,6 +208,14 @@ class PrivacySettings(_Table):
     identity_key: SecretStr | None = None
 
 
+class TelemetrySettings(_Table):
+    """``[telemetry]``: where traces and logs go, by OpenTelemetry; off without an endpoint."""
+
+    endpoint: str | None = Field(default=None, pattern=r"^https?://[^/]+")
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    trace_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
+
+
 class LimitsSettings(_Table):
     """``[limits]``: what one caller may ask of us; 0 is no limit."""
 
@@ -252,6 +260,7 @@ class Settings(_Table):
     retention: RetentionSettings = RetentionSettings()
     privacy: PrivacySettings = PrivacySettings()
     limits: LimitsSettings = LimitsSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     clock: ClockSettings = ClockSettings()
     allow_inline_secrets: bool = False
 
