@@ -41,11 +41,11 @@ from app.kit.clock import Clock, ScaledClock, SystemClock
 from app.kit.egress import LOOPBACK, Egress
 from app.kit.http import LatePoster, Poster
 from app.kit.metrics import Registry
-from app.kit.telemetry import telemetry_of
 from app.kit.vault import Vault
 from app.kit.wake import Bell
 from app.settings import Settings
 from app.settings.model import ROLES, ClockSettings
+from app.settings.telemetry import telemetry_of
 from app.sinks.webhook import WebhookSender
 from app.sources.client_report import ClientReportReader
 from app.sources.probe_result import ProbeResultReader

@@ -8,15 +8,13 @@ texts of errors, which quote what they were given.
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from app.core.errors import SettingsError
 from app.kit.logs import fields_of
 
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs import LoggerProvider
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-    from pydantic import SecretStr
 
 SERVICE = "sextant"
 TIMEOUT_SECONDS = 5.0  # of one export; what does not get through is dropped, never waited for
@@ -30,20 +28,8 @@ SPAN_ATTRIBUTES = frozenset(
 NOT_EXPORTED = ("opentelemetry", "urllib3", "requests")
 
 
-class Wanted(Protocol):
-    """The ``[telemetry]`` settings."""
-
-    @property
-    def endpoint(self) -> str | None:
-        """Root of the collector, without ``/v1/traces``; None: nothing is exported."""
-
-    @property
-    def headers(self) -> Mapping[str, "SecretStr"]:
-        """Sent with each export."""
-
-    @property
-    def trace_ratio(self) -> float:
-        """Share of requests that are traced, 0 to 1; a caller's own decision goes before."""
+class Missing(Exception):  # noqa: N818 - a word of the field
+    """Raised when the libraries are not installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +54,17 @@ class Telemetry:
         self.loggers.shutdown()
 
 
-def telemetry_of(wanted: Wanted) -> Telemetry | None:
-    """Begin to export spans, and the lines of the root logger, if that is wanted.
+def open_telemetry(endpoint: str, *, headers: Mapping[str, str], ratio: float) -> Telemetry:
+    """Begin to export spans, and the lines of the root logger.
+
+    Args:
+        endpoint: root of the collector, without ``/v1/traces``.
+        headers: sent with each export.
+        ratio: share of requests that are traced, 0 to 1; a caller's own decision goes before.
 
     Raises:
-        SettingsError: it is, and the extra is not installed.
+        Missing: the extra is not installed.
     """
-    if wanted.endpoint is None:
-        return None
     try:
         from opentelemetry.exporter.otlp.proto.http import Compression  # noqa: PLC0415 - see above
         from opentelemetry.exporter.otlp.proto.http._log_exporter import (  # noqa: PLC0415
@@ -91,10 +80,7 @@ def telemetry_of(wanted: Wanted) -> Telemetry | None:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
         from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio  # noqa: PLC0415
     except ImportError as error:
-        raise SettingsError(
-            "telemetry.endpoint needs the OpenTelemetry libraries: install them with "
-            "`pip install 'sextant[telemetry]'`, or take the key out."
-        ) from error
+        raise Missing from error
 
     class Discreet(OTLPSpanExporter):
         """Exports what is on the list."""
@@ -103,15 +89,15 @@ def telemetry_of(wanted: Wanted) -> Telemetry | None:
             """Export copies of spans."""
             return super().export([_discreet(span) for span in spans])
 
-    root = wanted.endpoint.rstrip("/")
+    root = endpoint.rstrip("/")
     given: dict[str, Any] = {
-        "headers": {name: value.get_secret_value() for name, value in wanted.headers.items()},
+        "headers": dict(headers),
         "timeout": TIMEOUT_SECONDS, "compression": Compression.Gzip,
     }  # fmt: skip
     resource = Resource.create({"service.name": SERVICE})
     tracers = TracerProvider(
         resource=resource,
-        sampler=ParentBasedTraceIdRatio(wanted.trace_ratio),
+        sampler=ParentBasedTraceIdRatio(ratio),
         shutdown_on_exit=False,
     )
     tracers.add_span_processor(BatchSpanProcessor(Discreet(endpoint=f"{root}/v1/traces", **given)))

@@ -27,6 +27,7 @@ from app.core.policy import Policy
 from app.flow.caller_settings import Callers, CallerSettings
 from app.flow.issuer_settings import Issuers, IssuerSettings
 from app.settings.channels import ChannelSettings
+from app.settings.telemetry import TelemetrySettings
 from app.sinks.servicenow import MirrorSettings
 from app.sources.graph import GraphSettings
 from app.sources.intake.mapper import MapperSettings
@@ -206,14 +207,6 @@ class PrivacySettings(_Table):
     """``[privacy]``: how people are kept out of what is stored."""
 
     identity_key: SecretStr | None = None
-
-
-class TelemetrySettings(_Table):
-    """``[telemetry]``: where traces and logs go, by OpenTelemetry; off without an endpoint."""
-
-    endpoint: str | None = Field(default=None, pattern=r"^https?://[^/]+")
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
-    trace_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
 
 
 class LimitsSettings(_Table):
