@@ -13,8 +13,9 @@ ENV PATH=/opt/sextant/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     SEXTANT_SERVER__HOST=0.0.0.0 \
     SEXTANT_DATABASE__URL=sqlite:////var/lib/sextant/sextant.db
-RUN groupadd --system --gid 10001 sextant \
- && useradd --system --uid 10001 --gid sextant --home-dir /var/lib/sextant --create-home sextant \
+RUN groupadd --gid 10001 sextant \
+ && useradd --uid 10001 --gid sextant --home-dir /var/lib/sextant --no-create-home --shell /usr/sbin/nologin sextant \
+ && install --directory --owner sextant --group sextant /var/lib/sextant \
  && printf '#!/bin/sh\nexec python -m app.cli "$@"\n' > /usr/local/bin/sextant \
  && chmod 0755 /usr/local/bin/sextant
 COPY --from=build /opt/sextant /opt/sextant
