@@ -2,11 +2,15 @@
 
 import argparse
 import asyncio
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from app.store.keys import ApiKey
 
 NEVER = "-"
 READING = frozenset({"incidents:read", "incidents:write", "admin"})  # what opens the console
@@ -68,6 +72,7 @@ async def _do(arguments: argparse.Namespace) -> int:
             case "create":
                 wanted = _wanted(arguments, {tenant.id for tenant in settings.tenants})
                 made = await use_cases.create(db, **wanted, now=now, act=act("create_key"))
+                _say_bound(made.key, settings.limits.key_voices)
                 where = f" It opens {settings.server.public_url}/login."
                 told = where if READING & made.key.scopes else ""
                 print(f"Key {made.key.id} for {arguments.tenant}.{told} It is shown only now:")
@@ -90,6 +95,20 @@ async def _do(arguments: argparse.Namespace) -> int:
     finally:
         db.close()
     return 0
+
+
+def _say_bound(key: "ApiKey", voices: int) -> None:
+    """Say on stderr that reports by this key open nothing alone, which a collector's should."""
+    from app.flow.vouch import bound_of  # noqa: PLC0415 - slow to import
+
+    bound = bound_of(key, voices=voices)
+    brings = key.scopes & {"reports:write", "intake:write"}
+    if bound is not None and bound.voices and brings and key.bounds.voices is None:
+        print(
+            f"This key speaks for {bound.voices} reporters at most, so it opens no incident alone; "
+            "a collector, which speaks for many, is made with --voices 0.",
+            file=sys.stderr,
+        )
 
 
 def _wanted(arguments: argparse.Namespace, known: set[str]) -> dict[str, Any]:

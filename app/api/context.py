@@ -40,7 +40,7 @@ class Limits(Protocol):
 
     @property
     def key_voices(self) -> int:
-        """Most reporters that a key speaks for which does not say itself; 0 for no limit."""
+        """Most reporters that a key of evidence speaks for, unless it says itself; 0: any."""
 
     @property
     def public_body_bytes(self) -> int:

@@ -19,7 +19,7 @@ from app.core.signal import Advisory, ProbeResult
 from app.core.types import TenantId
 from app.flow.ingest import Intake, Receipt
 from app.flow.standing import Standing, Word
-from app.flow.vouch import BARRED, Bound
+from app.flow.vouch import BARRED, NO_ADVISORIES, Bound
 from app.kit.clock import Clock
 from app.kit.ids import new_id
 from app.store import advisories, sources
@@ -110,6 +110,8 @@ class ForeignIntake:
         found = kind.read(body, hints=hints, now=now)
         if vouch is not None:
             found = _vouched(found, vouch)
+        if bound is not None and bound.voices:
+            found = _without_advisories(found)
         reports = self._sift(self._reports, tenant, found.reports, now, bound)
         results = self._sift(self._results, tenant, found.results, now, bound)
         refused = [*found.refused, *reports.refused, *results.refused]
@@ -206,6 +208,11 @@ def _vouched(found: Foreign, vouch: Callable[[dict[str, Any]], dict[str, Any]]) 
     passed = found.passed_over + len(found.results) + len(found.advisories)
     reports = [(index, vouch(document)) for index, document in found.reports]
     return replace(found, reports=reports, results=[], advisories=[], holds={}, passed_over=passed)
+
+
+def _without_advisories(found: Foreign) -> Foreign:
+    refused = [Refused(place, NO_ADVISORIES, "") for place in range(len(found.advisories))]
+    return replace(found, advisories=[], refused=[*found.refused, *refused])
 
 
 def _revision(

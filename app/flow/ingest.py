@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import compress
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -25,11 +26,13 @@ from app.kit.wake import Bell
 from app.store import intake as store
 from app.store.engine import Database
 
+T = TypeVar("T")
 Windows = Callable[[TenantId], Sequence[Window]]  # the maintenance windows of a tenant
 
 WINDOW = timedelta(hours=24)  # how long a repetition is known as one; Policy.dedup_hours
-WAITING_LIMIT = 200_000  # signals that may wait for their commit in this process
-GROUP_LIMIT = 20_000  # most signals of one group: one row of about 1 MB
+WAITING_LIMIT = 50_000  # signals that may wait for their commit in this process: some 15 MiB
+GROUP_LIMIT = 10_000  # most signals of one group: one row of about half a megabyte
+BODIES_LIMIT = 64  # large bodies that may wait to be read
 RETRY_AFTER_SECONDS = 2  # what a shed caller is told
 
 
@@ -101,11 +104,35 @@ class Intake:
         self._maintenance = maintenance
         self._lanes: dict[TenantId, _Lane] = {}
         self._waiting = 0
+        self._bodies = 0
+        self._reading = asyncio.Semaphore(1)
 
     @property
     def waiting(self) -> int:
         """How many signals wait for their commit now."""
         return self._waiting
+
+    def see_that_there_is_room(self) -> None:
+        """Turn a sender of reports away before the body is read, the dearest part of intake.
+
+        Raises:
+            Overloaded: too much waits already.
+        """
+        if self._waiting >= self._limit or self._bodies >= BODIES_LIMIT:
+            raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS)
+
+    async def apart(self, read: Callable[[], T]) -> T:
+        """Read a large body outside the event loop, one at a time.
+
+        Threads that compute take turns of a fixed length; with one of them, whatever else is asked
+        waits for one turn, not for as many as there are bodies.
+        """
+        self._bodies += 1
+        try:
+            async with self._reading:
+                return await asyncio.to_thread(read)
+        finally:
+            self._bodies -= 1
 
     async def append_batch(
         self, tenant: TenantId, batch: Batch, *, source: str, now: datetime
@@ -118,7 +145,9 @@ class Intake:
         """
         if not batch.ids:
             return Receipt(new_id("int"), 0, 0)
-        if self._waiting and self._waiting + len(batch.ids) > self._limit:
+        # Probes are few and tell most, so a storm of reports leaves them as much room again.
+        limit = self._limit * (1 if batch.kind is SignalKind.CLIENT_REPORT else 2)
+        if self._waiting and self._waiting + len(batch.ids) > limit:
             raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS)
         if batch.kind is SignalKind.PROBE_RESULT and self._maintenance is not None:
             windows = self._maintenance(tenant)

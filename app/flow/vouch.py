@@ -5,8 +5,9 @@ and shown, but all of it speaks with fewer voices than the engine asks of a grou
 open an incident by itself, and without a network of their own the public keys together make one
 group, which can never confirm one.
 
-A trusted key may be bounded as well: by the reporters that it may speak for and the locations whose
-probe results it may bring. What a stolen one invents beyond that is not heard.
+A trusted key that may do no more than bring evidence is bounded as well, unless it was made to be a
+collector's: by the reporters that it may speak for, and the locations whose probe results it may
+bring. What a stolen one invents beyond that is not heard.
 """
 
 import hmac
@@ -28,6 +29,8 @@ IPV4_PREFIX, IPV6_PREFIX = 24, 48  # bits of an address that make one network
 HOUR = 3600  # seconds
 MOST_KEYS = 10_000  # keys whose hour is remembered
 BARRED = "The key may not bring results of this location."
+NO_ADVISORIES = "The key may not speak for the vendor; one made with --voices 0 may."
+OPENING = frozenset({"admin", "incidents:write"})  # scopes that open incidents by command
 ACTOR_BYTES = 16  # of what stands for a voice
 _ACTOR, _NETWORK = REPORT_FIELDS.index("actor"), REPORT_FIELDS.index("network")
 _LOCATION = RESULT_FIELDS.index("location")
@@ -113,7 +116,10 @@ class PublicQuota:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """What one key may say at most; ``voices`` 0 and ``locations`` empty are no bound."""
+    """What one key may say at most; ``voices`` 0 and ``locations`` empty are no bound.
+
+    With voices that are counted it brings no advisories: one alone would open an incident.
+    """
 
     key_id: str
     voices: int
@@ -155,14 +161,15 @@ class Bound:
 
 
 def bound_of(key: ApiKey, *, voices: int) -> Bound | None:
-    """What a key may say at most; ``voices`` for one that does not say itself, None for no bound.
+    """What a key may say at most; None for no bound.
 
     Args:
         key: a trusted key; a public one has a voucher instead.
-        voices: ``limits.key_voices``; 0 is no bound.
+        voices: ``limits.key_voices``, for a key that does not say itself; 0 is no bound. A key
+            that may open incidents by command is not held to it.
     """
     own = key.bounds.voices
-    found = voices if own is None else own
+    found = own if own is not None else 0 if key.scopes & OPENING else voices
     if not found and not key.bounds.locations:
         return None
     return Bound(key_id=key.id, voices=found, locations=frozenset(key.bounds.locations))

@@ -219,7 +219,7 @@ class LimitsSettings(_Table):
     public_requests_per_second: Annotated[float, Field(ge=0)] = 5.0
     public_reports_per_hour: NonNegativeInt = 5_000
     public_body_bytes: NonNegativeInt = 64 * 1024
-    key_voices: NonNegativeInt = 0
+    key_voices: NonNegativeInt = 2
 
 
 class ClockSettings(_Table):

@@ -140,13 +140,50 @@ async def test_a_stolen_key_with_few_voices_opens_nothing(world, client, path):
     assert (told(world), event_bytes(world)) == ([], [])
 
 
-async def test_the_settings_may_bound_every_key_and_a_key_itself(world, client, bearer):
-    limits = world.settings.limits.model_copy(update={"key_voices": 2})
+@pytest.mark.parametrize("path", [REPORTS, "/v1/intake/browser"])
+async def test_no_key_that_may_only_bring_evidence_opens_anything_alone(
+    world, client, bearer, path
+):
+    await rage(world, client, [(path, bearer)], invented)
+    assert stored(world) == 12 * 4 * 40
+    assert (told(world), event_bytes(world)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("scopes", "bounds"), [(["reports:write"], {"voices": 0}), (["admin"], {})]
+)
+async def test_a_collector_and_who_may_open_incidents_anyway_are_believed(
+    world, client, scopes, bounds
+):
+    held = await a_key(world, scopes, **bounds)
+    await rage(world, client, [(REPORTS, held)], invented, minutes=6)
+    assert told(world)
+
+
+async def test_the_settings_may_let_every_key_speak_for_all(world, client, bearer):
+    limits = world.settings.limits.model_copy(update={"key_voices": 0})
     world.settings = world.settings.model_copy(update={"limits": limits})
-    await rage(world, client, [(REPORTS, bearer)], invented)
+    await rage(world, client, [(REPORTS, bearer)], invented, minutes=6)
+    assert told(world)
+
+
+async def test_a_bounded_key_cannot_speak_for_the_vendor(world, client, bearer):
+    now = NOW.isoformat()
+    issue = {
+        "id": "EX900001", "title": "All is lost", "impactDescription": "Nobody can read mail",
+        "service": "Exchange Online", "status": "serviceInterruption", "isResolved": False,
+        "classification": "incident", "origin": "microsoft", "startDateTime": now,
+        "lastModifiedDateTime": now, "feature": "E-Mail", "featureGroup": "E-Mail",
+        "posts": [], "details": [],
+    }  # fmt: skip
+    refused = await client.post("/v1/intake/graph", json=issue, headers=bearer)
+    assert refused.status_code == 422
+    assert "may not speak for the vendor" in refused.json()["errors"][0]["detail"]
+    await world.fold.step(TENANT)
     assert event_bytes(world) == []
-    collector = await a_key(world, ["reports:write"], voices=0)
-    await rage(world, client, [(REPORTS, collector)], invented)
+    collector = await a_key(world, ["intake:write"], voices=0)
+    await send(client, "/v1/intake/graph", issue, collector)
+    await world.fold.step(TENANT)
     assert told(world)
 
 
@@ -156,7 +193,8 @@ async def test_two_keys_with_few_voices_who_agree_do_open(world, client):
     assert [status for status, _ in told(world)]
 
 
-async def test_a_key_with_few_voices_cannot_take_the_id_of_anothers_report(world, client, bearer):
+async def test_a_key_with_few_voices_cannot_take_the_id_of_anothers_report(world, client):
+    bearer = await a_key(world, ["reports:write"], voices=0)
     held = await a_key(world, ["reports:write"], voices=1)
     await send(client, REPORTS, report(id="mine", reporter="thief"), held)
     assert (await send(client, REPORTS, report(id="mine", reporter="anna"), held))["duplicates"]
@@ -232,7 +270,9 @@ async def test_bounds_are_shown_with_the_key(world, client):
         }
 
 
-async def test_three_people_who_meet_it_do_open(world, client, bearer):
+async def test_three_people_who_meet_it_do_open(world, client):
+    bearer = await a_key(world, ["reports:write"], voices=0)
+
     def people(minute, number):
         return [
             report(id=f"{minute}-{number}-{n}", reporter=f"r{minute % 4}-{n}") for n in range(5)

@@ -1,6 +1,7 @@
 """Intake: acknowledged is durable, repetitions are told apart, and groups fail as one."""
 
 import asyncio
+import threading
 from datetime import timedelta
 
 import pytest
@@ -149,9 +150,50 @@ async def test_too_much_waiting_is_shed(database: Database):
     with pytest.raises(Overloaded) as caught:
         await send(intake, 4)
     assert caught.value.facts["retry_after_seconds"] > 0
+    results = [a_probe_result(id="probe-1")]
+    probe = asyncio.create_task(intake.append_probe_results(TENANT, results, source="p", now=NOW))
+    await asyncio.sleep(0)
     broken.gate.set()
     assert await asyncio.gather(*waiting) == [(2, 0), (1, 0)]
+    assert (await probe).accepted == 1
     assert await send(intake, 4) == (1, 0)
+
+
+async def test_whoever_would_wait_is_told_before_the_body_is_read(database: Database):
+    broken = Breaking(database)
+    intake = Intake(broken, waiting_limit=2)
+    intake.see_that_there_is_room()
+    broken.gate.clear()
+    waiting = asyncio.create_task(send(intake, 1, 2))
+    await asyncio.sleep(0.01)
+    with pytest.raises(Overloaded):
+        intake.see_that_there_is_room()
+    broken.gate.set()
+    await waiting
+    intake.see_that_there_is_room()
+
+
+async def test_large_bodies_are_read_one_at_a_time_and_not_without_end(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("app.flow.ingest.BODIES_LIMIT", 3)
+    intake, at_once, most, gate = Intake(database), 0, 0, threading.Event()
+
+    def read() -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        gate.wait(20)
+        at_once -= 1
+
+    reading = [asyncio.create_task(intake.apart(read)) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        intake.see_that_there_is_room()
+    gate.set()
+    await asyncio.gather(*reading)
+    assert most == 1
+    intake.see_that_there_is_room()
 
 
 async def test_one_batch_may_be_larger_than_the_limit(database: Database):

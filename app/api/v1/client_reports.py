@@ -6,7 +6,7 @@ from fastapi import Depends, Request, Response
 
 from app.api.deps import Principal, require
 from app.api.v1.intake_schemas import IntakeReceipt, request_body
-from app.api.v1.take_in import intake_resource, take_in
+from app.api.v1.take_in import REPORTS, intake_resource, take_in
 
 router = intake_resource()
 
@@ -26,6 +26,4 @@ async def post_client_reports(
     The answer comes after the commit. Bad records are named in `rejected` and the good ones are
     kept; a body without any good record is refused as a whole.
     """
-    return await take_in(
-        request, caller.tenant, source="client-reports", pick=lambda app: app.report_reader
-    )
+    return await take_in(request, caller.tenant, source=REPORTS, pick=lambda app: app.report_reader)

@@ -1,8 +1,8 @@
 """What the intake operations share: reading a body, storing what is good, answering after that."""
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol, cast
 
 import msgspec
@@ -20,6 +20,7 @@ from app.core.types import TenantId
 from app.flow.vouch import BARRED
 from app.kit.wire import Fault
 
+REPORTS = "client-reports"  # the source that sheds first
 OWN_THREAD_BYTES = 256 * 1024  # a larger body is parsed outside the event loop: 3 ms or more
 ERRORS_SHOWN = 100  # of a body whose every record is bad
 
@@ -129,12 +130,14 @@ async def take_in(
         StorageUnavailable: nothing was stored.
     """
     app = cast("Readers", context_of(request))
+    if source == REPORTS:
+        app.intake.see_that_there_is_room()
     body = await request.body()
     media = request.headers.get("content-type")
     now = app.clock.now()
     parse = pick(app).parse
     if len(body) > OWN_THREAD_BYTES:
-        parsed = await asyncio.to_thread(parse, tenant, body, media, now=now)
+        parsed = await app.intake.apart(partial(parse, tenant, body, media, now=now))
     else:
         parsed = parse(tenant, body, media, now=now)
     batch, rejected = parsed.batch, parsed.rejected
