@@ -203,6 +203,7 @@ def build(settings: Settings, db: Database) -> Context:
         profiles=profiles_of(settings),
         committed=committed,
         knows=doors.symptoms.knows,
+        windows=maintenance.of,
     )
     formats: dict[str, Format] = {f.name: f for f in (NativeV1(), CloudEventsV1())}
     poster = LatePoster(partial(guarded, egress))

@@ -9,6 +9,7 @@ from app.core.disturbance import Disturbance
 from app.core.events import ENGINE, EventType
 from app.core.incident import Incident
 from app.core.lifecycle import Context, advance, refresh
+from app.core.maintenance import explaining
 from app.core.state import (
     minute_of,
 )
@@ -29,6 +30,18 @@ def _context(desk: Desk) -> Context:
     )
 
 
+def _advanced(incident: Incident, disturbance: Disturbance | None, context: Context) -> Incident:
+    """The next state, and whether planned work explains all of it: a flag, never a status.
+
+    What a person opened is not explained away, and what has ended stays as it was told.
+    """
+    after = advance(incident, disturbance, context)
+    if incident.by_person or incident.status is Status.RESOLVED:
+        return after
+    window = explaining(context.profile.windows, after.services, at=context.now)
+    return replace(after, suppressed=window.id if window is not None else None)
+
+
 def advance_all(desk: Desk) -> None:
     """Bring every incident to its next state and tell what changed."""
     context = _context(desk)
@@ -44,7 +57,7 @@ def advance_all(desk: Desk) -> None:
 
 def _tell_opening(desk: Desk, incident: Incident, context: Context) -> None:
     disturbance = desk.by_incident.get(incident.id)
-    target = advance(incident, disturbance, context)
+    target = _advanced(incident, disturbance, context)
     first = target
     if target.status not in (Status.SUSPECTED, Status.CONFIRMED):
         first = replace(
@@ -108,14 +121,14 @@ def _next(
         return _without_evidence(desk, incident, context)
     if incident.vanished_at is not None:
         incident = replace(incident, vanished_at=None)
-    return advance(incident, disturbance, context)
+    return _advanced(incident, disturbance, context)
 
 
 def _after_resolution(
     desk: Desk, incident: Incident, disturbance: Disturbance | None, context: Context
 ) -> Incident:
     """A resolved incident follows its advisories' words, and reopens on new evidence only."""
-    still = advance(incident, None, context)
+    still = _advanced(incident, None, context)
     if incident.detected_at is None and incident.status is Status.RESOLVED:
         window = timedelta(minutes=desk.policy.reopen_minutes)
         recent = incident.resolved_at is not None and desk.now - incident.resolved_at <= window
@@ -135,7 +148,7 @@ def _after_resolution(
         return still if bad else replace(still, held=False)
     ended = minute_of(incident.resolved_at)
     if disturbance.last_bad > ended and bad:
-        return advance(incident, disturbance, context)
+        return _advanced(incident, disturbance, context)
     return still
 
 
@@ -146,9 +159,9 @@ def _without_evidence(desk: Desk, incident: Incident, context: Context) -> Incid
         return replace(advance(alone, None, context), detected_at=incident.detected_at)
     vanished = incident.vanished_at or desk.now
     if desk.now - vanished < timedelta(minutes=desk.policy.quiet_minutes):
-        return replace(advance(incident, None, context), vanished_at=vanished)
+        return replace(_advanced(incident, None, context), vanished_at=vanished)
     return replace(
-        advance(incident, None, context),
+        _advanced(incident, None, context),
         status=Status.DISMISSED,
         status_reason="evidence_withdrawn",
         resolution=Resolution.FALSE_POSITIVE,

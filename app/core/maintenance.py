@@ -4,7 +4,7 @@ The measurement stays as it was; ``self_check: failed`` takes its weight, as for
 itself unsound, and ``diagnostics.maintenance`` names the window.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
@@ -51,6 +51,23 @@ def window_of(
     """The first window, by id, that covers a result."""
     covering = (
         w for w in windows if w.covers(probe=probe, location=location, service=service, at=at)
+    )
+    return min(covering, key=lambda window: window.id, default=None)
+
+
+def explaining(
+    windows: Sequence[Window], services: Collection[str], *, at: datetime
+) -> Window | None:
+    """The first window, by id, of whole services that covers all of these at an instant.
+
+    A window of single checks or locations explains no incident: others saw it too.
+    """
+    covering = (
+        w
+        for w in windows
+        if w.starts_at <= at < w.ends_at
+        and not (w.probes or w.locations)
+        and (not w.services or (services and w.services.issuperset(services)))
     )
     return min(covering, key=lambda window: window.id, default=None)
 

@@ -7,6 +7,7 @@ from typing import TypeAlias
 from app.core.episode import ScanPoint
 from app.core.ids import derived
 from app.core.incident import Incident
+from app.core.maintenance import Window
 from app.core.signal import Advisory, SourceFreshness
 from app.core.types import TenantId
 
@@ -233,7 +234,7 @@ class TenantProfile:
 
     ``external`` names locations outside its network; ``reads_vendor`` says whether a source of
     advisories is configured. ``holidays`` are dates (``2026-12-25``) in the tenant's own time.
-    ``networks``: location → network, where the two have different names.
+    ``networks``: location → network, where the two have different names. ``windows``: planned work.
     """
 
     id: TenantId
@@ -244,6 +245,7 @@ class TenantProfile:
     timezone: str = "UTC"
     holidays: frozenset[str] = frozenset()
     networks: dict[str, str] = field(default_factory=dict)
+    windows: tuple[Window, ...] = ()
 
     def network_of(self, location: str) -> str:
         """The network that a location stands in, by which reports from there are known."""

@@ -14,6 +14,7 @@ from app.core.errors import StorageUnavailable
 from app.core.events import Event, EventType
 from app.core.ids import derived
 from app.core.incident import Incident
+from app.core.maintenance import Window
 from app.core.pace import stirs
 from app.core.policy import Policy
 from app.core.ports import Render
@@ -93,8 +94,10 @@ class Fold:
         profiles: Mapping[TenantId, TenantProfile],
         committed: Callable[[], None],
         knows: Knows | None = None,
+        windows: Callable[[TenantId], tuple[Window, ...]] = lambda _: (),
     ) -> None:
         self._knows = knows
+        self._windows = windows
         self._db = db
         self._clock = clock
         self._render = render
@@ -121,7 +124,9 @@ class Fold:
     def profile(self, tenant: TenantId) -> TenantProfile:
         """What is known of a tenant beforehand; one that is not configured has the defaults."""
         known = self._profiles.get(tenant)
-        return known or TenantProfile(id=tenant, users=self._policy.default_users)
+        known = known or TenantProfile(id=tenant, users=self._policy.default_users)
+        windows = self._windows(tenant)
+        return replace(known, windows=windows) if windows else known
 
     def _load(self, c: Connection, tenant: TenantId) -> _Loaded:
         checkpoint = states.checkpoint(c, tenant)
