@@ -15,6 +15,7 @@ from typing import Protocol, Self
 from app.channels import channel_loop
 from app.core.catalogue import SERVICES
 from app.core.errors import SettingsError
+from app.core.lease import FOLD, PROBE_RUNNER, lease_of
 from app.core.maintenance import excused
 from app.core.ports import StatusFeed
 from app.core.signal import ProbeResult
@@ -28,6 +29,7 @@ from app.flow.maintenance import Maintenance
 from app.flow.poll import Cadence, Poll
 from app.flow.probe import Known, ProbeSchedule
 from app.kit.clock import Clock, SystemClock
+from app.kit.metrics import Registry
 from app.kit.windows import Limits, Windows
 from app.mirrors import event_loop, mirror_loop
 from app.settings import Settings
@@ -37,7 +39,7 @@ from app.sources.probe import Probe, Toolbox, intervals_of
 from app.sources.status_feed import SharedPages, feeds_of
 from app.store import probes, sources, spending
 from app.store.engine import Database
-from app.workers import BEATING, FOLD, Crew, Loop, Shifts, Starter, paced_loop
+from app.workers import BEATING, Crew, Loop, Shifts, Starter, paced_loop
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ class Rooms(Protocol):
     fold: Fold
     intake: Intake
     maintenance: Maintenance
+    metrics: Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +116,11 @@ def tenant_work(rooms: Rooms, tenant: TenantSettings, pages: Pages) -> dict[str,
     """What is done for one tenant, each by one replica: its fold, its advisories, its probes."""
     work: dict[str, Starter | None] = {f"{FOLD}:{tenant.id}": None}
     if tenant.graph is not None:
-        work[f"graph:{tenant.id}"] = partial(_poll_loop, rooms, tenant, tenant.graph, pages)
+        work[lease_of("graph", tenant.id)] = partial(_poll_loop, rooms, tenant, tenant.graph, pages)
     for feed in feeds_of(tenant.status_feed, pages.feeds):
-        work[f"{feed.name}:{tenant.id}"] = partial(_feed_loop, rooms, tenant, feed)
+        work[lease_of(feed.name, tenant.id)] = partial(_feed_loop, rooms, tenant, feed)
     if tenant.probes:
-        work[f"probes:{tenant.id}"] = lambda lease: (
+        work[lease_of(PROBE_RUNNER, tenant.id)] = lambda lease: (
             probe_schedule(rooms, tenant, pages.tools, lease).run
         )
     owner = TenantId(tenant.id)
@@ -214,7 +217,7 @@ def probe_schedule(
             lambda c: sources.record_complete(
                 c,
                 owner,
-                "probe:runner",
+                PROBE_RUNNER,
                 kind="probe",
                 name="Probes run by Sextant",
                 interval=shortest,
@@ -265,7 +268,9 @@ class Watch:
         self._names: dict[str, tuple[str, ...]] = {}
         self._lock = asyncio.Lock()
         self.crew = Crew()
-        self.shifts = Shifts(self.crew, Leases(rooms.db, SystemClock()), wake)
+        self.shifts = Shifts(
+            self.crew, Leases(rooms.db, SystemClock(), metrics=rooms.metrics), wake
+        )
 
     async def __aenter__(self) -> Self:
         return self

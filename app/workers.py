@@ -9,6 +9,7 @@ from functools import partial
 from typing import Protocol
 
 from app.core.errors import LeaseLost, StorageUnavailable
+from app.core.lease import FOLD
 from app.core.pace import TICK
 from app.core.types import TenantId
 from app.flow.fold import Fold
@@ -27,7 +28,6 @@ STOP_SECONDS = 25.0  # real seconds that a loop may take to end
 Loop = Callable[[asyncio.Event], Awaitable[None]]
 Starter = Callable[[Lease], Loop]  # makes the loop that does what a lease is for
 Mine = Callable[[], Mapping[TenantId, Lease]]  # the tenants that this replica folds
-FOLD = "fold"  # the kind of lease that needs no loop of its own: one loop folds all tenants
 BEATING = "leases"  # the loop that is ended last
 
 
@@ -217,7 +217,7 @@ class Shifts:
         await self._leases.leave()
 
     def folded(self) -> Mapping[TenantId, Lease]:
-        """The tenants whose fold is ours."""
+        """The tenants whose fold is ours; one loop folds them all, so it has no starter."""
         mark = f"{FOLD}:"
         return {
             TenantId(lease.name.removeprefix(mark)): lease

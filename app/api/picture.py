@@ -12,9 +12,11 @@ from app.api.context import App
 from app.core.advisory import condition_of
 from app.core.board import Sighting, Standing
 from app.core.incident import Incident
+from app.core.lease import Holder, lease_of
 from app.core.state import ProbeMinute, Track, instant_of
 from app.core.types import Condition, SignalKind, SourceKind, SourceState, TenantId
-from app.store import advisories, incidents, probes, sources, states
+from app.kit.clock import SystemClock
+from app.store import advisories, incidents, leases, probes, sources, states
 from app.store.advisories import StoredAdvisory
 from app.store.arrivals import last_arrival
 from app.store.probes import NewestResult
@@ -32,7 +34,10 @@ SETTLING = timedelta(seconds=70)  # a run shows after its minute, and ten second
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A source as people see it; a door has no record of reads, only of arrivals."""
+    """A source as people see it; a door has no record of reads, only of arrivals.
+
+    ``holder`` is the replica that reads it.
+    """
 
     id: str
     tenant: TenantId
@@ -41,6 +46,7 @@ class Source:
     state: SourceState
     last_complete_at: datetime | None
     record: SourceRecord | None = None
+    holder: Holder | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +221,9 @@ def _failing_since(track: Track, spoken: Sequence[int]) -> datetime | None:
 
 
 def _sources(c: Connection, tenant: TenantId, now: datetime) -> tuple[Source, ...]:
+    records = sources.listing(c, tenant)
+    names = {record.id: lease_of(record.id, tenant) for record in records}
+    held = leases.holders(c, names.values(), SystemClock().now())
     read = [
         Source(
             id=record.id,
@@ -224,8 +233,9 @@ def _sources(c: Connection, tenant: TenantId, now: datetime) -> tuple[Source, ..
             state=SourceState.STALE if is_stale(record, now) else state_of(record, now),
             last_complete_at=record.last_complete_at,
             record=record,
+            holder=held.get(names[record.id]),
         )
-        for record in sources.listing(c, tenant)
+        for record in records
     ]
     kinds = {source.kind for source in read}
     doors = []

@@ -2,8 +2,17 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 from math import ceil
+
+FOLD, GRAPH, STATUS, PROBES = "fold", "graph", "status", "probes"
+# Every kind of work there is; a metric's label is closed by it.
+KINDS = (
+    FOLD, GRAPH, STATUS, PROBES, "mirror", "events", "channel",
+    "upkeep", "retention", "standing", "invariants",
+)  # fmt: skip
+PROBE_RUNNER = "probe:runner"  # the source that tells that our own probes run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +30,20 @@ class Turn:
 
     give: tuple[str, ...]
     take: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Which replica does one piece of work, since when, and whether it still beats."""
+
+    replica: str
+    since: datetime
+    alive: bool
+
+
+def lease_of(source: str, tenant: str) -> str:
+    """The name of the work that reads a source of a tenant."""
+    return f"{PROBES if source == PROBE_RUNNER else source}:{tenant}"
 
 
 def kind_of(name: str) -> str:

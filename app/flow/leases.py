@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,9 +10,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from app.core.errors import LeaseLost, StorageUnavailable
-from app.core.lease import turn_of
+from app.core.lease import KINDS, kind_of, turn_of
 from app.kit.clock import Clock
 from app.kit.ids import new_id
+from app.kit.metrics import Registry
 from app.store import leases as store
 from app.store.engine import Database, Fenced
 
@@ -68,6 +70,7 @@ class Leases:
         *,
         rhythm: Rhythm | None = None,
         present: Present = store.present,
+        metrics: Registry | None = None,
     ) -> None:
         """Prepare.
 
@@ -76,7 +79,19 @@ class Leases:
             wall: gives real time, whatever the story's is.
             rhythm: how often to beat; that of the kind of database unless given.
             present: the clock that the replicas share.
+            metrics: where it is counted what this replica does and what changed hands.
         """
+        metrics = metrics or Registry()
+        self._count = metrics.gauge(
+            "sextant_leases_held", "Recurring work that this replica does.", {"kind": KINDS}
+        )
+        self._changes = metrics.counter(
+            "sextant_lease_changes", "Recurring work that came to this replica or left it.",
+            {"kind": KINDS, "change": ("taken", "given", "lost")},
+        )  # fmt: skip
+        self._replicas = metrics.gauge(
+            "sextant_replicas", "Replicas that beat, as this one sees them."
+        )
         self._db = db
         self._wall = wall
         self.rhythm = rhythm or (ALONE if db.dialect == "sqlite" else SHARED)
@@ -108,19 +123,21 @@ class Leases:
         begun = time.monotonic()
         try:
             await self._db.write(self._beat)
-            self._held, above = await self._db.write(lambda c: self._turn(c, frozenset(wanted)))
+            held, above, alive = await self._db.write(lambda c: self._turn(c, frozenset(wanted)))
         except StorageUnavailable:
             if time.monotonic() - self._beat_at > self.rhythm.lasts.total_seconds():
-                self._held = {}
+                self._hold({})
             log.warning("leases_wait", extra={"held": len(self._held)})
             return ()
         self._beat_at, self._began = begun, True
+        self._hold(held, given=above)
+        self._replicas.put(alive)
         return above
 
     async def give(self, names: Collection[str]) -> None:
         """Give work back, when its loops have ended, so that others need not wait."""
         given = sorted(names)
-        self._held = {n: token for n, token in self._held.items() if n not in names}
+        self._hold({n: token for n, token in self._held.items() if n not in names}, given=given)
         try:
             await self._db.write(lambda c: store.give(c, self.me, given))
         except StorageUnavailable:
@@ -128,11 +145,27 @@ class Leases:
 
     async def leave(self) -> None:
         """Give everything back, so that nobody has to wait for our last beat to end."""
-        self._held = {}
+        self._hold({}, given=tuple(self._held))
         try:
             await self._db.write(lambda c: store.leave(c, self.me))
         except StorageUnavailable:
             log.warning("leases_not_given_back")
+
+    def _hold(self, held: dict[str, int], *, given: Collection[str] = ()) -> None:
+        """Note what is ours from now on, and count what changed."""
+        before, self._held = self._held, held
+        if before == held:
+            return
+        for name in sorted(before.keys() | held.keys()):
+            kind = kind_of(name)
+            if name in before and held.get(name) != before[name]:
+                self._changes.add(kind=kind, change="given" if name in given else "lost")
+            if name in held and before.get(name) != held[name]:
+                self._changes.add(kind=kind, change="taken")
+        now = Counter(map(kind_of, held))
+        for kind in {*map(kind_of, before), *now}:
+            self._count.put(now[kind], kind=kind)
+        log.info("leases_changed", extra={"replica": self.me, "held": len(held)})
 
     def _beat(self, c: Connection) -> None:
         now = self._present(c, self._wall.now())
@@ -140,7 +173,7 @@ class Leases:
 
     def _turn(
         self, c: Connection, wanted: frozenset[str]
-    ) -> tuple[dict[str, int], tuple[str, ...]]:
+    ) -> tuple[dict[str, int], tuple[str, ...], int]:
         now = self._present(c, self._wall.now())
         # One that is alone takes everything when it begins, also from a process that seems alive.
         takes_all = self.rhythm.alone and not self._began
@@ -149,7 +182,8 @@ class Leases:
         turn = turn_of(wanted, standing, me=self.me, replicas=len(alive))
         got = store.take(c, self.me, turn.take, former=standing, now=now)
         mine = {n: s.token for n, s in standing.items() if s.owner == self.me and n in wanted}
-        return {n: token for n, token in mine.items() if n not in turn.give} | got, turn.give
+        held = {n: token for n, token in mine.items() if n not in turn.give} | got
+        return held, turn.give, len(alive)
 
 
 def fenced(lease: Lease | None, c: Connection) -> None:

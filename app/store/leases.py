@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from app.core.errors import LeaseLost
-from app.core.lease import Standing
+from app.core.lease import Holder, Standing
 from app.store.tables import LeaseRow
 from app.store.upserts import insert_into
 
@@ -53,6 +53,23 @@ def standings(c: Connection, alive: Collection[str]) -> dict[str, Standing]:
     return {
         row.name: Standing(owner=row.owner, token=row.token, alive=row.owner in alive)
         for row in rows
+    }
+
+
+def holders(c: Connection, names: Collection[str], wall: datetime) -> dict[str, Holder]:
+    """Who does which of these pieces of work; what nobody does is absent.
+
+    Args:
+        c: the transaction.
+        names: of the work.
+        wall: the time of day, which counts where there is one machine only.
+    """
+    alive = replicas(c, present(c, wall))
+    query = select(T.c.name, T.c.owner, T.c.until).where(T.c.owner != NOBODY)
+    return {
+        row.name: Holder(replica=row.owner, since=row.until, alive=row.owner in alive)
+        for part in _parts(sorted(names))
+        for row in c.execute(query.where(T.c.name.in_(part)))
     }
 
 

@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import httpx
 
+from app.flow.leases import Leases
 from app.flow.marks import Lane, Marks
+from app.kit.clock import SystemClock
 from app.store import sources
 from tests.api.conftest import Context
 from tests.api.test_picture import line, read_graph
@@ -40,6 +42,18 @@ async def test_lanes_and_unreadable_records_are_shown(
         ("all", 900.0, True),
         ("open", 60.0, False),
     ]
+
+
+async def test_the_replica_that_reads_a_source_is_named(
+    client: httpx.AsyncClient, world: Context, admin: dict[str, str]
+) -> None:
+    read_graph(world)
+    (graph, *others) = (await client.get("/v1/sources", headers=admin)).json()["items"]
+    assert [graph["lease"], *(other["lease"] for other in others)] == [None] * (1 + len(others))
+    leases = Leases(world.db, SystemClock())
+    await leases.tend([f"graph:{TENANT}"])
+    (graph, *_) = (await client.get("/v1/sources", headers=admin)).json()["items"]
+    assert (graph["lease"]["replica"], graph["lease"]["alive"]) == (leases.me, True)
 
 
 async def test_a_source_that_only_ever_failed_makes_nothing_green(

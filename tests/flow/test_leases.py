@@ -10,7 +10,9 @@ from app.core.events import EventType
 from app.flow.leases import ALONE, SHARED, Lease, Leases, Rhythm
 from app.flow.poll import Cadence, Poll
 from app.kit.clock import FixedClock
+from app.kit.metrics import Registry
 from app.store import advisories, intake, states
+from app.store import leases as store
 from app.store.engine import Database
 from tests.builders import NOW
 from tests.flow.polling import Source, served
@@ -80,6 +82,44 @@ async def test_a_process_that_is_alone_takes_all_at_once_and_fences_the_former(
         await database.write(former.held[0].check)
     await former.tend(WORK)
     assert names(former) == []
+
+
+async def test_who_does_what_can_be_seen_and_counted(database: Database) -> None:
+    clock, metrics = FixedClock(NOW), Registry()
+    one = Leases(database, clock, rhythm=SHARED, present=lambda _, wall: wall, metrics=metrics)
+    two = replica(database, clock)
+    await one.tend([*WORK, "new-kind:x"])
+    await two.tend(WORK)
+    held = database.read_now(lambda c: store.holders(c, [*WORK, "graph:c"], NOW))
+    assert sorted(held) == list(WORK)
+    assert held["graph:a"].replica == one.me
+    assert held["graph:a"].since == NOW
+    clock.at += SHARED.every
+    await one.give(await one.tend(WORK))
+    await two.tend(WORK)
+    said = metrics.render().decode().splitlines()
+    assert 'sextant_leases_held{kind="graph"} 1.0' in said
+    assert 'sextant_leases_held{kind="other"} 0.0' in said
+    assert 'sextant_lease_changes_total{change="given",kind="fold"} 1.0' in said
+    assert 'sextant_lease_changes_total{change="taken",kind="graph"} 2.0' in said
+    assert "sextant_replicas 2.0" in said
+    await two.leave()
+    held = database.read_now(lambda c: store.holders(c, WORK, NOW))
+    assert {holder.replica for holder in held.values()} == {one.me}
+
+
+async def test_a_replica_that_is_gone_is_shown_as_such(sqlite_database: Database) -> None:
+    metrics = Registry()
+    leases = Leases(sqlite_database, FixedClock(NOW), metrics=metrics)
+    await leases.tend(["graph:a"])
+    later = NOW + ALONE.lasts
+    for at, alive in ((NOW, True), (later, False)):
+        held = sqlite_database.read_now(lambda c, at=at: store.holders(c, ["graph:a"], at))
+        assert held["graph:a"].alive is alive
+    await Leases(sqlite_database, FixedClock(later)).tend(["graph:a"])
+    await leases.tend(["graph:a"])
+    said = metrics.render().decode()
+    assert 'sextant_lease_changes_total{change="lost",kind="graph"} 1.0' in said
 
 
 async def test_without_the_database_work_goes_on_until_the_last_beat_ends(

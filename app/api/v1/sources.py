@@ -8,6 +8,7 @@ from fastapi import Request
 from app.api.deps import Context, Reader, resource, tenants_of
 from app.api.picture import Pictures, Source
 from app.api.v1.schemas import Out
+from app.core.lease import Holder
 from app.core.types import SourceState
 from app.store.sources import SourceRecord, is_overdue
 
@@ -39,8 +40,19 @@ class UnreadableOut(Out):
     reason: str
 
 
+class LeaseOut(Out):
+    """Which replica reads a source, since when, and whether that replica still beats."""
+
+    replica: str
+    since: datetime
+    alive: bool
+
+
 class SourceOut(Out):
-    """One source; ``unreadable`` counts records that could not be translated."""
+    """One source; ``unreadable`` counts records that could not be translated.
+
+    ``lease`` is null where nobody reads: what is posted to us, or work that waits for a replica.
+    """
 
     id: str
     tenant: str
@@ -54,6 +66,7 @@ class SourceOut(Out):
     unreadable_items: list[UnreadableOut]
     lanes: list[LaneOut]
     budget: dict[str, Any] | None
+    lease: LeaseOut | None
 
 
 class SourceList(Out):
@@ -94,6 +107,7 @@ def _shown(source: Source, now: datetime) -> SourceOut:
         unreadable_items=_unreadable(record),
         lanes=[] if record is None else _lanes(record, now),
         budget=_plain(None if record is None else record.budget),
+        lease=_lease(source.holder),
     )
 
 
@@ -114,6 +128,12 @@ def _unreadable(record: SourceRecord | None) -> list[UnreadableOut]:
     checkpoint = (None if record is None else record.checkpoint) or {}
     items: dict[str, str] = checkpoint.get("unreadable") or {}
     return [UnreadableOut(id=key, reason=why) for key, why in sorted(items.items())]
+
+
+def _lease(holder: Holder | None) -> LeaseOut | None:
+    if holder is None:
+        return None
+    return LeaseOut(replica=holder.replica, since=holder.since, alive=holder.alive)
 
 
 def _plain(value: Any) -> dict[str, Any] | None:
