@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
+
+from sqlalchemy import Connection
 
 from app.channels import channel_loop
 from app.core.catalogue import SERVICES
 from app.core.errors import SettingsError
+from app.core.events import EventType
 from app.core.lease import FOLD, PROBE_RUNNER, lease_of
 from app.core.maintenance import excused
 from app.core.ports import StatusFeed
@@ -26,7 +29,8 @@ from app.flow.fold import Fold
 from app.flow.ingest import Intake
 from app.flow.leases import Lease, Leases
 from app.flow.maintenance import Maintenance
-from app.flow.poll import Cadence, Poll
+from app.flow.poll import Poll
+from app.flow.poll_terms import Cadence
 from app.flow.probe import Known, ProbeSchedule
 from app.kit.clock import Clock, SystemClock
 from app.kit.metrics import Registry
@@ -154,7 +158,7 @@ def _poll_loop(
         open_graph(graph, pages.graph),
         tenant=TenantId(tenant.id),
         append=partial(rooms.intake.append_advisories, lease=lease),
-        announce=partial(rooms.fold.news, also=lease.check),
+        announce=_News(rooms, lease).tell,
         cadence=cadence_of(graph, len(rooms.settings.tenants)),
         witness=_Results(rooms, lease).append_probe_results,
         draw=random.SystemRandom().random,
@@ -169,11 +173,37 @@ def _feed_loop(rooms: Rooms, tenant: TenantSettings, feed: StatusFeed, lease: Le
         feed,
         tenant=TenantId(tenant.id),
         take=_Results(rooms, lease).append_probe_results,
-        announce=partial(rooms.fold.news, also=lease.check),
+        announce=_News(rooms, lease).tell,
         period=timedelta(seconds=tenant.status_feed.poll_seconds),
         draw=random.SystemRandom().random,
     )
     return partial(paced_loop, lease.name, corroborate, speed=rooms.settings.clock.speed)
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """Tells facts about a source while a lease is ours."""
+
+    rooms: Rooms
+    lease: Lease
+
+    async def tell(
+        self,
+        tenant: TenantId,
+        kind: EventType,
+        facts: dict[str, Any],
+        *,
+        actor: str,
+        reason: str,
+        also: Callable[[Connection], Any],
+    ) -> None:
+        """Emit the event together with what ``also`` writes; returns after the commit."""
+
+        def both(c: Connection) -> None:
+            self.lease.check(c)
+            also(c)
+
+        await self.rooms.fold.news(tenant, kind, facts, actor=actor, reason=reason, also=both)
 
 
 @dataclass(frozen=True, slots=True)

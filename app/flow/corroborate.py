@@ -6,7 +6,7 @@ from datetime import timedelta
 from app.core.events import EventType
 from app.core.ports import SourceUnreadable, StatusFeed
 from app.core.types import TenantId
-from app.flow.poll import Announce
+from app.flow.poll_terms import Announce
 from app.flow.witness import TakeResults
 from app.kit.clock import Clock
 from app.store import sources
@@ -70,8 +70,9 @@ class Corroborate:
         if before is not None and before.stale_announced:
             facts = {"source": name, "kind": KIND}
             await self._announce(
-                tenant, EventType.SOURCE_RECOVERED, facts, actor=name, reason="complete_read"
-            )
+                tenant, EventType.SOURCE_RECOVERED, facts, actor=name, reason="complete_read",
+                also=lambda c: sources.mark_stale(c, tenant, name, stale=False),
+            )  # fmt: skip
         await self._db.write(
             lambda c: sources.record_complete(
                 c,
@@ -109,7 +110,7 @@ class Corroborate:
                 "error": {"code": error.code, "text": error.text, "remedy": error.remedy},
             }
             await self._announce(
-                tenant, EventType.SOURCE_STALE, facts, actor=name, reason=error.code
-            )
-            await self._db.write(lambda c: sources.mark_stale(c, tenant, name))
+                tenant, EventType.SOURCE_STALE, facts, actor=name, reason=error.code,
+                also=lambda c: sources.mark_stale(c, tenant, name),
+            )  # fmt: skip
         return error.retry_after or timedelta()

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol, runtime_checkable
+from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -13,6 +14,7 @@ from app.core.ports import AdvisoryRead, AdvisorySource, SourceUnreadable
 from app.core.signal import Advisory
 from app.core.types import SignalId, SourceKind, TenantId
 from app.flow.marks import ABSENT_READS, ALL, OPEN, Lane, Marks, is_older
+from app.flow.poll_terms import Announce, Append, Budgeted, Cadence
 from app.flow.witness import TakeResults, Witness, probes_are_red
 from app.kit.clock import Clock
 from app.store import advisories, sources
@@ -27,62 +29,6 @@ HOT_FOR = timedelta(hours=12)
 SETTLED = frozenset(
     {"forbidden", "unauthorized", "token_refused", "credential_unreadable", "ca_unreadable"}
 )
-
-
-class Append(Protocol):
-    """Where changed revisions go: ``Intake.append_advisories``."""
-
-    async def __call__(
-        self,
-        tenant: TenantId,
-        advisories: Sequence[Advisory],
-        raw: Mapping[str, bytes] | None = None,
-        *,
-        source: str,
-        now: datetime,
-    ) -> object:
-        """Return after the commit."""
-        ...
-
-
-class Announce(Protocol):
-    """Tells a fact that is about no incident: ``Fold.news``."""
-
-    async def __call__(
-        self,
-        tenant: TenantId,
-        kind: EventType,
-        facts: dict[str, Any],
-        *,
-        actor: str,
-        reason: str,
-    ) -> None:
-        """Return after the commit."""
-        ...
-
-
-@runtime_checkable
-class Budgeted(Protocol):
-    """A source that keeps within a share of requests."""
-
-    def budget(self, now: datetime) -> dict[str, int] | None:
-        """Say how much of the share is used; None before anything was."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cadence:
-    """How often to read: while something moves, while nothing does, and everything.
-
-    ``jitter`` is the share by which each wait is longer or shorter; ``spread`` is the time over
-    which the first reads of many tenants are spread.
-    """
-
-    hot: timedelta = timedelta(seconds=60)
-    calm: timedelta = timedelta(seconds=300)
-    reconcile: timedelta = timedelta(seconds=900)
-    jitter: float = 0.05
-    spread: timedelta = timedelta()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,8 +213,10 @@ class Poll:
             else None,
         }
         reason = error.code if error else "silent"
-        await self._tell(EventType.SOURCE_STALE, facts, reason=reason)
-        await self._db.write(lambda c: sources.mark_stale(c, self._tenant, record.id))
+        await self._tell(
+            EventType.SOURCE_STALE, facts, reason=reason,
+            also=lambda c: sources.mark_stale(c, self._tenant, record.id),
+        )  # fmt: skip
 
     # -- a complete read ---------------------------------------------------------------------
 
@@ -312,7 +260,10 @@ class Poll:
     ) -> None:
         if before.record is not None and before.record.stale_announced:
             facts = {**self._facts(), "stale_since": _stamp(before.record.last_complete_at)}
-            await self._tell(EventType.SOURCE_RECOVERED, facts, reason="complete_read")
+            await self._tell(
+                EventType.SOURCE_RECOVERED, facts, reason="complete_read",
+                also=lambda c: sources.mark_stale(c, self._tenant, self._source.name, stale=False),
+            )  # fmt: skip
         interval = self._cadence.hot if hot else self._cadence.calm
         lanes = {**marks.lanes, OPEN: Lane(now, interval)}
         if read.full:
@@ -376,12 +327,24 @@ class Poll:
             if (name, value) in told:
                 continue
             facts = {**self._facts(), "field": name, "value": value}
-            await self._tell(EventType.SOURCE_UNKNOWN_VALUE, facts, reason="unknown_value")
             told = (*told, (name, value))
+            document = replace(marks, told=told).document()
+            await self._tell(
+                EventType.SOURCE_UNKNOWN_VALUE, facts, reason="unknown_value",
+                also=partial(self._remember, document),
+            )  # fmt: skip
         return told
 
-    async def _tell(self, kind: EventType, facts: dict[str, Any], *, reason: str) -> None:
-        await self._announce(self._tenant, kind, facts, actor=self._source.name, reason=reason)
+    def _remember(self, document: Mapping[str, Any], c: Connection) -> None:
+        sources.put_checkpoint(c, self._tenant, self._source.name, document)
+
+    async def _tell(
+        self, kind: EventType, facts: dict[str, Any], *, reason: str,
+        also: Callable[[Connection], Any],
+    ) -> None:  # fmt: skip
+        await self._announce(
+            self._tenant, kind, facts, actor=self._source.name, reason=reason, also=also
+        )
 
     def _facts(self) -> dict[str, Any]:
         return {"source": self._source.name, "kind": SourceKind.ADVISORY.value}

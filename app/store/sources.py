@@ -174,10 +174,18 @@ def record_error(
     return found
 
 
-def mark_stale(c: Connection, tenant: TenantId, source: str) -> None:
-    """Note that ``source.stale`` was told."""
+def mark_stale(c: Connection, tenant: TenantId, source: str, *, stale: bool = True) -> None:
+    """Note that ``source.stale`` was told, or that ``source.recovered`` was."""
     here = (T.c.tenant == tenant, T.c.id == source)
-    c.execute(update(T).where(*here).values(stale_announced=True))
+    c.execute(update(T).where(*here).values(stale_announced=stale))
+
+
+def put_checkpoint(
+    c: Connection, tenant: TenantId, source: str, checkpoint: Mapping[str, Any]
+) -> None:
+    """Change what a source remembers and nothing else; one that was never read has nothing yet."""
+    here = (T.c.tenant == tenant, T.c.id == source)
+    c.execute(update(T).where(*here).values(checkpoint=_text(checkpoint)))
 
 
 def freshness(c: Connection, tenant: TenantId, now: datetime) -> tuple[SourceFreshness, ...]:

@@ -1,16 +1,19 @@
 """A poll between a scripted source and a fold that stores at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
+
+from sqlalchemy import Connection
 
 from app.core.advisory import with_reading
 from app.core.events import EventType
 from app.core.ports import AdvisoryRead, SourceUnreadable
 from app.core.signal import Advisory, ProbeResult
 from app.core.types import TenantId
-from app.flow.poll import Cadence, Poll
+from app.flow.poll import Poll
+from app.flow.poll_terms import Cadence
 from app.kit.clock import FixedClock
 from app.store import advisories, sources
 from app.store.engine import Database
@@ -76,6 +79,7 @@ class Rig:
     results: list[ProbeResult] = field(default_factory=list)
     luck: float = 0.5
     spread: timedelta = timedelta()
+    power_fails: bool = False  # right after something was told
 
     def __post_init__(self) -> None:
         self.poll = self.build()
@@ -113,10 +117,14 @@ class Rig:
         )
 
     async def announce(
-        self, tenant: TenantId, kind: EventType, facts: dict[str, Any], *, actor: str, reason: str
-    ) -> None:
+        self, tenant: TenantId, kind: EventType, facts: dict[str, Any], *, actor: str, reason: str,
+        also: Callable[[Connection], Any],
+    ) -> None:  # fmt: skip
         assert (tenant, actor) == (TENANT, "graph")
+        await self.db.write(also)
         self.told.append((kind, facts, reason))
+        if self.power_fails:
+            raise RuntimeError("power loss")
 
     async def take_results(
         self, tenant: TenantId, signals: Sequence[ProbeResult], *, source: str, now: datetime

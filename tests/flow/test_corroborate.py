@@ -1,10 +1,11 @@
 """Corroboration: what a page says is stored; its silence makes nothing stale but itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from app.core.events import EventType
 from app.core.ports import FeedRead, SourceUnreadable
@@ -50,8 +51,10 @@ class Rig:
         self.results += signals
 
     async def announce(
-        self, tenant: TenantId, kind: EventType, facts: dict[str, Any], *, actor: str, reason: str
-    ) -> None:
+        self, tenant: TenantId, kind: EventType, facts: dict[str, Any], *, actor: str, reason: str,
+        also: Callable[[Connection], Any],
+    ) -> None:  # fmt: skip
+        await self.db.write(also)
         assert (facts["source"], facts["kind"]) == (self.name, "status_feed")
         self.told.append((kind, reason))
 

@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 from app.core.errors import LeaseLost, StorageUnavailable
 from app.core.events import EventType
 from app.flow.leases import ALONE, SHARED, Lease, Leases, Rhythm
-from app.flow.poll import Cadence, Poll
+from app.flow.poll import Poll
+from app.flow.poll_terms import Cadence
 from app.kit.clock import FixedClock
 from app.kit.metrics import Registry
 from app.store import advisories, intake, states

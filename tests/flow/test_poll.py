@@ -9,7 +9,8 @@ import pytest
 from app.core.events import EventType
 from app.core.ports import SourceUnreadable
 from app.core.types import SourceState
-from app.flow.poll import Cadence, Poll
+from app.flow.poll import Poll
+from app.flow.poll_terms import Cadence
 from app.store import incidents, sources
 from app.store.engine import Database
 from tests.builders import NOW, TENANT, a_post, an_incident, minutes

@@ -5,7 +5,8 @@ from app.core.ports import SourceUnreadable
 from app.core.state import TenantProfile
 from app.flow.fold import Fold
 from app.flow.ingest import Intake
-from app.flow.poll import Cadence, Poll
+from app.flow.poll import Poll
+from app.flow.poll_terms import Cadence
 from app.formats.native_v1 import Renderer
 from app.kit.clock import FixedClock
 from app.store import advisories

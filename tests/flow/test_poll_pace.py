@@ -206,6 +206,35 @@ async def test_without_red_probes_a_failed_reading_is_a_stale_source_only(
     assert rig.results == []
 
 
+async def test_what_was_told_is_not_told_again_after_a_power_loss(rig: Rig) -> None:
+    """The fact and the memory of having told it are one commit."""
+
+    async def crash() -> None:
+        rig.power_fails = True
+        with pytest.raises(RuntimeError):
+            await rig.step()
+        rig.power_fails = False
+        rig.poll = rig.build()
+
+    await rig.step()
+    rig.source.unknown = (("status", "x"),)
+    rig.clock.at += HOT
+    await crash()
+    await rig.step()
+    rig.source.trouble = SourceUnreadable("unavailable", "503")
+    rig.clock.at += HOT * 20
+    await crash()
+    await rig.step()
+    rig.source.trouble = None
+    rig.clock.at += HOT * 5
+    await crash()
+    for _ in range(3):
+        await rig.step()
+    assert [kind.value for kind, _, _ in rig.told] == [
+        "source.unknown_value", "source.stale", "source.recovered",
+    ]  # fmt: skip
+
+
 async def test_whoever_takes_over_keeps_the_step_of_who_read_before(rig: Rig) -> None:
     rig.source.advisories = [served(last_modified_at=NOW)]
     rig.spread = HOT

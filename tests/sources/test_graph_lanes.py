@@ -1,16 +1,18 @@
 """The lanes of the Graph source: open, departed and all issues, complete or not at all."""
 
+import asyncio
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from app.clients.budget import Budget
-from app.clients.graph import VendorError
+from app.clients.graph import GraphClient, VendorError
 from app.core.ports import SourceUnreadable
 from app.kit.windows import SLOT, Limits
 from app.sources.graph import (
@@ -74,6 +76,14 @@ class Graph:
         if vendor_id not in self.issues:
             raise VendorError("not_found", "gone", status=404)
         return self.issues[vendor_id]
+
+
+class AsyncTokens:
+    async def get(self) -> str:
+        return "token"
+
+    async def drop(self, claims: str | None = None) -> None:
+        """Nothing is held."""
 
 
 def source(graph: Graph, **settings: Any) -> GraphSource:
@@ -202,6 +212,27 @@ async def test_a_list_of_several_pages_is_held_against_the_open_ones() -> None:
     read = await source(slipping).read(known_open=[], full=True, now=NOW)
     assert slipping.asked == ["all", "open", "overviews"]
     assert [a.vendor_id for a in read.advisories] == ["EX1", "EX2"]
+
+
+async def test_a_read_that_trickles_without_end_is_given_up() -> None:
+    """No pause is long enough for a time limit of its own, and nothing would ever be told."""
+
+    async def drops() -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0.001)
+            yield b" "
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=drops())
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    client = GraphClient(lambda: http, AsyncTokens(), base_url="https://g.test")
+    budget = Budget("share", Limits(9, 9), lambda: NOW)
+    reader = GraphSource(client, GraphSettings(**SETTINGS), budget=budget, longest_seconds=0.05)
+    with pytest.raises(SourceUnreadable) as caught:
+        await reader.read(known_open=[], full=False, now=NOW)
+    assert caught.value.code == "timeout"
+    assert "not complete after 0.05 s" in caught.value.text
 
 
 async def test_tenants_that_see_the_same_share_its_translation() -> None:

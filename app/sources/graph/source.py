@@ -1,5 +1,6 @@
 """Microsoft Graph as a source of advisories: lanes, budget, complete reads."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -30,6 +31,7 @@ OPEN = {"$filter": "isResolved eq false"}
 # Graph allows 240 requests a minute to one application at one tenant (throttling limits of service
 # communications); half of it is ours at most, so that nobody else's script is starved by us.
 REQUESTS_PER_MINUTE = 120
+LONGEST = 5  # times timeout_seconds: what still trickles in then is given up, and seen as silence
 ASKED_SINGLY = 8  # ids that left the open list; of more, the whole list tells at less cost
 
 
@@ -127,6 +129,7 @@ class GraphSource:
         budget: Budget,
         translator: Translator | None = None,
         token: Callable[[], Awaitable[str]] | None = None,
+        longest_seconds: float | None = None,
     ) -> None:
         """Prepare.
 
@@ -136,6 +139,7 @@ class GraphSource:
             budget: what may be sent.
             translator: makes advisories; shared, because many tenants see the same.
             token: gives the bearer token, for whoever wants to know what it permits.
+            longest_seconds: after which a read is given up; some times its silence unless given.
         """
         self.client = client
         self.settings = settings
@@ -143,6 +147,7 @@ class GraphSource:
         self._budget = budget
         self._translator = translator or Translator()
         self._names: dict[str, str] = {}
+        self._longest_seconds = longest_seconds or LONGEST * settings.timeout_seconds
 
     async def token(self) -> str:
         """Give the bearer token that the reads carry.
@@ -181,18 +186,25 @@ class GraphSource:
             SourceUnreadable: the read did not complete; nothing of it counts.
         """
         try:
-            issues, full = await self._listed(full=full)
-            left = sorted(set(known_open) - _ids(issues))
-            if len(left) > ASKED_SINGLY and not full:
-                issues, full = [*issues, *await self.client.list(ISSUES)], True
-                left = sorted(set(known_open) - _ids(issues))
-            if full:
-                await self._learn_names()
-            for vendor_id in left:
-                issue = await self._one(vendor_id)
-                issues += [] if issue is None else [issue]
+            async with asyncio.timeout(self._longest_seconds):
+                return await self._read(known_open, full=full, now=now)
         except VendorError as error:
             raise self.unreadable(error) from error
+        except TimeoutError as error:  # each answer kept trickling in, and none would have ended
+            text = f"The read was not complete after {self._longest_seconds:g} s."
+            raise self.unreadable(VendorError("timeout", text)) from error
+
+    async def _read(self, known_open: Sequence[str], *, full: bool, now: datetime) -> AdvisoryRead:
+        issues, full = await self._listed(full=full)
+        left = sorted(set(known_open) - _ids(issues))
+        if len(left) > ASKED_SINGLY and not full:
+            issues, full = [*issues, *await self.client.list(ISSUES)], True
+            left = sorted(set(known_open) - _ids(issues))
+        if full:
+            await self._learn_names()
+        for vendor_id in left:
+            issue = await self._one(vendor_id)
+            issues += [] if issue is None else [issue]
         names = dict(self._names)
         return await self._translator.all(issues, names=names, full=full, now=now)
 
