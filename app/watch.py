@@ -188,15 +188,9 @@ class _News:
     lease: Lease
 
     async def tell(
-        self,
-        tenant: TenantId,
-        kind: EventType,
-        facts: dict[str, Any],
-        *,
-        actor: str,
-        reason: str,
-        also: Callable[[Connection], Any],
-    ) -> None:
+        self, tenant: TenantId, kind: EventType, facts: dict[str, Any], *,
+        actor: str, reason: str, also: Callable[[Connection], Any],
+    ) -> None:  # fmt: skip
         """Emit the event together with what ``also`` writes; returns after the commit."""
 
         def both(c: Connection) -> None:
