@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from app.core.types import Client, Symptom
 
-LEXICON_VERSION = 3
+LEXICON_VERSION = 4
 
 
 def _compile(table: Mapping[str, str]) -> Mapping[str, re.Pattern[str]]:
@@ -16,7 +16,9 @@ def _compile(table: Mapping[str, str]) -> Mapping[str, re.Pattern[str]]:
 # Slugs of the catalogue; names that are also plain words ("forms", "stream") need the vendor's.
 SERVICES = _compile(
     {
-        "exchange-online": (r"\bExchange (?:Online|Web Services|ActiveSync)\b|\bOutlook\b|\bOWA\b"),
+        "exchange-online": (
+            r"\bExchange (?:Online|Web Services|ActiveSync|admin center)\b|\bOutlook\b|\bOWA\b"
+        ),
         "microsoft-teams": r"\bTeams\b",
         "sharepoint-online": r"\bSharePoint\b",
         "onedrive": r"\bOneDrive\b",

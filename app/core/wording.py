@@ -17,6 +17,7 @@ _LABELS: tuple[tuple[str, str], ...] = (  # first letter, rest; longer ones befo
     ("I", "ncident start time"), ("I", "ncident end time"),
     ("P", "reliminary root cause"), ("R", "oot cause"),
     ("T", "itle"), ("U", "ser impact"), ("M", "ore info(?:rmation)?"),
+    ("U", "ser experience"), ("C", "ustomer impact"),
     ("C", "urrent status"), ("F", "inal status"), ("S", "cope of impact"),
     ("S", "tart time"), ("E", "nd time"), ("E", "stimated time to resolve"),
     ("N", "ext steps"), ("N", "ext update(?: by)?"), ("W", "orkaround"),
@@ -29,6 +30,7 @@ _LABEL = re.compile(rf"(?:(?m:^)[ \t]*(?i:({_ANYHOW}))|({_CAPITAL}))\s*:")
 _KEYS = {
     "incident start time": "start time", "incident end time": "end time",
     "preliminary root cause": "root cause", "next update": "next update by",
+    "user experience": "user impact", "customer impact": "scope of impact",  # until about 2016
     "more information": "more info", "final status": "status", "current status": "status",
 }  # fmt: skip
 
@@ -177,7 +179,7 @@ def _told(title: str, impact: str, cut: Sequence[Mapping[str, str]]) -> list[str
     parts = [title, impact]
     parts += [_newest(cut, label) for label in ("user impact", "more info", "scope of impact")]
     if not any(parts[2:]):
-        parts.append(_newest(cut, ""))
+        parts.append(_newest(cut, "") or _newest(cut, "status"))
     sentences = [sentence for part in parts for sentence in _sentences(part)]
     return [sentence for sentence in sentences if not lexicon.STILL_WORKS.search(sentence)]
 

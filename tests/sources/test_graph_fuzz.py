@@ -112,7 +112,8 @@ async def read(source: GraphSource, page: bytes, box: list[bytes]) -> tuple[int,
             assert "\x00" not in post.text
         assert len(advisory.title) < 100_000
         assert advisory.vendor_id in made.raw
-    assert len(made.unreadable_why) == min(made.unreadable, 20)
+    assert len(made.unreadable_why) == made.unreadable  # each is named …
+    assert max((len(why) for _, why in made.unreadable_why), default=0) <= 200  # … in short
     return len(made.advisories), made.unreadable
 
 

@@ -22,7 +22,8 @@ from app.kit.html import escaped, plain_text, safe_html, tidy
 
 REMEMBERED = 2000  # issues; Graph serves about 250 at a time, and tenants differ little
 YEARS = range(2000, 2200)  # in which the vendor's times can lie
-UNREADABLE_SHOWN = 20  # records that could not be read and are named with their reason
+UNREADABLE_SHOWN = 500  # records that are named with their reason: twice what Graph serves
+LONGEST_REASON = 200  # characters
 _ENCODER = msgspec.json.Encoder(order="sorted")
 
 
@@ -72,7 +73,7 @@ class Translator:
             except UnreadablePayload as error:
                 given = issue.get("id")
                 known = given if isinstance(given, str) and given else f"#{position}"
-                unreadable[known] = error.detail or ""
+                unreadable[known] = (error.detail or "")[:LONGEST_REASON]
                 if known == given:  # served, though not understood
                     raw.setdefault(known, body)
                 continue
