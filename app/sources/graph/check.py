@@ -160,5 +160,5 @@ def _span(length: timedelta) -> str:
     seconds = max(int(length.total_seconds()), 0)
     for size, name in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * size:
-            return f"{seconds // size} {name}"
+            return f"{round(seconds / size)} {name}"
     return f"{seconds} s"
