@@ -41,8 +41,8 @@ from tests.postgres import Postgres
 DATABASES = ("sqlite", "postgresql")
 SHORTEST, LONGEST = 0.02, 0.6  # seconds from the first acknowledgement of a life to its end
 PATIENCE_SECONDS = 1.0  # waited for a delivery to be under way
-START_SECONDS = 180.0  # a life that acknowledged nothing by then has failed
-DRAIN_SECONDS = 240.0
+START_SECONDS = 600.0  # a life that acknowledged nothing by then has failed
+DRAIN_SECONDS = 900.0
 LOOK_SECONDS = 0.25
 SHOWN = 5  # sentences shown of each kind
 
