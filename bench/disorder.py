@@ -54,7 +54,7 @@ class Receiver:
         self.chance = random.Random(seed)
         self.failed = 0
 
-    async def send(self, url: str, body: Body, *, webhook_id: str, **__: Any) -> AttemptOutcome:
+    async def send(self, url: str, body: Body, *, webhook_id: str, **more: Any) -> AttemptOutcome:
         """Make one attempt."""
         await asyncio.sleep(self.chance.uniform(0, 0.004))
         drawn = self.chance.random()
@@ -66,6 +66,7 @@ class Receiver:
                 subscription=url, webhook_id=webhook_id, type=EventType.NOTED.value, tenant=TENANT,
                 sequence=number, incident=f"inc_{number % LANES}", revision=None,
                 digest=digest_of(body.content), status=503 if refused else 204,
+                delivery=more["headers"]["sextant-delivery"],
             )
         )  # fmt: skip
         if refused:

@@ -12,20 +12,23 @@ from operator import attrgetter
 from app.core.aggregate import mark_of
 from app.core.state import ACTOR_CAP, EPOCH
 from tests.chaos.facts import Event, Facts, Minute, Tally
-from tests.chaos.history import Act, Door, Heard, Phase, Told
+from tests.chaos.history import Act, Asked, Door, Heard, Phase, Told
 from tests.chaos.sent import (
     drifted_bodies,
     drifted_content,
+    drifted_replays,
     duplicate_deliveries,
     inversions,
     inverted_feed,
     invisible_deliveries,
     lost_deliveries,
     lost_from_feed,
+    lost_replays,
     needless_repeats,
     phantom_attempts,
     phantom_deliveries,
     phantom_plans,
+    phantom_replays,
     phantom_told,
 )
 
@@ -59,7 +62,11 @@ class Verdict:
 
 
 def check(
-    acts: Sequence[Act], heard: Sequence[Heard], facts: Facts, told: Sequence[Told] = ()
+    acts: Sequence[Act],
+    heard: Sequence[Heard],
+    facts: Facts,
+    told: Sequence[Told] = (),
+    asked: Sequence[Asked] = (),
 ) -> Verdict:
     """Judge a run that has ended; pure.
 
@@ -68,6 +75,7 @@ def check(
         heard: what the receiver was sent, in the order in which it had done with it.
         facts: what the database says afterwards.
         told: what readers of the feed got, each to the end, in the order in which they got it.
+        asked: which replays were acknowledged.
     """
     recount = recounted(facts)
     return Verdict(
@@ -77,6 +85,7 @@ def check(
             *lost_deliveries(heard, facts),
             *invisible_deliveries(facts),
             *lost_from_feed(told, facts),
+            *lost_replays(asked, facts),
         ),
         phantom=(
             *phantom_signals(acts, facts),
@@ -84,6 +93,7 @@ def check(
             *phantom_plans(facts),
             *phantom_attempts(heard, facts),
             *phantom_told(told, facts),
+            *phantom_replays(asked, facts),
             *repeated_commands(facts),
         ),
         duplicate=tuple(duplicate_deliveries(heard)),
@@ -92,6 +102,7 @@ def check(
             *drifted_bodies(heard, facts),
             *drifted_content(heard, told, facts),
             *needless_repeats(heard, facts),
+            *drifted_replays(heard, facts),
             *drifted_signals(acts, facts),
             *drifted_checkpoints(facts),
             *drifted_counts(facts, recount),

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests.chaos.history import Door, History, Phase
+from tests.chaos.history import Asked, Door, History, Phase
 
 SERVICES = ("exchange-online", "microsoft-teams", "sharepoint-online", "entra-id", "onedrive")
 NETWORKS = ("berlin-office", "munich-office", "vpn", "home")
@@ -18,6 +18,7 @@ LOCATIONS = ("berlin", "munich", "cloud")
 WAVE_SECONDS = 2.0  # how long one service is in trouble before the next one is
 BACKOFF_SECONDS = 0.03
 TIMEOUT_SECONDS = 8.0
+STORY_BEGIN, STORY_END = "2026-03-16T06:00:00Z", "2027-01-01T00:00:00Z"
 TRANSIENT = frozenset({429, 500, 502, 503, 504})
 
 
@@ -27,6 +28,7 @@ class Stage:
 
     ``acked`` is told of each acknowledgement. ``listening`` is set while somebody listens at the
     port, so that clients need not try all the time: that would cost the process its start.
+    ``subscribed`` has each tenant's receivers, as path and id; ``learn`` gives one a new secret.
     """
 
     base_urls: tuple[str, ...]
@@ -34,6 +36,8 @@ class Stage:
     keys: dict[str, str]
     acked: Callable[[], None]
     listening: asyncio.Event
+    learn: Callable[[str, str], None] = lambda path, secret: None
+    subscribed: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
     stopping: bool = False
     in_flight: int = 0
@@ -222,3 +226,48 @@ class Person(Client):
             self.stage.refusals.append(f"{self.name}: {answer.status_code} {answer.text[:200]}")
         await asyncio.sleep(self.chance.uniform(0.005, 0.03))
         return answer
+
+
+class Operator(Client):
+    """Rotates the secrets of its tenant's receivers, and has what they were sent sent again."""
+
+    def __init__(self, stage: Stage, name: str, tenant: str, *, seed: str) -> None:
+        super().__init__(stage, name, tenant, seed=seed)
+        self.since: dict[str, str] = {}  # where the last replay of a subscription ended
+
+    async def act(self) -> None:
+        """Do the one or the other, for one receiver."""
+        path, identity = self.chance.choice(self.stage.subscribed[self.tenant])
+        if self.chance.random() < 0.5:
+            await self._rotate(path, identity)
+        else:
+            await self._replay(identity)
+        await asyncio.sleep(self.chance.uniform(0.5, 2.0))
+
+    async def _rotate(self, path: str, identity: str) -> None:
+        answer = await self._settings(f"/v1/subscriptions/{identity}/rotate-secret", {})
+        if answer is not None:
+            # Until it is told, the receiver has older secrets only: what the overlap is for.
+            await asyncio.sleep(self.chance.uniform(0, 1.0))
+            self.stage.learn(path, answer["secret"])
+
+    async def _replay(self, identity: str) -> None:
+        select = self.chance.choice(("all", "all", "all", "missing"))
+        last = self.since.get(identity, STORY_BEGIN)
+        since = self.chance.choice((STORY_BEGIN, last))  # everything so far, or what is new
+        window = {"since": since, "until": STORY_END, "select": select}
+        answer = await self._settings(f"/v1/subscriptions/{identity}/replays", window)
+        if answer is not None:
+            self.since[identity] = answer["until"]
+            asked = Asked(replay=answer["id"], subscription=identity, select=select)
+            self.stage.history.asked.append(asked)
+
+    async def _settings(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        key = {"idempotency-key": self.mark(0)}
+        answer = await self.ask(path, body, door=Door.SETTINGS, marks=(), headers=key)
+        if answer is None or not answer.is_success:
+            said = "nothing" if answer is None else f"{answer.status_code} {answer.text[:200]}"
+            self.stage.refusals.append(f"{self.name}: {said}")
+            return None
+        told: dict[str, Any] = answer.json()
+        return told

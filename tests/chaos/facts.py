@@ -26,6 +26,7 @@ from app.store.tables import (
     FoldStateRow,
     IncidentRow,
     IntakeRow,
+    ReplayRow,
     SubscriptionRow,
 )
 
@@ -77,6 +78,7 @@ class Event:
     revision: int | None
     digest: str
     content: str = ""
+    at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,20 @@ class Delivery:
     tries: int = 0
     answered: int = 0
     taken: int = 0
+    replay: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """One replay: events from ``since_ms`` to before ``until_ms``, looked at up to ``position``."""
+
+    id: str
+    subscription: str
+    select: str
+    since_ms: int
+    until_ms: int
+    position: int
+    ended: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +147,7 @@ class Facts:
     tallies: dict[Minute, Tally] = field(default_factory=dict)
     sound: bool = True
     fed: dict[str, int] = field(default_factory=dict)
+    replays: tuple[Replayed, ...] = ()
 
 
 def digest_of(body: bytes) -> str:
@@ -158,6 +175,12 @@ class Backlog:
 
     unfolded: int
     undelivered: int
+    replaying: int = 0
+
+    @property
+    def left(self) -> int:
+        """All of it."""
+        return self.unfolded + self.undelivered + self.replaying
 
 
 def backlog(c: Connection) -> Backlog:
@@ -169,7 +192,9 @@ def backlog(c: Connection) -> Backlog:
         behind += (point.tx, point.seq) < head
     waits = sent.c.state.in_(("pending", "superseded"))
     waiting = c.execute(select(func.count()).select_from(sent).where(waits)).scalar_one()
-    return Backlog(behind, waiting)
+    jobs = ReplayRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
+    open_jobs = select(func.count()).select_from(jobs).where(jobs.c.finished_at.is_(None))
+    return Backlog(behind, waiting, c.execute(open_jobs).scalar_one())
 
 
 def fed_so_far(url: str) -> dict[str, int]:
@@ -206,6 +231,7 @@ def gather(c: Connection) -> Facts:
         incidents=tuple(_incidents(c)),
         tallies=tallies,
         sound=_is_sound(c),
+        replays=tuple(_replays(c)),
     )
 
 
@@ -237,7 +263,7 @@ def _record(tenant: str, kind: str, signal: Any, position: tuple[int, int] | Non
             return Record(
                 tenant=tenant, kind=kind, id=signal.id, mark=signal.code or "", position=position,
                 cell=cell_key(signal), minute=minute_of(signal.occurred_at), count=signal.count,
-                at_ms=int(signal.occurred_at.timestamp() * 1000),
+                at_ms=_ms(signal.occurred_at),
                 actor=signal.actor if signal.weight >= WEAK else None,
             )  # fmt: skip
         case ProbeResult():
@@ -273,8 +299,22 @@ def _events(c: Connection) -> Iterable[Event]:
         yield Event(
             tenant=row.tenant, sequence=row.sequence, id=row.id, type=row.type,
             incident=row.incident, revision=about.get("revision"), digest=digest_of(row.body),
-            content=content_of(data),
+            content=content_of(data), at_ms=_ms(row.occurred_at),
         )  # fmt: skip
+
+
+def _replays(c: Connection) -> Iterable[Replayed]:
+    jobs = ReplayRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
+    for row in c.execute(select(jobs).order_by(jobs.c.id)):
+        yield Replayed(
+            id=row.id, subscription=row.subscription, select=row.chosen,
+            since_ms=_ms(row.since), until_ms=_ms(row.until), position=row.position,
+            ended=row.finished_at is not None,
+        )  # fmt: skip
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
 
 
 def planned(c: Connection) -> Iterable[Delivery]:
@@ -289,7 +329,7 @@ def planned(c: Connection) -> Iterable[Delivery]:
             id=row.id, subscription=row.subscription, event=row.event, state=row.state,
             superseded_by=row.superseded_by, type=row.event_type, claims=row.attempts,
             tries=len(met[row.id]), answered=sum(bool(status) for status in met[row.id]),
-            taken=sum(status // 100 == 2 for status in met[row.id]),
+            taken=sum(status // 100 == 2 for status in met[row.id]), replay=row.replay or "",
         )  # fmt: skip
 
 

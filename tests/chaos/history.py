@@ -24,6 +24,7 @@ class Door(StrEnum):
     REPORTS = "client-reports"
     RESULTS = "probe-results"
     COMMANDS = "commands"
+    SETTINGS = "settings"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ class Heard:
 
     The order of the log is the order in which the receiver had done with them. ``digest`` is of
     the body's bytes, ``content`` of what the event says, whatever its format; ``genuine`` says
-    whether the signature fits.
+    whether the signature fits. ``delivery`` and ``replay`` are the ids in its headers.
     """
 
     subscription: str
@@ -68,6 +69,8 @@ class Heard:
     superseded: tuple[str, ...] = ()
     life: int = 0
     content: str = ""
+    delivery: str = ""
+    replay: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -86,6 +89,15 @@ class Told:
     content: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A replay that was acknowledged: what is ``missing``, or ``all`` of a window."""
+
+    replay: str
+    subscription: str
+    select: str
+
+
 @dataclass(slots=True)
 class History:
     """The logs of one run, each in the order in which things happened."""
@@ -93,6 +105,7 @@ class History:
     acts: list[Act] = field(default_factory=list)
     heard: list[Heard] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
     life: int = 0
 
     def note(

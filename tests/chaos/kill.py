@@ -27,7 +27,7 @@ import httpx
 
 from app.store.engine import Database
 from tests.chaos.checker import Verdict, check
-from tests.chaos.clients import Client, Person, Prober, Reporter, Stage
+from tests.chaos.clients import Client, Operator, Person, Prober, Reporter, Stage
 from tests.chaos.cradle import Cradle
 from tests.chaos.facts import Backlog, Facts, backlog, fed_so_far, read
 from tests.chaos.followers import Follower
@@ -74,12 +74,14 @@ class Report:
     struck: int = 0  # deliveries that were under way when the process died
     seconds: float = 0.0
     orderly: int = 0  # lives that ended in order
+    rotated: int = 0  # secrets that receivers were given anew
 
     @property
     def holds(self) -> bool:
         """Whether every promise was kept and nothing is left to do."""
-        left = self.backlog.unfolded + self.backlog.undelivered
-        return self.verdict.holds and not left and not self.errors and not self.refusals
+        return (
+            self.verdict.holds and not self.backlog.left and not self.errors and not self.refusals
+        )
 
 
 class Run:
@@ -116,13 +118,17 @@ class Run:
         keys = await prepare(self.plan.url)
         stage = Stage(
             base_urls=self.server.base_urls, history=self.history, keys=keys,
-            acked=self.acked, listening=self.server.listening,
+            acked=self.acked, listening=self.server.listening, learn=self.receiver.learn,
         )  # fmt: skip
         port = await self.receiver.start()
         watch = asyncio.create_task(self.server.watch())
         tasks: list[asyncio.Task[None]] = []
         try:
             await self._subscribe(stage, port)
+            stage.subscribed = {
+                tenant: [one for one in self.receiver.names.items() if one[0].startswith(tenant)]
+                for tenant in TENANTS
+            }
             self.receiver.calm = False
             readers = [
                 Follower(stage, tenant, by_stream=bool(number))
@@ -146,11 +152,13 @@ class Run:
         found = replace(await asyncio.to_thread(read, self.plan.url), fed=fed)
         return Report(
             verdict=check(
-                self.history.acts, self.history.heard, found, told=self.history.told
+                self.history.acts, self.history.heard, found, told=self.history.told,
+                asked=self.history.asked,
             ), facts=found,
             history=self.history, restarts=self.restarts, errors=self.server.errors(),
             refusals=stage.refusals, backlog=left, struck=self.struck,
-            orderly=self.server.orderly(), seconds=time.monotonic() - begun,
+            orderly=self.server.orderly(), rotated=self.receiver.rotated,
+            seconds=time.monotonic() - begun,
         )  # fmt: skip
 
     def _clients(self, stage: Stage) -> list[Client]:
@@ -161,6 +169,7 @@ class Run:
                 Reporter(stage, f"r{letter}{n}", tenant, seed=f"{seed}:r{n}") for n in range(2)
             ]
             made.append(Prober(stage, f"p{letter}", tenant, seed=f"{seed}:p"))
+            made.append(Operator(stage, f"o{letter}", tenant, seed=f"{seed}:o"))
             for careful in (True, False):
                 name = f"h{letter}{int(careful)}"
                 made.append(Person(stage, name, tenant, seed=f"{seed}:{name}", careful=careful))
@@ -256,7 +265,7 @@ class Run:
         deadline = time.monotonic() + DRAIN_SECONDS
         try:
             left = await database.read(backlog)
-            while (left.unfolded or left.undelivered) and time.monotonic() < deadline:
+            while left.left and time.monotonic() < deadline:
                 await asyncio.sleep(LOOK_SECONDS)
                 self.must_live()
                 left = await database.read(backlog)
@@ -275,12 +284,14 @@ def tell(report: Report, say: Say) -> None:
     """Say how it went, the verdict last."""
     restarts = sorted(report.restarts)
     attempts = report.history.heard
+    again = sum(bool(one.replay) for one in report.facts.deliveries)
     say(
         f"{report.history.acknowledged()} signals acknowledged,"
         f" {len(report.facts.records)} stored; {len(report.facts.incidents)} incidents,"
         f" {len(report.facts.events)} events; {len(report.facts.deliveries)} deliveries in"
         f" {len(attempts)} attempts, {unheard(report.facts)} of them unheard by us;"
-        f" {len(report.history.told)} events by the feed"
+        f" {len(report.history.told)} events by the feed;"
+        f" {len(report.facts.replays)} replays of {again} deliveries, {report.rotated} new secrets"
     )
     say(
         f"restart to first acknowledgement: median {statistics.median(restarts):.2f} s,"
@@ -295,7 +306,7 @@ def tell(report: Report, say: Say) -> None:
         for sentence in getattr(report.verdict, name)[:SHOWN]:
             say(f"    {sentence}")
     extra: dict[str, Sequence[object]] = {
-        "left undone": [report.backlog] if _left(report) else [],
+        "left undone": [report.backlog] if report.backlog.left else [],
         "errors": report.errors,
         "refusals": report.refusals,
     }
@@ -308,13 +319,9 @@ def tell(report: Report, say: Say) -> None:
 def _apart(report: Report) -> str:
     """What kinds of duplicates there are: commands, and deliveries that no kill explains."""
     commands = sum(text.startswith("command ") for text in report.verdict.duplicate)
-    accepted = [(h.subscription, h.webhook_id, h.life) for h in report.history.heard if h.accepted]
+    accepted = [(h.delivery, h.life) for h in report.history.heard if h.accepted]
     within = len(accepted) - len(set(accepted))
     return f"  ({commands} of them commands, {within} deliveries within one life)"
-
-
-def _left(report: Report) -> bool:
-    return bool(report.backlog.unfolded or report.backlog.undelivered)
 
 
 async def both(arguments: Sequence[str]) -> int:

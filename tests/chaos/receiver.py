@@ -17,6 +17,7 @@ SLOWEST_SECONDS = 0.4
 # What receivers copy, and nothing of the application.
 SAMPLE = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "receivers" / "verify.py"))
 CALM = (204, 0.0)
+KEYS = 3  # secrets of a subscription that a receiver accepts, the newest ones that it was given
 
 
 @dataclass(slots=True)
@@ -27,9 +28,10 @@ class Receiver:
     chance: random.Random
     clock: Clock = field(default_factory=SystemClock)
     calm: bool = True
-    secrets: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, list[str]] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     busy: int = 0
+    rotated: int = 0
     working: asyncio.Event = field(default_factory=asyncio.Event)
     _server: asyncio.Server | None = None
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
@@ -42,11 +44,16 @@ class Receiver:
 
     def know(self, path: str, subscription: str, secret: str) -> None:
         """Take note of whose address a path is; the first ping may have overtaken that answer."""
-        self.names[path], self.secrets[path] = subscription, secret
+        self.names[path], self.secrets[path] = subscription, [secret]
         self.history.heard[:] = [
             replace(one, subscription=subscription) if one.subscription == path else one
             for one in self.history.heard
         ]
+
+    def learn(self, path: str, secret: str) -> None:
+        """Take over a new secret. What is under way was signed with one that is older by two."""
+        self.secrets[path] = [*self.secrets[path], secret][-KEYS:]
+        self.rotated += 1
 
     async def stop(self) -> None:
         """Stop listening and drop every connection."""
@@ -121,12 +128,17 @@ class Receiver:
             genuine=self._is_genuine(path, headers, body),
             superseded=tuple(headers.get("sextant-superseded", "").replace(",", " ").split()),
             content=content_of(event.get("data")),
+            delivery=headers.get("sextant-delivery", ""),
+            replay=headers.get("sextant-replay", ""),
         )
 
     def _is_genuine(self, path: str, headers: dict[str, str], body: bytes) -> bool:
-        secret = self.secrets.get(path)
-        if secret is None:
-            return True  # the first ping overtakes the answer that holds the secret
+        # The first ping overtakes the answer that holds the secret.
+        return path not in self.secrets or any(
+            self._fits(secret, headers, body) for secret in self.secrets[path]
+        )
+
+    def _fits(self, secret: str, headers: dict[str, str], body: bytes) -> bool:
         try:
             SAMPLE["verify"](secret, headers, body, now=self.clock.now().timestamp())
         except SAMPLE["BadSignature"]:

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from tests.chaos.facts import Delivery, Facts
-from tests.chaos.history import Heard, Told
+from tests.chaos.history import Asked, Heard, Told
 
 PING = "test.ping"
 OWN_NEWS = "subscription."  # news about a subscription does not go to itself unless it asks
@@ -26,7 +26,7 @@ def lost_deliveries(heard: Sequence[Heard], facts: Facts) -> Found:
     for delivery in facts.deliveries:
         planned[delivery.subscription, delivery.event].append(delivery)
     by_id = {delivery.id: delivery for delivery in facts.deliveries}
-    accepted = {(h.subscription, h.webhook_id) for h in heard if h.accepted}
+    accepted = {h.delivery for h in heard if h.accepted}
     for event in facts.events:
         for subscription, (tenant, _) in sorted(facts.subscriptions.items()):
             if tenant != event.tenant or event.type.startswith(OWN_NEWS):
@@ -38,7 +38,7 @@ def lost_deliveries(heard: Sequence[Heard], facts: Facts) -> Found:
         last = _standing(delivery, by_id)
         if delivery.state != DONE:
             continue
-        if (last.subscription, last.event) not in accepted:
+        if last.id not in accepted:
             yield f"{delivery.event} counts as delivered; {delivery.subscription} never took it"
         elif last is not delivery and not named & {
             (last.subscription, last.event, name) for name in (delivery.event, ANY)
@@ -110,7 +110,7 @@ def phantom_deliveries(heard: Sequence[Heard], facts: Facts) -> Found:
 def phantom_plans(facts: Facts) -> Found:
     """Find deliveries of uncommitted events, of other tenants, or planned twice."""
     events = {event.id: event for event in facts.events}
-    times = Counter((d.subscription, d.event) for d in facts.deliveries)
+    times = Counter((d.subscription, d.event, d.replay) for d in facts.deliveries)
     for delivery in facts.deliveries:
         event = events.get(delivery.event)
         tenant, _ = facts.subscriptions.get(delivery.subscription, ("", ""))
@@ -120,16 +120,16 @@ def phantom_plans(facts: Facts) -> Found:
             yield f"{delivery.id} is planned for {delivery.event}, which was never committed"
         elif event.tenant != tenant:
             yield f"{delivery.id} would bring an event of {event.tenant} to {tenant or 'nobody'}"
-    for (subscription, name), count in sorted(times.items()):
+    for (subscription, name, _), count in sorted(times.items()):
         if count > 1:
             yield f"{name} is planned {count} times for {subscription}"
 
 
 def phantom_attempts(heard: Sequence[Heard], facts: Facts) -> Found:
     """Find answers in the attempt log that the receiver never gave."""
-    accepted = Counter((h.subscription, h.webhook_id) for h in heard if h.accepted)
+    accepted = Counter(h.delivery for h in heard if h.accepted)
     for delivery in facts.deliveries:
-        times = accepted[delivery.subscription, delivery.event]
+        times = accepted[delivery.id]
         if delivery.taken > times:
             yield f"{delivery.id} was taken {delivery.taken} times by its log, in truth {times}"
 
@@ -144,9 +144,9 @@ def phantom_told(told: Sequence[Told], facts: Facts) -> Found:
 
 def needless_repeats(heard: Sequence[Heard], facts: Facts) -> Found:
     """Find what was taken again although every earlier answer had been written down."""
-    accepted = Counter((h.subscription, h.webhook_id) for h in heard if h.accepted)
+    accepted = Counter(h.delivery for h in heard if h.accepted)
     for delivery in facts.deliveries:
-        times = accepted[delivery.subscription, delivery.event]
+        times = accepted[delivery.id]
         open_ended = delivery.claims - delivery.answered  # attempts of unknown outcome
         if delivery.taken > 1:
             yield f"{delivery.id} was taken {delivery.taken} times, and each was written down"
@@ -160,24 +160,27 @@ def unheard(facts: Facts) -> int:
 
 
 def duplicate_deliveries(heard: Sequence[Heard]) -> Found:
-    """Find what was accepted more than once; one sentence per extra time."""
-    times = Counter((h.subscription, h.webhook_id) for h in heard if h.accepted)
-    for (subscription, name), count in sorted(times.items()):
+    """Find what was accepted more than once; one sentence per extra time. A replay is none."""
+    times = Counter((h.subscription, h.webhook_id, h.replay) for h in heard if h.accepted)
+    for (subscription, name, _), count in sorted(times.items()):
         for _ in range(count - 1):
             yield f"{name} was accepted once more by {subscription}"
 
 
 def inversions(heard: Sequence[Heard]) -> Found:
-    """Find events of one incident that a subscription first accepted after a later one."""
-    newest: dict[tuple[str, str], int] = {}
-    taken: set[tuple[str, str]] = set()
+    """Find events of one incident that a subscription first accepted after a later one.
+
+    A replay keeps an order of its own: it tells again what newer events had made superfluous.
+    """
+    newest: dict[tuple[str, str, str], int] = {}
+    taken: set[tuple[str, str, str]] = set()
     for one in heard:
         if not one.accepted or one.incident is None:
             continue
-        if (one.subscription, one.webhook_id) in taken:
+        if (one.subscription, one.webhook_id, one.replay) in taken:
             continue
-        taken.add((one.subscription, one.webhook_id))
-        lane = (one.subscription, one.incident)
+        taken.add((one.subscription, one.webhook_id, one.replay))
+        lane = (one.subscription, one.incident, one.replay)
         if one.sequence < newest.get(lane, 0):
             yield f"{one.webhook_id} came after event {newest[lane]} of its incident ({lane[0]})"
         newest[lane] = max(newest.get(lane, 0), one.sequence)
@@ -215,3 +218,44 @@ def drifted_content(heard: Sequence[Heard], told: Sequence[Told], facts: Facts) 
     for where, name, content in sorted(said):
         if frozen.get(name, content) != content:
             yield f"{name} came to {where} and says something else than the event log"
+
+
+def lost_replays(asked: Sequence[Asked], facts: Facts) -> Found:
+    """Find replays that were acknowledged and are not there, never ended, or left events out."""
+    there = {replay.id for replay in facts.replays}
+    for one in asked:
+        if one.replay not in there:
+            yield f"{one.replay} was acknowledged and is nowhere"
+    again = {(d.subscription, d.event, d.replay) for d in facts.deliveries}
+    for replay in facts.replays:
+        tenant, _ = facts.subscriptions.get(replay.subscription, ("", ""))
+        if not replay.ended:
+            yield f"{replay.id} never ended"
+        for event in facts.events if replay.select == "all" else ():
+            meant = event.tenant == tenant and not event.type.startswith(OWN_NEWS)
+            within = replay.since_ms <= event.at_ms < replay.until_ms
+            if not meant or not within or event.sequence > replay.position:
+                continue  # what is newer than the last that was looked at was new then
+            if (replay.subscription, event.id, replay.id) not in again:
+                yield f"{event.id} was left out of {replay.id}"
+
+
+def phantom_replays(asked: Sequence[Asked], facts: Facts) -> Found:
+    """Find replays that nobody asked for, and of what was never missing."""
+    known = {one.replay for one in asked}
+    first = {(d.subscription, d.event) for d in facts.deliveries if not d.replay}
+    missing = {replay.id for replay in facts.replays if replay.select == "missing"}
+    for replay in facts.replays:
+        if replay.id not in known:
+            yield f"{replay.id} was asked for by nobody, or twice for once"
+    for one in facts.deliveries:
+        if one.replay in missing and (one.subscription, one.event) in first:
+            yield f"{one.replay} sent {one.event}, which was not missing"
+
+
+def drifted_replays(heard: Sequence[Heard], facts: Facts) -> Found:
+    """Find attempts that name another replay than the one that their delivery belongs to."""
+    of = {delivery.id: delivery.replay for delivery in facts.deliveries}
+    for name, replay in sorted({(one.delivery, one.replay) for one in heard}):
+        if of.get(name, replay) != replay:
+            yield f"{name} was sent as of {replay or 'no replay'}, it is of {of[name] or 'none'}"

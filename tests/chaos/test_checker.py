@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.chaos.checker import Verdict, check
-from tests.chaos.facts import Checkpoint, Delivery, Event, Facts, Known, Record
-from tests.chaos.history import Act, Door, Heard, History, Phase, Told
+from tests.chaos.facts import Checkpoint, Delivery, Event, Facts, Known, Record, Replayed
+from tests.chaos.history import Act, Asked, Door, Heard, History, Phase, Told
 
 TENANT, CELL, MINUTE = "alpha", "exchange-online|browser|timeout||", 29_000_000
 WHERE = (TENANT, CELL, MINUTE)
@@ -24,9 +24,10 @@ class World:
     heard: tuple[Heard, ...]
     facts: Facts
     told: tuple[Told, ...] = ()
+    asked: tuple[Asked, ...] = ()
 
     def judged(self) -> Verdict:
-        return check(self.acts, self.heard, self.facts, told=self.told)
+        return check(self.acts, self.heard, self.facts, told=self.told, asked=self.asked)
 
 
 def told(*marks: str, door: Door = Door.REPORTS, end: Phase = Phase.OK, **more: Any) -> list[Act]:
@@ -64,6 +65,7 @@ def an_attempt(sequence: int, status: int | None = 204, **more: Any) -> Heard:
         "subscription": SUB, "webhook_id": f"evt_{sequence}", "type": "incident.updated",
         "tenant": TENANT, "sequence": sequence, "incident": "inc_1", "revision": sequence,
         "digest": f"body-{sequence}", "status": status, "content": f"said-{sequence}",
+        "delivery": f"dlv_{sequence}",
     }  # fmt: skip
     return Heard(**{**facts, **more})
 
@@ -179,6 +181,31 @@ def both(first: Plant, second: Plant) -> Plant:
 def told_of(*lines: Told) -> Plant:
     """Change what the reader of the feed got."""
     return lambda world: replace(world, told=lines)
+
+
+def a_replay(**changes: Any) -> Replayed:
+    facts = {"id": "rpl_1", "subscription": SUB, "select": "all", "since_ms": 2, "until_ms": 3}
+    return Replayed(**{**facts, "position": 3, "ended": True, **changes})
+
+
+def replayed(*more: Delivery, there: tuple[Replayed, ...], also: tuple[Heard, ...] = ()) -> Plant:
+    """Send the second event again by a replay, and change what the database says of it."""
+    again = an_attempt(2, delivery="dlv_8", replay="rpl_1")
+    rows = (a_delivery(2, id="dlv_8", replay="rpl_1"), *more)
+
+    def plant(world: World) -> World:
+        events = tuple(replace(one, at_ms=one.sequence) for one in world.facts.events)
+        facts = replace(
+            world.facts, events=events, replays=there, deliveries=(*world.facts.deliveries, *rows)
+        )
+        asked = (Asked(replay="rpl_1", subscription=SUB, select="all"),)
+        return replace(world, facts=facts, heard=(*world.heard, again, *also), asked=asked)
+
+    return plant
+
+
+def test_a_replay_is_no_duplicate_and_no_inversion(world: World) -> None:
+    assert replayed(there=(a_replay(),))(world).judged() == Verdict()
 
 
 def never_sent(world: World) -> World:
@@ -298,6 +325,17 @@ PLANTED: list[tuple[str, str, Plant]] = [
     ("an incident's revision was told twice", "drifted lost",
      stored(events=(an_event(1), an_event(2), an_event(3, revision=2)))),
     ("the file is damaged", "drifted", stored(sound=False)),
+    ("an acknowledged replay is not there", "lost", replayed(there=())),
+    ("a replay never ended", "lost", replayed(there=(a_replay(ended=False),))),
+    ("a replay left an event out", "lost", replayed(there=(a_replay(until_ms=9),))),
+    ("a replay was made twice", "lost phantom", replayed(there=(a_replay(), a_replay(id="rpl_2")))),
+    ("a replay sent what was not missing", "phantom",
+     replayed(there=(a_replay(select="missing"),))),
+    ("a replay sent an event twice", "phantom duplicate",
+     replayed(a_delivery(2, id="dlv_9", replay="rpl_1"),
+     there=(a_replay(),), also=(an_attempt(2, delivery="dlv_9", replay="rpl_1"),))),
+    ("an attempt names another replay", "drifted",
+     replayed(there=(a_replay(),), also=(an_attempt(2, 503, delivery="dlv_8"),))),
 ]  # fmt: skip
 
 
