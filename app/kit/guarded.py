@@ -197,6 +197,8 @@ async def _connected(
 
 async def _read(content: aiohttp.StreamReader, until: float) -> bytes:
     """Keep the beginning of the body; raw, so that a small answer cannot unfold into a big one."""
+    if content.at_eof():
+        return b""
     kept = bytearray()
     try:
         async with asyncio.timeout_at(min(until, asyncio.get_running_loop().time() + BODY_SECONDS)):

@@ -10,6 +10,7 @@ import hmac
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -21,6 +22,7 @@ _ED25519_SECRET_SIZES = {32, 64}  # the seed, or the seed and the public key
 _ED25519_PUBLIC_BYTES = 32
 _MAX_SIGNATURES = 16  # more in one header is not an honest sender
 _MAX_HEADER = 4096  # characters
+KEPT_KEYS = 1024  # kept in memory as they are used
 
 
 class BadSignature(Exception):  # noqa: N818 - a word of the field
@@ -180,6 +182,10 @@ def _matches(key: str, version: str, signature: bytes, content: bytes) -> bool:
     return hmac.compare_digest(expected, signature) and version == "v1"
 
 
+# A sender has few keys and uses each again and again; a malformed one raises each time.
+
+
+@lru_cache(KEPT_KEYS)
 def _symmetric_key(secret: str) -> bytes:
     raw = _decode(secret.removeprefix("whsec_"))
     if len(raw) not in _SECRET_RANGE:
@@ -187,6 +193,7 @@ def _symmetric_key(secret: str) -> bytes:
     return raw
 
 
+@lru_cache(KEPT_KEYS)
 def _private_key(secret: str) -> Ed25519PrivateKey:
     raw = _decode(secret.removeprefix("whsk_"))
     if not secret.startswith("whsk_") or len(raw) not in _ED25519_SECRET_SIZES:

@@ -46,6 +46,7 @@ S = SubscriptionRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it
 # Written out, for the sake of its partial index.
 PING = T.c.event_type == literal_column(f"'{EventType.TEST_PING}'")
 B_NOW = bindparam("b_now", type_=T.c.due_at.type)
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # ``dumps`` would make one each time
 Room = Callable[[str], int]  # how many more of a subscription may be in flight
 
 
@@ -285,8 +286,8 @@ def _attempt_row(result: Recorded) -> dict[str, Any]:
         "outcome": result.attempt.outcome,
         "duration_ms": result.attempt.duration_ms,
         "excerpt": result.attempt.excerpt,
-        "phases": json.dumps(dict(result.attempt.phases), separators=(",", ":")),
-        "headers": json.dumps(dict(result.attempt.headers), separators=(",", ":")),
+        "phases": _encode(dict(result.attempt.phases)),
+        "headers": _encode(dict(result.attempt.headers)),
     }
 
 

@@ -237,7 +237,7 @@ def delivery(row: RowMapping) -> Delivery:
         created_at=row["created_at"],
         due_at=row["due_at"],
         done_at=row["done_at"],
-        superseded=tuple(json.loads(row["superseded"])),
+        superseded=() if row["superseded"] == "[]" else tuple(json.loads(row["superseded"])),
         superseded_by=row["superseded_by"],
         replay=row["replay"],
     )
