@@ -56,7 +56,6 @@ Post = Callable[[], Awaitable[Any]]
 async def _rate(post: Post, flight: int, seconds: float) -> float:
     """Posts per processor second with so many in flight."""
     done = 0
-    end = time.perf_counter() + seconds
 
     async def worker() -> None:
         nonlocal done
@@ -64,8 +63,8 @@ async def _rate(post: Post, flight: int, seconds: float) -> float:
             await post()
             done += 1
 
-    await post()
-    begun = time.process_time()
+    await asyncio.gather(*(post() for _ in range(flight)))  # connections are made by then
+    begun, end = time.process_time(), time.perf_counter() + seconds
     await asyncio.gather(*(worker() for _ in range(flight)))
     return done / (time.process_time() - begun)
 

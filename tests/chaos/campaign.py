@@ -134,7 +134,8 @@ def go_on(kind: str, ledger: Path, *, target: int, piece: int, minutes: float) -
 def table(found: Iterable[Line]) -> str:
     """The sums of a ledger as a table in Markdown."""
     heads = ["run", "done", "of", "pieces", "that held", "acknowledged", "attempts"]
-    heads += ["lost", "phantom", "inverted", "drifted", "duplicates", "unheard", "hours"]
+    heads += ["lost", "phantom", "inverted", "drifted", "duplicates", "unheard"]
+    heads += ["replays", "new secrets", "hours"]
     rows = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
     every = list(found)
     for kind, title in TITLES.items():
@@ -146,7 +147,8 @@ def table(found: Iterable[Line]) -> str:
             title, f"{total['done']:,}", f"{TARGETS[kind]:,}", len(mine),
             sum(bool(line["holds"]) for line in mine), f"{total['acknowledged']:,}",
             f"{total['attempts']:,}", *(f"{total[name]:,}" for name in KINDS),
-            f"{total['unheard']:,}", f"{total['minutes'] / 60:.1f}",
+            f"{total['unheard']:,}", f"{total['replays']:,}", f"{total['rotated']:,}",
+            f"{total['minutes'] / 60:.1f}",
         ]  # fmt: skip
         rows.append(f"| {' | '.join(str(cell) for cell in cells)} |")
     return "\n".join([*rows, "", *_pieces(every)])
