@@ -197,14 +197,14 @@ def _choose(
 ) -> list[PlannedEvent]:
     # What ends an incident goes to whom it was announced, here as when it was new.
     told = deliveries.told_from(c, job.tenant, events, [subscription])
+    known = deliveries.known(c, subscription.id, [event.id for event in events])
     meant = []
     for event in events:
         about = (subscription.id, event.incident or "")
-        known_of = told.get(about, event.sequence) < event.sequence
-        if judge(subscription, event, already_told=known_of).goes:
+        knows = event.id in known or told.get(about, event.sequence) < event.sequence
+        if judge(subscription, event, already_told=knows).goes:
             meant.append(event)
             told[about] = min(told.get(about, event.sequence), event.sequence)
-    known = deliveries.known(c, subscription.id, [event.id for event in meant])
     if job.chosen == "failed":
         return [event for event in meant if known.get(event.id) == PARKED]
     return [event for event in meant if job.chosen == "all" or event.id not in known]

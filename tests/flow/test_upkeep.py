@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, delete, update
 
 from app.core.errors import IllegalTransition, NotFound
 from app.core.events import EventType
@@ -14,7 +14,7 @@ from app.core.retry import BREAKS_AFTER, PROBE_EVERY, Standing
 from app.core.route import Facts, Filter, PlannedEvent, Subscription
 from app.core.types import Severity
 from app.flow.upkeep import AHEAD, Rhythm, Upkeep
-from app.store import replays, subscriptions
+from app.store import deliveries, replays, subscriptions
 from app.store.replays import FINISHED, PLANNING, SENDING, Replay
 from tests.builders import NOW, TENANT
 from tests.flow.world import World, failing, ok, until
@@ -99,6 +99,28 @@ async def test_a_replay_ends_only_what_it_announced(world: World, select: str) -
     await carry(world, steps=9)
     assert job(world, wanted).state == FINISHED
     assert world.ids() == ["evt_000002", "evt_000004"]
+
+
+async def test_an_end_that_failed_is_sent_though_its_announcement_is_no_longer_kept(
+    world: World,
+) -> None:
+    made = await world.active(filter=Filter(min_severity=Severity.MAJOR))
+    happen(world, event(1, facts=Facts(severity=Severity.MAJOR)))
+    await world.drain()
+    happen(world, event(2, EventType.RESOLVED, facts=Facts(severity=Severity.MINOR)))
+    world.receiver.answer = failing(410)
+    await world.drain()
+
+    def forget(c: Connection) -> None:
+        c.execute(delete(deliveries.T).where(deliveries.T.c.event == "evt_000001"))
+
+    world.db.write_now(forget)
+    world.receiver.answer = ok
+    await world.subscriptions.test(TENANT, made.id, by="anna")
+    await world.drain()
+    wanted = await ask(world, made, "failed")
+    await carry(world, steps=9)
+    assert (job(world, wanted).planned, world.ids()[-1]) == (1, "evt_000002")
 
 
 async def test_a_replay_goes_on_after_whoever_carried_it_died(world: World) -> None:
