@@ -37,6 +37,7 @@ from app.api.v1.intake_schemas import ClientReportIn
 from app.bootstrap import build, open_database
 from app.flow import keys
 from app.settings.model import DatabaseSettings, Settings
+from app.store.keys import Bounds
 
 CODES = ("0x8004011D", "0x80040115", "AADSTS50196", "AADSTS90033", "503", "504", "4.4.101",
          "ErrorServerBusy", "ErrorMailboxFailover", "0xCAA82EE2", "401", "HTTP 500")  # fmt: skip
@@ -66,7 +67,10 @@ def prepare(url: str, scopes: tuple[str, ...] = ("reports:write",)) -> str:
     """Make the tables and an API key."""
     database = open_database(Settings(database=DatabaseSettings(url=url)), may_migrate=True)
     now = datetime.now(UTC)
-    made = asyncio.run(keys.create(database, tenant="bench", name="b", scopes=scopes, now=now))
+    everybody = Bounds(voices=0)
+    made = asyncio.run(
+        keys.create(database, tenant="bench", name="b", scopes=scopes, now=now, bounds=everybody)
+    )
     database.close()
     return made.secret
 

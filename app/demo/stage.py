@@ -280,7 +280,7 @@ async def _create_key(story: Story, directory: Path) -> str:
     environ = _environment(story.skip_to, speed=1.0, mark=SystemClock().now().timestamp())
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "app.cli", "keys", "create", "--config", str(config),
-        "--tenant", story.tenant["id"], "--scopes", SCOPES, "--name", "demo",
+        "--tenant", story.tenant["id"], "--scopes", SCOPES, "--name", "demo", "--voices", "0",
         cwd=ROOT, env=environ,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
