@@ -13,7 +13,7 @@ from app.core.advisory import condition_of
 from app.core.board import Sighting, Standing
 from app.core.incident import Incident
 from app.core.lease import Holder, lease_of
-from app.core.state import ProbeMinute, Track, instant_of
+from app.core.state import ProbeMinute, Track, instant_of, voiced
 from app.core.types import Condition, SignalKind, SourceKind, SourceState, TenantId
 from app.kit.clock import SystemClock
 from app.store import advisories, incidents, leases, probes, sources, states
@@ -29,6 +29,7 @@ DOORS = {
 }
 USUAL_GAP = timedelta(minutes=5)  # between two runs of a check that we saw once
 GAPS = 10  # newest runs from which the usual gap is taken
+SILENCE = timedelta(days=7)  # without any report nobody knows whether reports still come
 SETTLING = timedelta(seconds=70)  # a run shows after its minute, and ten seconds are forgiven
 
 
@@ -72,6 +73,8 @@ class Picture:
     probes: tuple[ProbeState, ...]
     advisories: tuple[StoredAdvisory, ...]
     incidents: tuple[Incident, ...]
+    voiced: tuple[str, ...]
+    read_at: datetime
 
     def sightings(self) -> list[Sighting]:
         """What is said of services now."""
@@ -97,35 +100,61 @@ class Picture:
         return said
 
     def standings(self) -> list[Standing]:
-        """How well each source that should speak is read."""
-        return [
-            Standing(
-                kind=SIGHTINGS.get(source.kind, SourceKind.CLIENT_REPORT),
-                # One that never spoke is not trusted either, however young its first failure.
-                stale=source.last_complete_at is None
-                or source.state not in {SourceState.FRESH, SourceState.FAILING},
-                as_of=source.last_complete_at,
+        """How well each source that should speak is read.
+
+        People speak only of services on which some have reported before, and only while reports
+        still come: nobody knows of the others whether anybody could have reported.
+        """
+        standings = []
+        for source in self.sources:
+            if source.kind == "status_feed":  # corroboration: nobody goes blind without it
+                continue
+            kind = SIGHTINGS.get(source.kind, SourceKind.CLIENT_REPORT)
+            people = kind is SourceKind.CLIENT_REPORT
+            if people and not self.voiced:
+                continue
+            heard = source.last_complete_at
+            standings.append(
+                Standing(
+                    kind=kind,
+                    # One that never spoke is not trusted either, however young its first failure.
+                    stale=heard is None
+                    or source.state not in {SourceState.FRESH, SourceState.FAILING}
+                    or (people and self.read_at - heard > SILENCE),
+                    as_of=heard,
+                    services=self.voiced if people else (),
+                )
             )
-            for source in self.sources
-            if source.kind != "status_feed"  # corroboration: nobody goes blind without it
-        ]
+        return standings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """What is kept of the newest engine state of a tenant."""
+
+    revision: int
+    tracks: tuple[Track, ...]
+    voiced: tuple[str, ...]
 
 
 class Pictures:
-    """Reads pictures; keeps the newest engine state of each tenant, which is large."""
+    """Reads pictures; keeps of the newest engine state of each tenant, which is large, a part."""
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._tracks: dict[TenantId, tuple[int, tuple[Track, ...]]] = {}
+        self._kept: dict[TenantId, _Kept] = {}
 
     async def read(self, tenant: TenantId) -> Picture:
         """Read the picture of a tenant."""
         now = self._app.clock.now()
 
         def work(c: Connection) -> Picture:
+            checks = self._probes(c, tenant, now)
             return Picture(
-                sources=_sources(c, tenant, now),
-                probes=self._probes(c, tenant, now),
+                sources=_sources(c, tenant, now, checks),
+                probes=checks,
+                voiced=self._known(c, tenant).voiced,
+                read_at=now,
                 advisories=tuple(
                     advisories.page(c, tenant, limit=OPEN_ADVISORIES, is_resolved=False)
                 ),
@@ -137,7 +166,9 @@ class Pictures:
     async def sources(self, tenant: TenantId) -> tuple[Source, ...]:
         """Read how the sources of a tenant stand."""
         now = self._app.clock.now()
-        return await self._app.db.read(lambda c: _sources(c, tenant, now))
+        return await self._app.db.read(
+            lambda c: _sources(c, tenant, now, self._probes(c, tenant, now))
+        )
 
     async def probes(self, tenant: TenantId) -> tuple[ProbeState, ...]:
         """Read how the checks of a tenant stand."""
@@ -145,18 +176,24 @@ class Pictures:
         return await self._app.db.read(lambda c: self._probes(c, tenant, now))
 
     def _probes(self, c: Connection, tenant: TenantId, now: datetime) -> tuple[ProbeState, ...]:
-        revision = states.checkpoint(c, tenant).revision
-        known = self._tracks.get(tenant)
-        if known is None or known[0] != revision:
-            checkpoint, state = states.load(c, tenant)
-            kept = tuple(state.tracks[key] for key in sorted(state.tracks))
-            known = self._tracks[tenant] = (checkpoint.revision, kept)
-        tracks = {(track.probe, track.location): track for track in known[1]}
+        tracks = {(track.probe, track.location): track for track in self._known(c, tenant).tracks}
         own = {(r.probe, r.location): r for r in probes.listing(c, tenant, now=now)}
         return tuple(
             own_state(own[key], tracks.get(key)) if key in own else probe_state(tracks[key], now)
             for key in sorted(tracks.keys() | own.keys())
         )
+
+    def _known(self, c: Connection, tenant: TenantId) -> _Kept:
+        revision = states.checkpoint(c, tenant).revision
+        known = self._kept.get(tenant)
+        if known is None or known.revision != revision:
+            checkpoint, state = states.load(c, tenant)
+            known = self._kept[tenant] = _Kept(
+                revision=checkpoint.revision,
+                tracks=tuple(state.tracks[key] for key in sorted(state.tracks)),
+                voiced=tuple(sorted(voiced(state))),
+            )
+        return known
 
 
 def own_state(newest: NewestResult, track: Track | None) -> ProbeState:
@@ -220,7 +257,9 @@ def _failing_since(track: Track, spoken: Sequence[int]) -> datetime | None:
     return None if since is None else since.first_at
 
 
-def _sources(c: Connection, tenant: TenantId, now: datetime) -> tuple[Source, ...]:
+def _sources(
+    c: Connection, tenant: TenantId, now: datetime, checks: Sequence[ProbeState]
+) -> tuple[Source, ...]:
     records = sources.listing(c, tenant)
     names = {record.id: lease_of(record.id, tenant) for record in records}
     held = leases.holders(c, names.values(), SystemClock().now())
@@ -244,6 +283,8 @@ def _sources(c: Connection, tenant: TenantId, now: datetime) -> tuple[Source, ..
             continue
         came = last_arrival(c, tenant, signal)
         state = SourceState.NEVER_READ if came is None else SourceState.FRESH
+        if kind == "probe" and came and checks and all(check.stale for check in checks):
+            state = SourceState.STALE  # every check is overdue: nothing comes in any more
         doors.append(
             Source(id=kind, tenant=tenant, kind=kind, name=name, state=state, last_complete_at=came)
         )

@@ -16,6 +16,7 @@ ACTOR_CAP = 512  # smallest actor marks kept of a service and epoch; a bottom-k 
 CELL_CAP = 256  # cells of one service; further ones share a cell that names no client and network
 EXEMPLARS = 5  # sample signals kept of a cell
 MINUTE = 60  # seconds
+FADED = 0.1  # a person who reported once counts so little after 20 weeks
 SIGN_IN_SERVICE = "~sign-in"  # refused sign-ins of all services that say little one by one
 
 Seen: TypeAlias = tuple[int, str]  # milliseconds since 1970, key of the cell
@@ -226,6 +227,19 @@ class EngineState:
     links: dict[str, str] = field(default_factory=dict)  # advisory id -> incident id
     rulings: tuple[Ruling, ...] = ()
     undoable: tuple[Undoable, ...] = ()
+
+
+def voiced(state: EngineState) -> frozenset[str]:
+    """The services on which people of the tenant have reported, as far as is remembered.
+
+    Of the others nobody knows whether anybody could report, so silence there says nothing.
+    """
+    learned = {
+        service
+        for service, bins in state.learned.bins.items()
+        if sum(one.count for one in bins.values()) > FADED
+    }
+    return frozenset(learned | {cell.service for cell in state.cells.values()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

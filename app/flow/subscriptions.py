@@ -196,6 +196,22 @@ class Subscriptions:
         await self._db.write(unit)
         return changed, shown(secret)
 
+    async def pause(self, tenant: TenantId, identity: str, *, act: Act | None = None) -> None:
+        """Send nothing more until a ping is answered; what waits is parked, to be replayed.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+        current = await self.get(tenant, identity)
+        now = self._clock.now()
+
+        def unit(c: Connection) -> None:
+            if subscriptions.stand(c, identity, Standing.DISABLED, reason="paused"):
+                deliveries.park_all(c, identity, reason=Why.DISABLED, now=now)
+                noted(act, c, identity, before={"state": current.state}, after={"state": "paused"})
+
+        await self._db.write(unit)
+
     async def test(
         self, tenant: TenantId, identity: str, *, by: str, act: Act | None = None
     ) -> Delivery:

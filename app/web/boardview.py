@@ -144,7 +144,8 @@ def _is_heard(row: ServiceView) -> bool:
     """Whether anybody speaks of a service; that no user complains is no voice of its own."""
     vendor, probes, users = row.cells
     spoken = any(cell.as_of or cell.stale for cell in (vendor, probes))
-    return spoken or users.condition in BAD or users.stale or bool(row.incidents)
+    bad = row.condition in BAD or users.condition in BAD
+    return spoken or bad or users.stale or bool(row.incidents)
 
 
 def _is_calm(row: ServiceView) -> bool:
@@ -244,7 +245,8 @@ def source_view(document: Document, now: datetime) -> SourceView:
         name=document.get("name") or document["id"],
         kind=SOURCE_KIND.get(kind) or kind.replace("intake:", "Intake: "),
         state=state,
-        label=word(SOURCE_STATE, state),
+        # Reports have no beat by which they could be late.
+        label="Heard" if (kind, state) == ("client_report", "fresh") else word(SOURCE_STATE, state),
         last=when(document.get("last_complete_at"), now),
         error=str(error.get("text") or "") if state != "fresh" else "",
         remedy=str(error.get("remedy") or "") if state != "fresh" else "",

@@ -18,7 +18,9 @@ from app.core.errors import (
     NotFound,
     Overloaded,
     PayloadTooLarge,
+    PreconditionFailed,
     StorageUnavailable,
+    TargetRefused,
     Unauthenticated,
 )
 from app.store import keys
@@ -56,6 +58,8 @@ ERRORS: dict[type[AppError], tuple[int, str]] = {
     IllegalTransition: (409, "That is not possible now"),
     InvalidInput: (422, "The form cannot be read"),
     PayloadTooLarge: (413, "That is too long"),
+    PreconditionFailed: (409, "It has changed since you read it"),
+    TargetRefused: (422, "That address is not permitted"),
     StorageUnavailable: (503, "The database cannot be reached"),
     Overloaded: (503, "Not now"),
 }

@@ -11,6 +11,7 @@ from app.flow.messages import Wanted
 from app.store import incidents
 from app.web import incidentreading, reading
 from app.web.actview import done_words
+from app.web.announcing import words_of
 from app.web.door import HEADERS, PageRoute, context_of, frame_of, html, viewer_of
 from app.web.filters import filters_of
 from app.web.pages.evidence import evidence_page
@@ -42,13 +43,19 @@ async def show_incidents(request: Request, viewer: Looking) -> Response:
 
 @incident_pages.get("/incidents/{incident_id}")
 async def show_incident(
-    request: Request, viewer: Looking, incident_id: str, done: str = ""
+    request: Request, viewer: Looking, incident_id: str, done: str = "", language: str = ""
 ) -> Response:
     """Show one incident; ``done`` names the command that led here."""
     shown = await _read(request, viewer, incident_id)
     frame = frame_of(request, viewer, flash=done_words(done, viewer.name))
-    messages = await _messages(request, viewer, incident_id)
-    return html(request, incident_page(frame, **shown, messages=messages))
+    messages = await _messages(request, viewer, incident_id, language)
+    page = incident_page(
+        frame,
+        **shown,
+        messages=messages,
+        languages=context_of(request).messages.writer.languages,
+    )
+    return html(request, page)
 
 
 @incident_pages.get("/incidents/{incident_id}/evidence")
@@ -81,24 +88,31 @@ async def give_picture(
     return Response(content, headers=headers, media_type=PICTURES[form])
 
 
-async def _messages(request: Request, viewer: Viewer, incident_id: str) -> list[dict[str, Any]]:
+async def _messages(
+    request: Request, viewer: Viewer, incident_id: str, language: str
+) -> list[dict[str, Any]]:
     """What each audience would be told now, ready to copy."""
     context = context_of(request)
     found = await context.db.read(lambda c: incidents.get(c, TenantId(viewer.tenant), incident_id))
     if found is None:
         return []
+    spoken = language if language in context.messages.writer.languages else None
     made = [
-        await context.messages.preview(found, Wanted(audience=one), outside=viewer.outside)
+        await context.messages.preview(
+            found, Wanted(audience=one, language=spoken), outside=viewer.outside
+        )
         for one in Audience
     ]
     return [
         {
             "audience": one.audience.value,
+            "language": one.language,
             "phase": one.phase.value,
             "title": one.title,
             "text": one.text,
             "holds": one.holds,
             "fallback": one.fallback,
+            "words": words_of(one),
         }
         for one in made
     ]

@@ -35,7 +35,12 @@ CHOICES = ("missing", "failed", "all")
 Looking = Annotated[Viewer, Depends(viewer_of)]
 
 
-async def _at_receivers(viewer: Looking) -> Viewer:
+async def at_receivers(viewer: Looking) -> Viewer:
+    """Who looks, and may see and change receivers.
+
+    Raises:
+        Forbidden: the scope is missing.
+    """
     if not viewer.may(RECEIVERS):
         raise Forbidden(f"Receivers are shown to a key with the scope {RECEIVERS}.")
     return viewer
@@ -47,7 +52,7 @@ async def _at_audit(viewer: Looking) -> Viewer:
     return viewer
 
 
-AtReceivers = Annotated[Viewer, Depends(_at_receivers)]
+AtReceivers = Annotated[Viewer, Depends(at_receivers)]
 AtAudit = Annotated[Viewer, Depends(_at_audit)]
 
 operator_pages = APIRouter(route_class=PageRoute, include_in_schema=False)

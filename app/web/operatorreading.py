@@ -38,6 +38,7 @@ def _receiver(one: Subscription) -> Document:
     wanted = one.filter
     return {
         "id": one.id,
+        "revision": one.revision,
         "url": one.url,
         "description": one.description,
         "state": one.state.value,

@@ -34,6 +34,7 @@ from app.store import incidents, refolds, states, unmapped
 from app.store.engine import Database
 from app.store.sources import SourceRecord
 from app.web.filters import Filters
+from app.web.live import BellsLike
 from app.web.pages.incidents import PAGE
 
 Document = dict[str, Any]
@@ -79,7 +80,12 @@ class CommandFold(Protocol):
     """The fold, as far as the console uses it."""
 
     async def command(
-        self, tenant: TenantId, command: Command, *, act: Act | None = None
+        self,
+        tenant: TenantId,
+        command: Command,
+        *,
+        expected_revision: int | None = None,
+        act: Act | None = None,
     ) -> Incident:
         """Store and fold one command and give the incident after it."""
 
@@ -134,6 +140,10 @@ class Context(Protocol):
     @property
     def messages(self) -> Messages:
         """Writes what people would be told."""
+
+    @property
+    def bells(self) -> BellsLike:
+        """Says when something was folded."""
 
     @property
     def portraits(self) -> IncidentPictures:

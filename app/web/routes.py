@@ -13,6 +13,7 @@ from app.kit.keys import digest, is_wellformed
 from app.store import keys
 from app.web import live, reading
 from app.web.acting import command_pages
+from app.web.announcing import announcing_pages
 from app.web.door import (
     HEADERS,
     PageRoute,
@@ -32,6 +33,7 @@ from app.web.operator_routes import operator_pages
 from app.web.pages.board import board_page
 from app.web.pages.login import login_page
 from app.web.pages.sources import sources_page
+from app.web.receiving import receiver_forms
 from app.web.replaying import replay_pages
 from app.web.reporting import report_pages
 from app.web.session import SESSION_COOKIE, TENANT_COOKIE, Viewer, is_own_path, seal
@@ -40,6 +42,7 @@ from app.web.status.routes import files as status_files
 from app.web.status.routes import pages as status_pages
 from app.web.templating import STATIC, static_file
 
+REPLAY_LOOK = 1.5  # seconds
 LONG = "public, max-age=31536000, immutable"  # the address carries a digest of the content
 
 Looking = Annotated[Viewer, Depends(viewer_of)]
@@ -180,7 +183,12 @@ async def follow(request: Request, replay: str = "") -> Response:
     )
     return StreamingResponse(
         live.stream(
-            mark, is_gone=request.is_disconnected, last=request.headers.get("last-event-id")
+            mark,
+            context.bells.feed.beyond,
+            is_gone=request.is_disconnected,
+            last=request.headers.get("last-event-id"),
+            # How far a replay has come lies in its row alone.
+            look_seconds=REPLAY_LOOK if replay else live.KEEP_ALIVE_SECONDS,
         ),
         media_type="text/event-stream",
         headers={**HEADERS, "x-accel-buffering": "no"},
@@ -194,8 +202,10 @@ def create_router() -> APIRouter:
         [
             *pages.routes,
             *incident_pages.routes,
+            *announcing_pages.routes,  # before the commands, whose address takes any word
             *command_pages.routes,
             *operator_pages.routes,
+            *receiver_forms.routes,
             *report_pages.routes,
             *replay_pages.routes,
             *sign_in_pages.routes,

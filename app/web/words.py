@@ -133,6 +133,7 @@ DONE = {  # said once after a command
     "split": "Split. The chosen evidence is an incident of its own now.",
     "pin": "The ruling holds: the engine will not change it.",
     "undo": "Undone. It stays undone.",
+    "announce": "Let out. Channels that wait for a person send it now.",
     "unpin": "The ruling was taken back: the engine decides again.",
 }
 DELIVERY_STATE = {"pending": "Waiting", "delivered": "Delivered", "parked": "Parked"}
@@ -194,6 +195,7 @@ AUDIENCE = {
     "executives": "Executives",
     "soc": "Security",
 }
+LANGUAGE = {"en": "English", "de": "Deutsch"}
 PHASE = {
     "first": "first notice",
     "update": "update",

@@ -4,17 +4,19 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from sqlalchemy import Connection
 from sqlmodel import SQLModel
 
 from app.api import health
 from app.api.picture import probe_state
 from app.api.v1.advisories import AdvisoryList, AdvisoryOut, AdvisoryPage
 from app.core.incident import LinkedAdvisory
-from app.core.state import ProbeMinute, Track, minute_of
-from app.core.types import Condition, Outcome
-from app.store import advisories, incidents, probes, sources
+from app.core.state import Bin, Cell, EngineState, Learned, ProbeMinute, Track, minute_of
+from app.core.types import Condition, Outcome, SignalKind
+from app.store import advisories, incidents, intake, probes, sources, states
 from app.store.health import write_probe
 from app.store.migrate import HEAD, VERSION_TABLE
+from app.store.states import Checkpoint
 from tests.api.conftest import OTHER, Context, make_key
 from tests.builders import NOW, TENANT, a_probe_result, an_advisory, an_incident
 
@@ -66,6 +68,39 @@ async def test_the_board_shows_what_each_source_says(
     assert (await line(client, admin, "microsoft-teams"))["condition"] == "unknown"
     theirs = await make_key(world, "incidents:read", tenant=OTHER)
     assert (await line(client, theirs, "exchange-online"))["condition"] == "unknown"
+
+
+async def test_that_nobody_complains_says_nothing_where_nobody_ever_reported(
+    client: httpx.AsyncClient, world: Context, admin: dict[str, str]
+) -> None:
+    async def users(service: str) -> str:
+        sources = (await line(client, admin, service))["sources"]
+        assert isinstance(sources, dict)
+        word: str = sources["client_report"]["condition"]
+        return word
+
+    cell = Cell(
+        service="exchange-online", client="ews", symptom="timeout", region=None, location=None,
+        counts={minute_of(NOW): 1},
+    )  # fmt: skip
+    learned = Learned(bins={"onedrive": {9: Bin(count=1.0)}, "viva": {9: Bin(count=0.01)}})
+    body = states.encode(EngineState(cells={"a": cell}, learned=learned))
+    before, after = Checkpoint(), Checkpoint(revision=1)
+
+    assert await users("exchange-online") == "unknown"
+
+    def heard(c: Connection) -> None:
+        intake.append_rows(
+            c, TENANT, SignalKind.CLIENT_REPORT, [b"1"], ids=[b"1"], source="door",
+            intake_id="int_1", received_at=NOW,
+        )  # fmt: skip
+        states.swap(c, TENANT, before, after, body=body, policy="", now=NOW)
+
+    world.db.write_now(heard)
+    assert await users("exchange-online") == await users("onedrive") == "healthy"
+    assert await users("microsoft-teams") == await users("viva") == "unknown"
+    world.clock.at = NOW + timedelta(days=8)
+    assert await users("exchange-online") == "unknown"
 
 
 async def test_sources_tell_how_fresh_they_are(

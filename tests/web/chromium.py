@@ -37,9 +37,11 @@ class Look:
 
 
 DESK = Look("desk", 1400, 900, "light")
-# What a phone and the dark can change; names and roles are the same as on the desk.
-PHONE = Look("phone", 390, 844, "dark", rules=("color-contrast", "target-size", "meta-viewport"))
-LOOKS = (DESK, PHONE)
+# What the dark and a phone can change; names and roles are the same as on the desk.
+DARK = Look("desk", 1400, 900, "dark", rules=("color-contrast",))
+POCKET = Look("phone", 390, 844, "light", rules=("color-contrast", "target-size", "meta-viewport"))
+PHONE = Look("phone", 390, 844, "dark", rules=("color-contrast", "target-size"))
+LOOKS = (DESK, DARK, POCKET, PHONE)
 
 
 @asynccontextmanager
@@ -91,7 +93,18 @@ class Tab:
         answer = await self.page.goto(self.base + path)
         assert answer is not None
         self.sizes[path] = len(await answer.body())
+        await self._shoot()
+
+    async def wear(self, look: Look) -> None:
+        """Show the same page in another size and scheme: cheaper than to load it anew."""
+        self.look = look
+        await self.page.set_viewport_size({"width": look.width, "height": look.height})
+        await self.page.emulate_media(color_scheme=look.scheme, reduced_motion="reduce")
+        await self._shoot()
+
+    async def _shoot(self) -> None:
         if place := os.environ.get("SCREENSHOTS"):
+            path = self.page.url.removeprefix(self.base)
             name = re.sub(r"\W+", "-", path).strip("-") or "board"
             shot = Path(place) / f"{name}-{self.look.name}-{self.look.scheme}.png"
             await self.page.screenshot(path=shot, full_page=True)

@@ -36,6 +36,11 @@ async def test_a_person_does_all_there_is_to_do(browser: Browser, site: Site) ->
         await at.page.get_by_label("public", exact=True).check()
         await at.press("Add note")
 
+        words = await at.page.inner_text("#words-users")
+        await at.press("Let this out to Users")
+        assert "Let out" in await at.page.inner_text("[role=status].flash")
+        assert (await stands(site, known)).approvals[-1].text == words
+
         await unfold(at, "Assign")
         await at.page.get_by_label("To whom").fill("Ada")
         await at.press("Assign")

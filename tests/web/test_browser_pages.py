@@ -13,7 +13,7 @@ from playwright.async_api import Browser
 
 from app.core.types import TenantId
 from tests import builders
-from tests.web.chromium import LOOKS, Tab, tab
+from tests.web.chromium import DESK, LOOKS, PHONE, Tab, tab
 from tests.web.conftest import Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -32,25 +32,29 @@ PAGES = (
     "/deliveries/{delivery}",
     "/audit",
     "/report",
+    "/replays",
+    "/status",
+    "/status/incidents/{number}",
 )
 
 
-@pytest_asyncio.fixture(
-    scope="module", loop_scope="module", params=LOOKS, ids=lambda look: look.name
-)
-async def window(
-    browser: Browser, site: Site, request: pytest.FixtureRequest
-) -> AsyncIterator[Tab]:
-    """One window of each look for all pages: a profile of its own for each costs as much again."""
-    async with tab(browser, site.base, request.param) as made:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def window(browser: Browser, site: Site) -> AsyncIterator[Tab]:
+    """One window for all pages: a profile of its own for each costs as much again."""
+    async with tab(browser, site.base) as made:
         yield made
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_a_page_is_sound(window: Tab, site: Site, path: str) -> None:
-    ids = {"id": site.outage.id, "receiver": site.receiver.id, "delivery": site.delivery.id}
+async def test_a_page_is_sound_in_all_four_looks(window: Tab, site: Site, path: str) -> None:
+    outage = {"id": site.outage.id, "number": site.outage.number}
+    ids = {**outage, "receiver": site.receiver.id, "delivery": site.delivery.id}
+    await window.wear(DESK)
     await window.open(path.format(**ids))
     await window.is_sound()
+    for look in LOOKS[1:]:
+        await window.wear(look)
+        await window.is_sound()
 
 
 async def test_an_incident_is_reached_by_keys_alone(browser: Browser, site: Site) -> None:
@@ -68,6 +72,29 @@ async def test_an_incident_is_reached_by_keys_alone(browser: Browser, site: Site
         assert await at.page.evaluate(ring) == "solid"
         await keyboard.press("Enter")
         await at.page.wait_for_url(f"**/incidents/{site.outage.id}")
+
+
+async def test_who_is_new_knows_all_after_one_click_and_tells_people_after_two(
+    browser: Browser, site: Site
+) -> None:
+    """Who is hit, since when, whose fault, how sure, what do I tell people."""
+    async with tab(browser, site.base, PHONE) as at:
+        await at.open("/")
+        await at.press(site.outage.title, role="link")
+        facts = at.page.locator("dl.facts")
+        told = {
+            await one.locator("dt").inner_text(): await one.locator("dd").first.inner_text()
+            for one in await facts.locator("> div").all()
+        }
+        assert told["Affected"].endswith("reporters")
+        assert told["Since"].endswith("min")
+        assert told["Origin"] == "Microsoft"
+        assert told["Confidence"].endswith("%")
+        await at.press("Tell people", role="link")
+        words = at.page.locator("#words-users")
+        assert await words.is_visible()
+        assert await words.evaluate("e => e.getBoundingClientRect().top < innerHeight")
+        assert "Affected: e-mail and calendar" in await words.inner_text()
 
 
 async def test_without_scripts_everything_can_be_read(browser: Browser, site: Site) -> None:

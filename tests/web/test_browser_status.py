@@ -1,11 +1,9 @@
-"""The status page in a real Chromium: on a desk and on a phone, light and dark, without scripts."""
+"""The exported status page and a replay in a real Chromium."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser
 
 from app.api.picture import Pictures
@@ -14,27 +12,10 @@ from app.web.status.export import export
 from app.web.status.reading import Sources, read_status
 from app.web.status.site import Look
 from app.web.status.site import Site as StatusSite
-from tests.web.chromium import DESK, LOOKS, Tab, tab
+from tests.web.chromium import DESK, PHONE, Tab, tab
 from tests.web.conftest import Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(
-    scope="module", loop_scope="module", params=LOOKS, ids=lambda look: look.name
-)
-async def window(
-    browser: Browser, site: Site, request: pytest.FixtureRequest
-) -> AsyncIterator[Tab]:
-    """One window of each look."""
-    async with tab(browser, site.base, request.param) as made:
-        yield made
-
-
-@pytest.mark.parametrize("path", ["/status", "/status/incidents/{number}", "/replays"])
-async def test_a_page_is_sound(window: Tab, site: Site, path: str) -> None:
-    await window.open(path.format(number=site.outage.number))
-    await window.is_sound()
 
 
 async def exported(site: Site, place: Path, age: timedelta) -> str:
@@ -78,7 +59,7 @@ async def test_without_scripts_the_time_stands_there(
 
 
 async def test_a_replay_is_asked_for_followed_and_shown(browser: Browser, site: Site) -> None:
-    async with tab(browser, site.base, LOOKS[-1]) as window:
+    async with tab(browser, site.base, PHONE) as window:
         await _replayed(window, site)
 
 

@@ -22,6 +22,7 @@ from app.web.words import (
     BY_HAND,
     DISAGREEMENT,
     DISMISSALS,
+    LANGUAGE,
     PHASE,
     RESOLUTION,
     SEVERITIES,
@@ -47,6 +48,7 @@ def incident_page(
     others: Sequence[Document] = (),
     loose: Sequence[Document] = (),
     messages: Sequence[Document] = (),
+    languages: Sequence[str] = (),
 ) -> str:
     """Render an incident from its documents.
 
@@ -61,7 +63,9 @@ def incident_page(
         deliveries: its newest deliveries, newest first.
         others: incidents into which it may be merged, ``{"id", "number", "title"}``.
         loose: advisories that are not linked to it, ``{"id", "title"}``.
-        messages: ``{"audience", "phase", "title", "text", "holds", "fallback"}``.
+        messages: ``{"audience", "language", "phase", "title", "text", "holds", "fallback",
+            "words"}``; ``words`` stands for what a person reads.
+        languages: in which they can be had.
     """
     now = frame.now
     picture = picture_of(incident, evidence, events, advisories, now)
@@ -89,11 +93,12 @@ def incident_page(
         dismissals=[(value, RESOLUTION[value]) for value in DISMISSALS],
         tickets=[ticket_view(one, now) for one in tickets],
         deliveries=[delivery_view(one, now) for one in deliveries],
+        languages=[(one, LANGUAGE.get(one, one)) for one in languages],
         messages=[
             {
                 **one,
                 "label": word(AUDIENCE, one["audience"]),
-                "phase": word(PHASE, one["phase"]),
+                "due": word(PHASE, one["phase"]),
             }
             for one in messages
         ],

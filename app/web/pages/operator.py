@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from app.core.catalogue import SERVICES
 from app.web.actview import delivery_view, ticket_view
 from app.web.bands import band_of
 from app.web.page import Frame
@@ -14,6 +15,7 @@ from app.web.words import (
     CONDITION,
     LINK_STATE,
     REPLAY_SELECT,
+    SEVERITIES,
     SUBSCRIPTION_STATE,
     SYMPTOM,
     service_name,
@@ -21,18 +23,49 @@ from app.web.words import (
 )
 
 DAY = timedelta(days=1)
+TYPES = {
+    "*": "Everything",
+    "incident.*": "Incidents",
+    "source.*": "Sources that cannot be read",
+    "subscription.*": "Receivers in trouble",
+    "link.*": "Tickets in conflict",
+}
+BLANK: Document = {
+    "id": "", "revision": 0, "url": "", "description": "", "event_types": ["*"], "services": [],
+    "min_severity": "", "format": "native", "detail": "full", "signing": "v1",
+}  # fmt: skip
 TONES = {"active": "healthy", "failing": "failing", "disabled": "failing", "unverified": "degraded"}
 HELP = {
     "unverified": "It gets nothing but a ping until it has answered one with 2xx.",
     "failing": "Its newest deliveries failed; they are tried again by the schedule.",
-    "disabled": "It was given up, or said that it is gone. A ping that is answered revives it.",
+    "disabled": "It was paused or given up, or said that it is gone. A ping that is answered "
+    "revives it; what it missed can be replayed.",
 }
 
 
 def receivers_page(frame: Frame, *, receivers: Sequence[Document]) -> str:
     """Render the list of receivers."""
     shown = [_receiver(frame, one) for one in receivers]
-    return frame.render("receivers.html", here="receivers", receivers=shown)
+    return frame.render("receivers.html", here="receivers", receivers=shown, choice=_choice(BLANK))
+
+
+def secret_page(frame: Frame, *, heading: str, receiver: Document, secret: str) -> str:
+    """Render what a receiver verifies with; it is shown this once."""
+    return frame.render(
+        "secret.html", here="receivers", live=False, heading=heading, one=receiver, secret=secret
+    )
+
+
+def _choice(one: Document) -> dict[str, Any]:
+    """What the form of a receiver offers, and what of it is chosen."""
+    named = {**TYPES, **{kind: kind for kind in one["event_types"] if kind not in TYPES}}
+    services = sorted(((s.slug, s.name) for s in SERVICES), key=lambda pair: pair[1])
+    return {
+        "one": one,
+        "types": [(kind, words, kind in one["event_types"]) for kind, words in named.items()],
+        "services": [(slug, name, slug in one["services"]) for slug, name in services],
+        "severities": SEVERITIES,
+    }
 
 
 def _receiver(frame: Frame, one: Document) -> dict[str, Any]:
@@ -72,6 +105,7 @@ def receiver_page(
         "receiver.html",
         here="receivers",
         one=_receiver(frame, receiver),
+        choice=_choice(receiver),
         deliveries=[delivery_view(item, frame.now) for item in deliveries],
         replays=[_replay(frame, job) for job in replays],
         chosen=chosen,
