@@ -15,6 +15,7 @@ from app.core.incident import Incident
 from app.core.lines import Domain
 from app.core.match import find, link_advisories
 from app.core.policy import Policy
+from app.core.rates import Rate
 from app.core.signal import Command, Signal
 from app.core.state import (
     EngineState,
@@ -62,8 +63,8 @@ class Decision:
         lines = self.surveyed.lines
         tracks = [lines.state.tracks[key] for key in sorted(lines.state.tracks)]
 
-        def expected(service: str, minute: int) -> float:
-            return lines.rate(Domain(f"service:{service}", lines, (service,)), minute).mean
+        def expected(service: str, minute: int) -> Rate:
+            return lines.rate(Domain(f"service:{service}", lines, (service,)), minute)
 
         return {
             incident.id: evidence_document(incident, disturbance, tracks, expected=expected)

@@ -6,13 +6,16 @@ from typing import Any, TypeAlias
 from app.core.disturbance import Disturbance
 from app.core.document import rfc3339
 from app.core.incident import Incident
+from app.core.rates import HOUR, Rate
 from app.core.state import Cell, Exemplar, Track, cell_id, instant_of, track_id
 
 LEAST_SHOWN = 5  # people; smaller groups are not shown outside the tenant
 LEAD_IN = 30  # minutes shown before the onset, so that the rise can be seen
 RUN_OUT = 15  # minutes shown after the last bad one
 
-Expected: TypeAlias = Callable[[str, int], float]
+SPREAD = 2.0  # standard deviations to the upper edge of what is usual
+
+Expected: TypeAlias = Callable[[str, int], Rate]
 
 
 def _exemplars(samples: Sequence[Exemplar]) -> list[dict[str, Any]]:
@@ -50,7 +53,7 @@ def _cell(cell: Cell, start: int, end: int, expected: Expected) -> dict[str, Any
                 "minute": rfc3339(instant_of(m)),
                 "count": cell.counts[m],
                 "reporters": cell.firsts.get(m, 0),
-                "expected": round(expected(cell.service, m), 4),
+                "expected": round(expected(cell.service, m).mean, 4),
             }
             for m in minutes
         ],
@@ -113,10 +116,21 @@ def evidence_document(
         disturbance: what our own evidence holds of it, or None.
         tracks: every check; those that watch the same services and are well speak too.
         expected: service and minute → distinct users per minute that are usual.
+
+    Returns:
+        ``advisories``, ``cells``, and ``usual``: by service the hours of the time that the cells
+        cover, each with the distinct users per minute that were expected, and the upper edge of
+        what is usual; an hour like the one before is left out.
     """
     cells: list[dict[str, Any]] = []
+    usual: list[dict[str, Any]] = []
     if disturbance is not None:
         start, end = disturbance.onset - LEAD_IN, disturbance.last_bad + RUN_OUT
+        services = sorted({cell.service for cell in disturbance.cells})
+        usual = [
+            {"service": service, "hours": _hours(service, start, end, expected)}
+            for service in services
+        ]
         for cell in disturbance.cells:
             made = _cell(cell, start, end, expected)
             cells += [made] if made else []
@@ -138,7 +152,22 @@ def evidence_document(
             for a in incident.advisories
         ],
         "cells": cells,
+        "usual": usual,
     }
+
+
+def _hours(service: str, start: int, end: int, expected: Expected) -> list[dict[str, Any]]:
+    hours: list[dict[str, Any]] = []
+    known = (-1.0, -1.0)
+    for minute in range(start - start % HOUR, end + 1, HOUR):
+        rate = expected(service, minute)
+        spread = SPREAD * (rate.mean + rate.mean**2 / rate.size) ** 0.5
+        found = (round(rate.mean, 4), round(rate.mean + spread, 4))
+        if found != known:
+            at = rfc3339(instant_of(minute))
+            hours.append({"from": at, "expected": found[0], "upper": found[1]})
+        known = found
+    return hours
 
 
 def for_outsiders(document: dict[str, Any]) -> dict[str, Any]:

@@ -247,14 +247,26 @@ def _users(sheet: _Sheet, frame: Frame, users: Users) -> None:
     unit = height / peak
     sheet.parts.extend(_stacks(frame, users, base=base, unit=unit))
     sheet.parts.append(_reporters(frame, users, base=base, unit=unit))
-    expected = max((column.expected for column in users.columns), default=0.0)
-    if expected > 0:
-        y = base - min(expected * unit, height)
-        wide = frame.scale.right - frame.scale.left
-        sheet.parts.append(box(frame.scale.left, y, wide, base - y, "usual"))
-        sheet.parts.append(line(frame.scale.left, y, frame.scale.right, y, "expected"))
+    sheet.parts.extend(_band(frame, users, base=base, unit=unit, height=height))
     sheet.parts.append(line(frame.scale.left, base, frame.scale.right, base, "axis"))
     sheet.y = max(base, top + height)
+
+
+def _band(frame: Frame, users: Users, *, base: float, unit: float, height: float) -> list[str]:
+    """What is usual: a band up to its upper edge and a dashed line at what was expected."""
+    edge, middle = [], []
+    for one in users.usual:
+        left, right = number(frame.scale.x(one.start)), number(frame.scale.x(one.end))
+        top = number(base - min(one.upper * unit, height))
+        edge.append(f"M{left} {number(base)}V{top}H{right}V{number(base)}z")
+        middle.append(f"M{left} {number(base - min(one.expected * unit, height))}H{right}")
+    if not edge:
+        return []
+    told = f"Usual: up to {users.usual[-1].upper:.2g} reporters"
+    return [
+        element("path", titled(told), d="".join(edge), class_="usual"),
+        element("path", d="".join(middle), class_="expected"),
+    ]
 
 
 def _stacks(frame: Frame, users: Users, *, base: float, unit: float) -> list[str]:
@@ -315,6 +327,10 @@ def _legend(sheet: _Sheet, frame: Frame, users: Users) -> None:
         y = sheet.y + len(entries) * 16 + 5
         sheet.parts.append(line(2, y, 11, y, "reporters"))
         sheet.words.append(label(16, y + 4, "distinct reporters", "row-name"))
+        if users.usual:
+            sheet.parts.append(box(2, y + 11, 9, 8, "usual"))
+            sheet.parts.append(line(2, y + 15, 11, y + 15, "expected"))
+            sheet.words.append(label(16, y + 19, "usual reporters", "row-name"))
         return
     x = 2.0
     for kind, text in entries:

@@ -45,15 +45,25 @@ class Column:
     at: datetime
     parts: tuple[int, ...]
     reporters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usual:
+    """What is usual in a stretch of time, per bin: distinct reporters, and the upper edge."""
+
+    start: datetime
+    end: datetime
     expected: float
+    upper: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Users:
-    """The users' lane: columns of equal width and the symptoms that they stack."""
+    """The users' lane: columns of equal width, the symptoms that they stack, what is usual."""
 
     symptoms: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
+    usual: tuple[Usual, ...] = ()
     bin_minutes: int = 1
 
 

@@ -16,11 +16,13 @@ from app.web.lanes import (
     Tick,
     Track,
     Users,
+    Usual,
 )
 from app.web.times import hour_minute, instant, span
 from app.web.words import ADVISORY_STATUS, CLIENT, FIXING, SYMPTOM, service_name, word
 
 Document = dict[str, Any]
+_Usuals = tuple[Usual, ...]
 _Run = tuple[datetime, datetime, str, str]  # first, last, tone, symptom
 
 BEFORE = timedelta(minutes=20)  # shown ahead of the first moment
@@ -62,7 +64,7 @@ def picture_of(
             for advisory in _known_advisories(incident, advisories)
         ),
         probes=_probe_tracks(_cells(evidence, "probe"), start, until),
-        users=_users(_cells(evidence, "client_report"), start, until),
+        users=_users(evidence, start, until),
         markers=_markers(incident),
         lead=_lead(incident, end),
     )
@@ -282,12 +284,12 @@ def _probe_words(run: _Run) -> str:
     return f"{word_of}{detail}, {hour_minute(first)} to {hour_minute(last)} UTC"
 
 
-def _users(cells: Iterable[Document], start: datetime, end: datetime) -> Users:
+def _users(evidence: Document, start: datetime, end: datetime) -> Users:
+    cells = _cells(evidence, "client_report")
     minutes = (end - start) / timedelta(minutes=1)
     width = next((step for step in BIN_MINUTES if minutes / step <= BINS), BIN_MINUTES[-1])
     counts: dict[int, Counter[str]] = defaultdict(Counter)
     reporters: Counter[int] = Counter()
-    expected: dict[int, float] = defaultdict(float)
     totals: Counter[str] = Counter()
     for cell in cells:
         symptom = word(SYMPTOM, cell.get("symptom")) or "other"
@@ -299,7 +301,6 @@ def _users(cells: Iterable[Document], start: datetime, end: datetime) -> Users:
             counts[index][symptom] += point["count"]
             totals[symptom] += point["count"]
             reporters[index] += point.get("reporters") or 0
-            expected[index] += point.get("expected") or 0
     ranked = [name for name, _ in sorted(totals.items(), key=lambda item: (-item[1], item[0]))]
     shown = ranked if len(ranked) <= PALETTE else [*ranked[: PALETTE - 1], "all others"]
     columns = tuple(
@@ -307,11 +308,38 @@ def _users(cells: Iterable[Document], start: datetime, end: datetime) -> Users:
             at=start + timedelta(minutes=width * index),
             parts=_parts(counts[index], shown),
             reporters=reporters[index],
-            expected=expected[index],
         )
         for index in sorted(counts)
     )
-    return Users(symptoms=tuple(shown), columns=columns, bin_minutes=width)
+    return Users(
+        symptoms=tuple(shown),
+        columns=columns,
+        usual=_usual(evidence.get("usual") or [], start, end, width),
+        bin_minutes=width,
+    )
+
+
+def _usual(services: Sequence[Document], start: datetime, end: datetime, width: int) -> _Usuals:
+    """Add the services up: they are independent, so their variances and those of minutes add."""
+    steps = [
+        (at, index, hour["expected"], (hour["upper"] - hour["expected"]) ** 2)
+        for index, service in enumerate(services)
+        for hour in service["hours"]
+        if (at := instant(hour["from"]))
+    ]
+    bands: list[Usual] = []
+    known: dict[int, tuple[float, float]] = {}
+    ordered = sorted(steps, key=lambda step: step[:2])
+    for position, (at, index, mean, variance) in enumerate(ordered):
+        known[index] = (mean, variance)
+        until = ordered[position + 1][0] if position + 1 < len(ordered) else end
+        left, right = max(at, start), min(until, end)
+        if left >= right:
+            continue
+        whole = width * sum(part[0] for part in known.values())
+        spread = (width * sum(part[1] for part in known.values())) ** 0.5
+        bands.append(Usual(start=left, end=right, expected=whole, upper=whole + spread))
+    return tuple(bands)
 
 
 def _parts(counts: Counter[str], shown: Sequence[str]) -> tuple[int, ...]:

@@ -58,7 +58,7 @@ LOOKS: dict[str, Look] = {
     "lead-label": {"font-size": "12", "font-weight": "600", "fill": INK},
     "hint": {"fill-opacity": "0"},
     "usual": {"fill": FAINT, "fill-opacity": ".16"},
-    "expected": {"stroke": FAINT, "stroke-dasharray": "4 3"},
+    "expected": {"fill": "none", "stroke": FAINT, "stroke-dasharray": "4 3"},
     "reporters": {"fill": "none", "stroke": INK, "stroke-width": "1.2"},
     **{f"s{index}": {"fill": colour} for index, colour in enumerate(SYMPTOMS)},
 }

@@ -100,6 +100,21 @@ def test_users_are_stacked_by_symptom_the_greatest_first() -> None:
     )
 
 
+def test_the_band_of_what_is_usual_follows_the_hours() -> None:
+    hours = [{"from": iso(at("05:00")), "expected": 1.0, "upper": 3.0},
+             {"from": iso(at("07:00")), "expected": 2.0, "upper": 2.0}]  # fmt: skip
+    evidence = story.evidence(at("09:10")) | {
+        "usual": [{"service": "a", "hours": hours}, {"service": "b", "hours": hours[:1]}]
+    }
+    users = picture_of(story.incident(at("09:10")), evidence, [], [], at("09:10")).users
+    first, second = users.usual
+    assert first.start < at("06:00")
+    assert (first.end, second.start) == (at("07:00"), at("07:00"))
+    assert (first.expected, second.expected) == (2.0, 3.0)
+    assert first.upper == pytest.approx(2 + 8**0.5)  # variances add, not deviations
+    assert second.upper == pytest.approx(3 + 4**0.5)
+
+
 def test_a_long_incident_is_drawn_in_wider_bins() -> None:
     now = at("06:07") + timedelta(days=2)
     incident = story.incident(at("06:25"))

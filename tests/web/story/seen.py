@@ -123,6 +123,15 @@ def evidence(now: datetime) -> dict:
             _probe(3, now, "munich", "owa-front-door", "08:00", "timeout"),
             _probe(4, now, "frankfurt", "ews", "07:48", "auth_loop"),
         ],
+        "usual": [
+            {
+                "service": "exchange-online",
+                "hours": [
+                    {"from": iso(at(clock)), "expected": mean, "upper": mean + 2 * mean**0.5}
+                    for clock, mean in (("05:00", 0.4), ("07:00", 0.9), ("08:00", 1.6))
+                ],
+            }
+        ],
     }
 
 
