@@ -30,7 +30,7 @@ KEPT_SECONDS = 10.0  # how long a view is shown before it is read again
 SHARED = "public, max-age=15, stale-while-revalidate=30, stale-if-error=300"
 OWN = "private, no-cache"
 ANYWHERE = {"access-control-allow-origin": "*", "cross-origin-resource-policy": "cross-origin"}
-PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"
+PICTURE_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
 
 pages = APIRouter(route_class=PageRoute, include_in_schema=False)
 files = APIRouter(include_in_schema=False)
