@@ -90,7 +90,7 @@ def _cell_line(cell: Document, window: tuple[datetime, datetime] | None, now: da
         what=check_name(cell) if probe else word(CLIENT, cell.get("client")),
         symptom=word(SYMPTOM, cell.get("symptom")),
         where=" · ".join(str(cell[key]) for key in ("location", "region") if cell.get(key)),
-        amount=counts if probe else f"{counts}, {reporters:,} people",
+        amount=counts if probe else f"{counts}, {plural(reporters, 'person', 'people')}",
         first=when(cell.get("first_at"), now),
         last=when(cell.get("last_at"), now),
         example=_example(cell),

@@ -12,6 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from app.core.types import TenantId
+from app.flow import keys
 from tests import builders
 from tests.web.chromium import DESK, LOOKS, PHONE, Tab, tab
 from tests.web.conftest import Site
@@ -159,3 +160,27 @@ async def test_the_board_is_narrowed_and_says_what_it_hides(browser: Browser, si
         await at.page.keyboard.press("Enter")
         await at.page.wait_for_url("**q=exchange*")
         assert await at.page.locator("tbody tr").count() == 1
+
+
+async def test_a_closed_console_asks_for_a_key_in_all_four_looks(
+    browser: Browser, site: Site
+) -> None:
+    made = await keys.create(
+        site.context.db, tenant="contoso", name="Ada", scopes=("incidents:read",),
+        now=site.context.clock.now(),
+    )  # fmt: skip
+    site.context.open_console = False
+    try:
+        async with tab(browser, site.base) as at:
+            await at.open(f"/incidents/{site.outage.id}")
+            for look in LOOKS:
+                await at.wear(look)
+                await at.is_sound()
+            await at.page.get_by_label("API key").fill(made.secret)
+            await at.press("Sign in")
+            await at.page.wait_for_url(f"**/incidents/{site.outage.id}")
+            assert await at.page.get_by_role("button", name="Acknowledge").count() == 0
+            await at.press("Sign out")
+            await at.page.wait_for_url("**/login")
+    finally:
+        site.context.open_console = True
