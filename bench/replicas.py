@@ -5,7 +5,10 @@ replica has nothing to work with. Each replica is therefore held to a fixed shar
 control group of Linux, as a container is), small enough that the rest has room: what a second
 machine would bring. A backlog of reports of eight tenants is stored while the replicas run; then of
 deliveries to sixteen receivers. Counted is from when it is stored until two fifths are left, for a
-tenant is folded by one replica. Rounds of one and of two replicas alternate.
+tenant is folded by one replica. Rounds of one and of two replicas alternate. Where the machine does
+much else, the rates say little; what each replica did per second of its own processor time says
+whether a second one costs more than it brings (2.0: it does not).
+
 ``python -m bench.replicas --share 0.2 --rounds 2`` (as root).
 """
 
@@ -24,7 +27,7 @@ from typing import Any
 
 from sqlalchemy import func, select, text, tuple_
 
-from app.core.batch import batch_of_reports
+from app.core.batch import Batch, batch_of_reports
 from app.core.types import TenantId
 from app.flow.ingest import Intake
 from app.kit.clock import SystemClock
@@ -104,25 +107,42 @@ async def _until(what: Any, db: Database) -> float:
     raise TimeoutError(what.__name__)
 
 
-async def _rate(count: Any, db: Database) -> float:
-    whole, begun = await asyncio.to_thread(count, db), time.monotonic()
+async def _rate(count: Any, db: Database, replicas: list[Process]) -> tuple[float, float]:
+    """What was done per second, and per second of the replicas' processor time."""
+
+    def spent() -> float:
+        return sum(replica.cpu() for replica in replicas)
+
+    used, whole, begun = spent(), await asyncio.to_thread(count, db), time.monotonic()
     while time.monotonic() - begun < PATIENCE:
         left = await asyncio.to_thread(count, db)
         if left <= whole * TAIL:
-            return float((whole - left) / (time.monotonic() - begun))
+            done = whole - left
+            return done / (time.monotonic() - begun), done / (spent() - used)
         await asyncio.sleep(LOOK)
     raise TimeoutError(count.__name__)
 
 
-async def _store(db: Database, batches: int) -> None:
+def _made(batches: int) -> list[Batch]:
+    """Batches of reports; every tenant gets them all."""
+    now = SystemClock().now()
+    return [
+        batch_of_reports(
+            [a_report(at=now - timedelta(seconds=n % 120), actor=f"r{n}") for n in range(REPORTS)]
+        )
+        for _ in range(batches)
+    ]
+
+
+async def _store(db: Database, made: list[Batch]) -> None:
     intake, now = Intake(db), SystemClock().now()
-    for _ in range(batches):
-        for tenant in TENANTS:
-            reports = [
-                a_report(at=now - timedelta(seconds=n % 120), actor=f"r{n}") for n in range(REPORTS)
-            ]
-            batch = batch_of_reports(reports)
-            await intake.append_batch(tenant, batch, source="bench", now=now)
+    await asyncio.gather(
+        *(
+            intake.append_batch(tenant, batch, source="bench", now=now)
+            for batch in made
+            for tenant in TENANTS
+        )
+    )
 
 
 def settings(folder: Path, url: str) -> Path:
@@ -149,17 +169,23 @@ async def _round(replicas: int, share: float, size: tuple[int, int]) -> dict[str
         ):
             urls = [f"{address}/{number}" for number in range(RECEIVERS)]
             prepare(db, urls, Vault(instance_secret(db)))
-            file = settings(Path(folder), url)
+            file, made = settings(Path(folder), url), _made(size[0])
+            started: list[Process] = []
             for _ in range(replicas):
                 process = start_sextant(file, "work")
+                started.append(process)
                 await asyncio.to_thread(process.ready)
                 stack.enter_context(held(process, share))
             await _until(lambda d: shared(d) == replicas, db)
-            await _store(db, size[0])
-            folded = await _rate(unfolded, db)
+            await _store(db, made)
+            folded = await _rate(unfolded, db, started)
             for first in range(1, size[1], 50):
                 emit(db, first, 50)
-            return {"folded": folded, "delivered": await _rate(undelivered, db)}
+            sent = await _rate(undelivered, db, started)
+            return {
+                "folded": folded[0], "folded_cpu": folded[1],
+                "delivered": sent[0], "delivered_cpu": sent[1],
+            }  # fmt: skip
     finally:
         db.close()
         await asyncio.to_thread(postgres.close)
@@ -188,7 +214,12 @@ async def main() -> None:
     told: dict[str, Any] = {"share": given.share}
     for name in ("folded", "delivered"):
         one, two = (statistics.median(r[name] for r in found[n]) for n in (1, 2))
-        told[name] = {"one": round(one), "two": round(two), "ratio": round(two / one, 2)}
+        per = [statistics.median(r[f"{name}_cpu"] for r in found[n]) for n in (1, 2)]
+        told[name] = {
+            "one": round(one), "two": round(two), "ratio": round(two / one, 2),
+            "per_processor_second": [round(figure) for figure in per],
+            "ratio_by_processor": round(2 * per[1] / per[0], 2),
+        }  # fmt: skip
     print(json.dumps(told, indent=1))
 
 
