@@ -35,6 +35,7 @@ from app.kit.vault import Vault
 from app.store import instance, migrate, states
 from app.store.engine import Database
 from app.store.intake import FOLDED_TX
+from app.store.notices import CHANNEL
 from app.store.tables import DeliveryRow, IntakeRow
 from bench.deliver import TENANT, emit, prepare
 from bench.rig import HOST, Process, start_sextant
@@ -145,6 +146,12 @@ async def _store(db: Database, made: list[Batch]) -> None:
     )
 
 
+def ring(db: Database, bell: str) -> None:
+    """Tell the replicas that something came, as the replica does that took it."""
+    message = {"channel": CHANNEL, "message": f"bench {bell}"}
+    db.write_now(lambda c: c.execute(text("SELECT pg_notify(:channel, :message)"), message))
+
+
 def settings(folder: Path, url: str) -> Path:
     """Write the settings of a replica."""
     file = folder / "sextant.toml"
@@ -178,9 +185,11 @@ async def _round(replicas: int, share: float, size: tuple[int, int]) -> dict[str
                 stack.enter_context(held(process, share))
             await _until(lambda d: shared(d) == replicas, db)
             await _store(db, made)
+            ring(db, "intake")
             folded = await _rate(unfolded, db, started)
             for first in range(1, size[1], 50):
                 emit(db, first, 50)
+            ring(db, "deliver")
             sent = await _rate(undelivered, db, started)
             return {
                 "folded": folded[0], "folded_cpu": folded[1],
