@@ -19,6 +19,7 @@ from app.core.errors import (
     Overloaded,
     PayloadTooLarge,
     PreconditionFailed,
+    RateLimited,
     StorageUnavailable,
     TargetRefused,
     Unauthenticated,
@@ -60,6 +61,7 @@ ERRORS: dict[type[AppError], tuple[int, str]] = {
     PayloadTooLarge: (413, "That is too long"),
     PreconditionFailed: (409, "It has changed since you read it"),
     TargetRefused: (422, "That address is not permitted"),
+    RateLimited: (429, "Too many tries"),
     StorageUnavailable: (503, "The database cannot be reached"),
     Overloaded: (503, "Not now"),
 }
@@ -120,7 +122,8 @@ async def viewer_of(request: Request) -> Viewer:
     key = unseal_person(context.secret, cookie, now=now)
     if key is None and (key_id := unseal(context.secret, cookie, now=now)):
         key = await context.db.read(lambda c: keys.get(c, None, key_id))
-    if key is None or not may_look(key, context):
+    host = request.client.host if request.client else ""
+    if key is None or not may_look(key, context) or not key.bounds.admits(host):
         raise Unauthenticated
     names = {tenant: names.get(tenant, tenant) for tenant in _reached(key, names)}
     writes = {tenant for tenant in names if _may(key, "incidents:write", tenant)}

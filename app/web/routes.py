@@ -139,6 +139,7 @@ async def sign_in(request: Request) -> Response:
         key = await context.db.read(lambda c: keys.find(c, digest(secret)))
     host = request.client.host if request.client else ""
     if key is None or not may_look(key, context) or not key.bounds.admits(host):
+        request.app.state.key_ring.guessed(host)
         flash = (
             "That key opens nothing here. It may be mistyped, revoked, expired, or lack the scope."
         )

@@ -20,6 +20,7 @@ from app.kit.clock import FixedClock
 from app.settings import Settings
 from app.store import audit
 from app.store.engine import Database
+from app.store.keys import Bounds
 from app.web.routes import create_router
 from tests.builders import NOW
 from tests.standins.ca import create
@@ -187,3 +188,25 @@ async def test_an_operator_of_some_tenants_sees_no_other_at_the_console(
     assert page.status_code == 200
     assert "third" not in page.text
     assert context.db.read_now(lambda c: audit.page(c, None, limit=5)) == []
+
+
+async def test_a_session_stays_in_the_networks_of_its_key_and_guesses_are_counted(
+    api: FastAPI, context: Context
+) -> None:
+    bounds = Bounds(networks=("192.0.2.0/24",))
+    made = await keys.create(
+        context.db, tenant="contoso", name="anna", scopes=("admin",), now=NOW, bounds=bounds
+    )
+    homes = [httpx.ASGITransport(api, client=(a, 1)) for a in ("192.0.2.7", "198.51.100.7")]
+    async with (
+        httpx.AsyncClient(transport=homes[0], base_url=URL) as inside,
+        httpx.AsyncClient(transport=homes[1], base_url=URL) as outside,
+    ):
+        page = (await inside.get("/login")).text
+        form = {"csrf": page.split('name="csrf" value="')[1].split('"')[0], "key": made.secret}
+        await inside.post("/login", data=form)
+        assert (await inside.get("/")).status_code == 200
+        outside.cookies = inside.cookies
+        assert (await outside.get("/")).status_code == 303
+        tries = [(await outside.post("/login", data=form)).status_code for _ in range(21)]
+        assert tries == [403] * 20 + [429]
