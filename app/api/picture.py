@@ -18,7 +18,7 @@ from app.core.types import Condition, SignalKind, SourceKind, SourceState, Tenan
 from app.kit.clock import SystemClock
 from app.store import advisories, incidents, leases, probes, sources, states
 from app.store.advisories import StoredAdvisory
-from app.store.arrivals import last_arrival
+from app.store.arrivals import Arrivals
 from app.store.probes import NewestResult
 from app.store.sources import SIGHTINGS, SourceRecord, is_stale, state_of
 
@@ -143,6 +143,7 @@ class Pictures:
     def __init__(self, app: App) -> None:
         self._app = app
         self._kept: dict[TenantId, _Kept] = {}
+        self._arrivals = Arrivals()
 
     async def read(self, tenant: TenantId) -> Picture:
         """Read the picture of a tenant."""
@@ -151,7 +152,7 @@ class Pictures:
         def work(c: Connection) -> Picture:
             checks = self._probes(c, tenant, now)
             return Picture(
-                sources=_sources(c, tenant, now, checks),
+                sources=_sources(c, tenant, now, checks, self._arrivals),
                 probes=checks,
                 voiced=self._known(c, tenant).voiced,
                 read_at=now,
@@ -167,7 +168,7 @@ class Pictures:
         """Read how the sources of a tenant stand."""
         now = self._app.clock.now()
         return await self._app.db.read(
-            lambda c: _sources(c, tenant, now, self._probes(c, tenant, now))
+            lambda c: _sources(c, tenant, now, self._probes(c, tenant, now), self._arrivals)
         )
 
     async def probes(self, tenant: TenantId) -> tuple[ProbeState, ...]:
@@ -258,7 +259,11 @@ def _failing_since(track: Track, spoken: Sequence[int]) -> datetime | None:
 
 
 def _sources(
-    c: Connection, tenant: TenantId, now: datetime, checks: Sequence[ProbeState]
+    c: Connection,
+    tenant: TenantId,
+    now: datetime,
+    checks: Sequence[ProbeState],
+    arrivals: Arrivals,
 ) -> tuple[Source, ...]:
     records = sources.listing(c, tenant)
     names = {record.id: lease_of(record.id, tenant) for record in records}
@@ -281,7 +286,7 @@ def _sources(
     for signal, (kind, name) in DOORS.items():
         if kind in kinds:
             continue
-        came = last_arrival(c, tenant, signal)
+        came = arrivals.last(c, tenant, signal)
         state = SourceState.NEVER_READ if came is None else SourceState.FRESH
         if kind == "probe" and came and checks and all(check.stale for check in checks):
             state = SourceState.STALE  # every check is overdue: nothing comes in any more

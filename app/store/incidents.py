@@ -6,7 +6,19 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, literal_column, select, text, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    delete,
+    false,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    true,
+    tuple_,
+)
 from sqlalchemy.sql import Select
 
 from app.core.incident import Incident
@@ -92,10 +104,26 @@ def page(
 ) -> list[Incident]:
     """A page of incidents, newest first; ``after`` is (opened_at, id) of the last one had."""
     query = _filtered(select(T.c.state).where(T.c.tenant == tenant), filters)
+    if _only_open(filters):
+        query = query.where(T.c.is_open == true())
+    keys = _keys(c, filters)
     if after is not None:
-        query = query.where(tuple_(T.c.opened_at, T.c.id) < tuple_(*after))
-    query = query.order_by(T.c.opened_at.desc(), T.c.id.desc()).limit(limit)
+        query = query.where(tuple_(*keys) < tuple_(*after))
+    query = query.order_by(*(key.desc() for key in keys)).limit(limit)
     return [_DECODER.decode(state) for state in c.execute(query).scalars()]
+
+
+def _keys(c: Connection, filters: Filters) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """What a page is ordered by."""
+    if c.dialect.name == "sqlite" and _only_open(filters):
+        # Or it would go through the index of the list, past all that have ended.
+        return literal_column("+opened_at", T.c.opened_at.type), literal_column("+id", T.c.id.type)
+    return T.c.opened_at, T.c.id
+
+
+def _only_open(filters: Filters) -> bool:
+    asked = set(filters.statuses)
+    return filters.open is True or bool(asked and asked <= OPEN_STATUSES)
 
 
 def _filtered(query: Select[Any], filters: Filters) -> Select[Any]:
@@ -116,6 +144,6 @@ def _filtered(query: Select[Any], filters: Filters) -> Select[Any]:
     if filters.q:
         words = func.lower(T.c.title + " " + T.c.number)
         query = query.where(words.contains(filters.q.lower(), autoescape=True))
-    if filters.open is not None:
-        query = query.where(T.c.is_open == filters.open)
+    if filters.open is False:
+        query = query.where(T.c.is_open == false())
     return query
