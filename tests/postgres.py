@@ -139,14 +139,6 @@ class Postgres:
         self._server = self._start(self._settings)
         self._admin = self._connect()
 
-    def freeze(self) -> None:
-        """Let all its processes stand still: nothing answers, and nothing is refused."""
-        os.killpg(self._server.pid, signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let them go on."""
-        os.killpg(self._server.pid, signal.SIGCONT)
-
     def url(self, name: str) -> str:
         """The address of a database."""
         return f"postgresql://postgres@/{name}?host={self.root}"

@@ -27,6 +27,14 @@ GROUP = 256  # most units of work in one SQLite commit
 READERS = 4  # reading threads of SQLite, connections of PostgreSQL
 UNSTORABLE = "A text holds a character that cannot be stored, such as U+0000."
 SESSION = "-c idle_in_transaction_session_timeout=10000"
+# A server that vanished from the network refuses nothing; nobody shall wait for it for ever.
+NETWORK = {
+    "connect_timeout": 5,  # seconds
+    "tcp_user_timeout": 5000,  # milliseconds that what we sent may stay unacknowledged
+    "keepalives_idle": 5,  # seconds of silence after which it is asked whether it lives
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
 BUSY_MILLISECONDS = 10_000  # how long SQLite waits for another process's write
 
 
@@ -89,7 +97,7 @@ class Database:
                 pool_size=READERS * 3,
                 max_overflow=4,
                 pool_pre_ping=True,
-                connect_args={"options": f"{SESSION} -c {SETTING}={EVERYBODY}"},
+                connect_args={"options": f"{SESSION} -c {SETTING}={EVERYBODY}", **NETWORK},
             )
         engine = create_engine(
             self.url,

@@ -1,10 +1,10 @@
 """PostgreSQL goes away for a while under load, and comes back.
 
-``python -m tests.chaos.outage --gone 60 --times 3 [--frozen]`` runs two replicas on one PostgreSQL
-under the clients of the kills. The server stops at once (or is frozen, so that nothing answers and
-nothing is refused), stays away and starts again. Told are how long the slowest request of that time
-waited for its 503, when ``/readyz`` said no and when yes again, whether ``/livez`` ever failed, and
-how long after the return the first request was acknowledged. Then the checker judges the whole run.
+``python -m tests.chaos.outage --gone 60 --times 3`` runs two replicas on one PostgreSQL under the
+clients of the kills. The server stops at once, stays away and starts again. Told are how long the
+slowest request of that time waited for its 503, when ``/readyz`` said no and when yes again,
+whether ``/livez`` ever failed, and how long after the return the first request was acknowledged.
+Then the checker judges the whole run.
 """
 
 import argparse
@@ -100,11 +100,10 @@ class Absence(Storm):
     """A run in which the database is away now and then."""
 
     def __init__(
-        self, plan: Plan, folder: Path, say: Say, postgres: Postgres, *, gone: float, frozen: bool
+        self, plan: Plan, folder: Path, say: Say, postgres: Postgres, *, gone: float
     ) -> None:
         super().__init__(plan, folder, say, postgres)
         self.gone = gone
-        self.frozen = frozen
         self.outages: list[Outage] = []
 
     async def lives(self, stage: Stage) -> None:
@@ -127,17 +126,13 @@ class Absence(Storm):
 
     async def _one(self, health: Health) -> Outage:
         health.dead, begun = 0, len(self.history.acts)
-        await asyncio.to_thread(self.postgres.freeze if self.frozen else self.postgres.stop)
+        await asyncio.to_thread(self.postgres.stop)
         went = time.monotonic()
         await asyncio.sleep(self.gone)
         self.history.life += 1
-        came = self.server.began = time.monotonic()
         self.first.clear()
-        if self.frozen:
-            self.postgres.thaw()
-        else:
-            await asyncio.to_thread(self.postgres.start)
-            came = self.server.began = time.monotonic()
+        await asyncio.to_thread(self.postgres.start)
+        came = self.server.began = time.monotonic()
         async with asyncio.timeout(START_SECONDS):
             await self.first.wait()
             acknowledged = time.monotonic() - came
@@ -174,15 +169,13 @@ class Absence(Storm):
         return waits, acknowledged
 
 
-async def absence(
-    times: int, gone: float, seed: int, say: Say, *, frozen: bool = False
-) -> tuple[Report, list[Outage], int]:
+async def absence(times: int, gone: float, seed: int, say: Say) -> tuple[Report, list[Outage], int]:
     """Carry out a run on a server of its own; gives also how many processes gave up."""
     postgres = await asyncio.to_thread(Postgres, synchronous_commit="on")
     try:
         plan = Plan(url=postgres.url(postgres.create()), kills=times, seed=seed)
         with tempfile.TemporaryDirectory(prefix="sxgone") as folder:
-            run = Absence(plan, Path(folder), say, postgres, gone=gone, frozen=frozen)
+            run = Absence(plan, Path(folder), say, postgres, gone=gone)
             report = await run.whole()
             assert isinstance(run.server, Replicas)
             return report, run.outages, run.server.gave_up
@@ -196,11 +189,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--gone", type=float, default=60.0, help="seconds of each absence")
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--frozen", action="store_true", help="nothing answers, nothing is refused")
     given = parser.parse_args(argv)
-    report, outages, gave_up = asyncio.run(
-        absence(given.times, given.gone, given.seed, say, frozen=given.frozen)
-    )
+    report, outages, gave_up = asyncio.run(absence(given.times, given.gone, given.seed, say))
     tell(report, say)
     met = all(outage.met for outage in outages) and not gave_up
     say(f"  {gave_up} processes gave up; {'as promised' if met else 'NOT AS PROMISED'}")
