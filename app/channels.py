@@ -15,6 +15,7 @@ from app.core.ports import Channel, MirrorWord, Telling
 from app.core.returned import Returns
 from app.core.types import IncidentId, Origin, Severity, Status, TenantId, severity_of
 from app.flow.announce import ChannelTerms, ChannelTools
+from app.flow.fold import Fold
 from app.flow.terms import Terms
 from app.kit.clock import Clock
 from app.settings import Settings
@@ -49,6 +50,7 @@ class Rooms(Protocol):
     db: Database
     clock: Clock
     settings: Settings
+    fold: Fold
 
 
 def open_channel(settings: ChannelSettings) -> Channel:
@@ -106,6 +108,7 @@ async def channel_loop(
                 say=say_of(rooms.settings, owner),
                 choose=choose_of(rooms.settings),
                 url_of=lambda incident: f"{public_url}/incidents/{incident}",
+                announce=rooms.fold.news,
             )
         )
         await paced_loop(f"channel:{settings.name}", loop, stop, speed=speed)

@@ -77,7 +77,7 @@ async def event_loop(
     terms = terms_of(owner, settings, speed)
     root = rooms.settings.server.public_url
     try:
-        loop = AlarmLoop(rooms.db, rooms.clock, door, terms, root)
+        loop = AlarmLoop(rooms.db, rooms.clock, door, terms, root, announce=rooms.fold.news)
         await paced_loop(f"events:{settings.name}", loop, stop, speed=speed)
     finally:
         await door.aclose()

@@ -188,6 +188,9 @@ async def test_what_the_database_knows_is_judged(database: Database) -> None:
         )  # fmt: skip
         probes.record(c, TENANT, [a_probe_result(at=NOW - minutes(60), outcome=Outcome.OK)])
         links.add(c, a_link(state=LinkState.FAILED, explanation="The form refuses it."))
+        for name in ("desk", "gone"):
+            links.standing(c, name, TENANT, now=NOW, position=0)
+            links.fails(c, name, since=NOW, why="The workflow answered 404.")
 
     database.write_now(trouble)
     found = look()
@@ -195,6 +198,10 @@ async def test_what_the_database_knows_is_judged(database: Database) -> None:
         "Grant it.", Grade.PROBLEM,
     )  # fmt: skip
     assert "owa-front-door at berlin is silent since 2026-03-16 05:30" in said(found, "probes").text
+    slack = {"name": "desk", "kind": "slack", "slack": {"token": "x", "channel": "C0123456789"}}
+    failing = said(look(settings(tenant={"channels": [slack]})), "channels")
+    assert failing.grade is Grade.PROBLEM
+    assert failing.text == "desk fails since 2026-03-16 06:30 UTC: The workflow answered 404."
     read = database.read_now(lambda c: stored.known(c, settings(), NOW))
     assert read.newest_at == NOW + minutes(9)
     assert (read.instant is None) is (database.dialect == "sqlite")

@@ -55,6 +55,22 @@ class ChannelLike(Protocol):
         """What choosing and wording know of it."""
 
 
+class MirrorLike(Protocol):
+    """One ``[[tenants.mirrors]]`` entry, as far as the edge reads it."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def system(self) -> str:
+        """What is on the other side."""
+
+    @property
+    def depends_on(self) -> Sequence[str]:
+        """Slugs of services without which it cannot be reached."""
+
+
 class TenantSettings(Protocol):
     """One ``[[tenants]]`` entry, as far as the edge reads it."""
 
@@ -69,6 +85,10 @@ class TenantSettings(Protocol):
     @property
     def channels(self) -> Sequence[ChannelLike]:
         """Its channels, in the order of the settings file."""
+
+    @property
+    def mirrors(self) -> Sequence[MirrorLike]:
+        """Its mirrors, in the order of the settings file."""
 
 
 class Server(Protocol):

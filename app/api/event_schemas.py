@@ -43,6 +43,8 @@ SENTENCES: Mapping[EventType, str] = {
     EventType.SUBSCRIPTION_DISABLED: "A subscription was switched off.",
     EventType.SUBSCRIPTION_RECOVERED: "A failing receiver takes deliveries again.",
     EventType.SUBSCRIPTION_REPLAY_FINISHED: "A replay is through.",
+    EventType.CHANNEL_FAILING: "A channel or mirror is refused, or not reached any more.",
+    EventType.CHANNEL_RECOVERED: "A channel or mirror that failed works again.",
     EventType.LINK_CONFLICT: "A remote record was changed by a person in a way we respect.",
     EventType.TEST_PING: "A test; it says nothing of any incident.",
 }
@@ -200,6 +202,16 @@ class ReplayData(Data):
     replay: FinishedReplayOut
 
 
+class ChannelData(Data):
+    """About a channel or mirror, by its name; `why` is a sentence with what to do about it."""
+
+    channel: str
+    kind: str
+    failing_since: datetime
+    cause: Literal["refused", "unreached", "worked"]
+    why: str
+
+
 class ConflictOut(BaseModel):
     """A remote record that is in conflict."""
 
@@ -247,6 +259,8 @@ DATA: Mapping[EventType, type[Data]] = {
     EventType.SUBSCRIPTION_RECOVERED: StandingData,
     EventType.SUBSCRIPTION_REPLAY_FINISHED: ReplayData,
     EventType.LINK_CONFLICT: ConflictData,
+    EventType.CHANNEL_FAILING: ChannelData,
+    EventType.CHANNEL_RECOVERED: ChannelData,
     EventType.TEST_PING: PingData,
 }
 

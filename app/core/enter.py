@@ -22,6 +22,8 @@ NEWS = {
     "subscription_recovered": EventType.SUBSCRIPTION_RECOVERED,
     "subscription_replay_finished": EventType.SUBSCRIPTION_REPLAY_FINISHED,
     "link_conflict": EventType.LINK_CONFLICT,
+    "channel_failing": EventType.CHANNEL_FAILING,
+    "channel_recovered": EventType.CHANNEL_RECOVERED,
 }
 
 

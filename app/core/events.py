@@ -36,6 +36,8 @@ class EventType(StrEnum):
     SUBSCRIPTION_REPLAY_FINISHED = "subscription.replay_finished"
     LINK_CONFLICT = "link.conflict"
     TEST_PING = "test.ping"
+    CHANNEL_FAILING = "channel.failing"
+    CHANNEL_RECOVERED = "channel.recovered"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from app.core.retry import Standing
 from app.core.types import Severity, Status, TenantId, severity_of
 
 ALL = "*"
-FAMILIES = ("incident.*", "source.*", "subscription.*", "link.*")
+FAMILIES = ("incident.*", "source.*", "subscription.*", "link.*", "channel.*")
 CLOSING = frozenset(
     {
         EventType.RESOLVED,

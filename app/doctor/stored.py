@@ -37,6 +37,7 @@ class Known:
     sources: Sequence[SourceRecord]
     checks: Sequence[NewestResult]
     links: Sequence[Link]
+    ways: Sequence[links.Standing] = ()
 
 
 def known(c: Connection, settings: Settings, now: datetime) -> Known:
@@ -60,6 +61,7 @@ def known(c: Connection, settings: Settings, now: datetime) -> Known:
             for state in TROUBLED
             for link in links.page(c, None, state=state.value, limit=MOST)
         ],
+        ways=[one for one in links.standings(c).values() if one.failing_since is not None],
     )
 
 
@@ -69,6 +71,7 @@ def judged(settings: Settings, known: Known, now: datetime) -> Iterator[Finding]
     yield from _receivers(settings, known)
     yield from _sources(known, now)
     yield from _checks(known)
+    yield from _ways(settings, known)
     yield from _links(known)
 
 
@@ -186,3 +189,17 @@ def _links(known: Known) -> Iterator[Finding]:
         fix = f"Set right what it says, then POST /v1/links/{link.id}/resync."
         grade = problem if link.state is LinkState.FAILED else warning
         yield grade("mirrors", text, fix, tenant=link.tenant)
+
+
+def _ways(settings: Settings, known: Known) -> Iterator[Finding]:
+    mirrors = {mirror.name for tenant in settings.tenants for mirror in tenant.mirrors}
+    channels = {channel.name for tenant in settings.tenants for channel in tenant.channels}
+    for one in known.ways:
+        if one.name not in mirrors | channels:
+            continue  # of settings that were
+        area = "mirrors" if one.name in mirrors else "channels"
+        text = f"{one.name} fails since {one.failing_since:%Y-%m-%d %H:%M} UTC: {one.trouble}"
+        fix = "Set right what it says; it is tried again within 15 minutes."
+        if area == "channels":
+            fix = f"Set right what it says, then `sextant channel test {one.name}`."
+        yield problem(area, text, fix, tenant=one.tenant)

@@ -10,7 +10,8 @@ from app.core.incident import Incident
 from app.core.link import Link, LinkState, correlation_of
 from app.core.ports import AlarmDoor, MirrorAnswer, MirrorWord
 from app.core.types import OPEN_STATUSES
-from app.flow.terms import FAILED_AGAIN, Terms, backoff
+from app.flow.terms import FAILED_AGAIN, Announce, Terms, backoff
+from app.flow.trouble import Trouble
 from app.kit.clock import Clock
 from app.kit.ids import new_id
 from app.store import events, incidents, links
@@ -19,6 +20,7 @@ from app.store.engine import Database
 log = logging.getLogger(__name__)
 
 EVENTS = 200  # of the log that one step follows
+BREAKS_AFTER = 5  # events in a row that were not taken
 LEAST = timedelta(seconds=1)  # real time between steps with nothing to do
 
 
@@ -30,14 +32,18 @@ class AlarmLoop:
     """
 
     def __init__(
-        self, db: Database, clock: Clock, door: AlarmDoor, terms: Terms, root: str
-    ) -> None:
+        self, db: Database, clock: Clock, door: AlarmDoor, terms: Terms, root: str,
+        *, announce: Announce,
+    ) -> None:  # fmt: skip
         self._db = db
         self._clock = clock
         self._door = door
         self._terms = terms
         self._root = root
         self._misses = 0
+        self._trouble = Trouble(
+            db, clock, announce, tenant=terms.tenant, name=door.name, kind=door.system
+        )
 
     async def step(self) -> timedelta:
         """Tell what changed since the last step; says when to go on, in time of the story."""
@@ -56,12 +62,18 @@ class AlarmLoop:
         position, last, touched = await self._db.read(look)
         if position == last:
             return LEAST * self._terms.speed
+        told: list[MirrorAnswer | None] = []
         for incident in touched:
             answer = await self._tell(incident)
+            told.append(answer)
             if answer is not None and answer.word is not MirrorWord.DONE:
                 self._misses += 1
                 log.warning("event_not_taken", extra={"mirror": name, "why": answer.why})
                 refused = answer.word is MirrorWord.REFUSED
+                if refused or self._misses >= BREAKS_AFTER:
+                    why = " ".join(filter(None, (answer.why, answer.remedy)))
+                    reason = "refused" if refused else "unreached"
+                    await self._trouble.begins(why, reason=reason)
                 wait = FAILED_AGAIN if refused else backoff(self._misses)
                 return answer.retry_after or wait
         self._misses = 0
@@ -71,6 +83,8 @@ class AlarmLoop:
             links.advance(c, name, last)
 
         await self._db.write(advance)
+        if any(one is not None for one in told):
+            await self._trouble.ends()
         return LEAST * self._terms.speed
 
     async def _tell(self, incident: Incident) -> MirrorAnswer | None:

@@ -30,6 +30,7 @@ from app.core.types import OPEN_STATUSES, severity_of
 from app.flow.held import HOUR
 from app.flow.messages import Known, known_of
 from app.flow.terms import FAILED_AGAIN, RECONCILE, Terms, after, backoff
+from app.flow.terms import Announce as Announcing
 from app.flow.unheard import told_since
 from app.kit.clock import Clock
 from app.store import incidents, links
@@ -75,6 +76,7 @@ class ChannelTools:
     say: Say
     choose: Choose
     url_of: Callable[[str], str]
+    announce: Announcing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

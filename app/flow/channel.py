@@ -11,7 +11,8 @@ from app.core.incident import Incident
 from app.core.link import Link, LinkState, Trigger, correlation_of, moved
 from app.flow.announce import LEASE, Announce, ChannelTools
 from app.flow.following import followed
-from app.flow.terms import backoff
+from app.flow.terms import FAILED_AGAIN, backoff
+from app.flow.trouble import Trouble
 from app.kit.ids import new_id
 from app.store import events, incidents, links
 from app.store.links import NotMine
@@ -29,6 +30,10 @@ class ChannelLoop:
     def __init__(self, tools: ChannelTools) -> None:
         self._tools = tools
         self._announce = Announce(tools)
+        self._trouble = Trouble(
+            tools.db, tools.clock, tools.announce, tenant=tools.terms.terms.tenant,
+            name=tools.terms.facts.name, kind=tools.terms.facts.kind,
+        )  # fmt: skip
         self._misses = 0
         self._closed_until: datetime | None = None
 
@@ -116,6 +121,20 @@ class ChannelLoop:
                 return  # the lease lapses
             self._judge(link, after_it)
             await tools.db.write(lambda c: links.save(c, after_it, token=token))
+            await self._tell_of(link, after_it)
+
+    async def _tell_of(self, before: Link, link: Link) -> None:
+        """Say when the channel begins to fail, and when it works again."""
+        if link.state is LinkState.FAILED:
+            if link.due_at <= self._tools.clock.now() + FAILED_AGAIN:
+                await self._trouble.begins(link.explanation, reason="refused")
+        elif self._misses >= BREAKS_AFTER:
+            await self._trouble.begins(link.explanation, reason="unreached")
+        elif link.memory.wrote_at != before.memory.wrote_at:
+            name, soon = link.mirror, self._tools.clock.now() + FAILED_AGAIN
+            others = await self._tools.db.read(lambda c: links.refused(c, name, until=soon))
+            if others is None:
+                await self._trouble.ends()
 
     def _judge(self, before: Link, link: Link) -> None:
         """Close the channel for a while when it does not answer or asks for rest; and log."""

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from app.core.link import LinkState
 from app.kit.clock import Clock
 from app.kit.metrics import Registry
 from app.store import invariants
@@ -35,6 +36,15 @@ class Invariants:
             "sextant_fold_lag_seconds", "How long the oldest record has waited for the engine."
         )
 
+        self._links = metrics.gauge(
+            "sextant_links", "Tickets and announcements, by the state of their link.",
+            {"state": tuple(state.value for state in LinkState)},
+        )  # fmt: skip
+        self._failing = metrics.gauge("sextant_channels_failing", "Channels and mirrors that fail.")
+        self._unpolled = metrics.gauge(
+            "sextant_mirror_poll_lag_seconds", "How long ago the mirror that waits longest asked."
+        )
+
     async def step(self) -> timedelta:
         """Ask all of them once; what is found is counted again at each look until it is mended."""
         now = self._clock.now()
@@ -50,6 +60,11 @@ class Invariants:
         self._open.put(invariants.open_incidents(c))
         self._pending.put(waiting)
         self._overdue.put(_age(due, now))
+        counted = invariants.links_by_state(c)
+        for state in LinkState:
+            self._links.put(counted.get(state.value, 0), state=state.value)
+        self._failing.put(invariants.failing_ways(c))
+        self._unpolled.put(_age(invariants.unpolled_since(c), now))
         self._lag.put(_age(invariants.unfolded_since(c), now))
 
 

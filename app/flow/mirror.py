@@ -11,12 +11,13 @@ from sqlalchemy import Connection
 from app.core.errors import StorageUnavailable
 from app.core.incident import Incident
 from app.core.link import Link, LinkState, Trigger, moved
-from app.core.ports import MirrorWord
+from app.core.ports import MirrorAnswer, MirrorWord
 from app.flow import held
 from app.flow.create import Create
 from app.flow.following import followed
 from app.flow.keep import FAR, Keep
-from app.flow.terms import LEASE, Tools, backoff
+from app.flow.terms import FAILED_AGAIN, LEASE, Tools, backoff
+from app.flow.trouble import Trouble
 from app.flow.unheard import incident_of
 from app.kit.ids import new_id
 from app.store import events, links
@@ -41,6 +42,10 @@ class MirrorLoop:
         self._create = Create(tools)
         self._keep = Keep(tools)
         self._misses = 0
+        self._trouble = Trouble(
+            tools.db, tools.clock, tools.announce, tenant=tools.terms.tenant,
+            name=tools.mirror.name, kind=tools.mirror.system,
+        )  # fmt: skip
 
     async def step(self) -> timedelta:
         """Follow the log, poll, and carry what is due; says when to go on, in time of the story."""
@@ -119,6 +124,22 @@ class MirrorLoop:
             links.polled(c, name, token=token, cursor=moved, now=now, again_at=again_at)
 
         await tools.db.write(unit)
+        await self._tell_of(answer)
+
+    async def _tell_of(self, poll: MirrorAnswer) -> None:
+        """Say when the mirror begins to fail, and when it works again; each poll is a look."""
+        why = " ".join(filter(None, (poll.why, poll.remedy)))
+        if poll.word is MirrorWord.REFUSED:
+            await self._trouble.begins(why, reason="refused")
+        elif self._misses >= BREAKS_AFTER:
+            await self._trouble.begins(why, reason="unreached")
+        elif poll.word is MirrorWord.DONE:
+            name, soon = self._tools.mirror.name, self._tools.clock.now() + FAILED_AGAIN
+            link = await self._tools.db.read(lambda c: links.refused(c, name, until=soon))
+            if link is None:
+                await self._trouble.ends()
+            else:
+                await self._trouble.begins(link.explanation, reason="refused")
 
     async def _carry(self) -> int:
         """Take links that are due and carry each one step, side by side."""

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, exists, func, not_, select, tuple_
 from app.core.route import PlannedEvent, Subscription, judge, recalled
 from app.core.types import TenantId
 from app.store import deliveries, subscriptions
-from app.store.link_tables import LinkRow
+from app.store.link_tables import LinkRow, MirrorRow
 from app.store.tables import (
     DeliveryRow,
     EventRow,
@@ -37,6 +37,7 @@ def _table(row: Any) -> Any:
 
 _DELIVERIES, _EVENTS, _STATES = _table(DeliveryRow), _table(EventRow), _table(FoldStateRow)
 _INCIDENTS, _INTAKE, _LINKS = _table(IncidentRow), _table(IntakeRow), _table(LinkRow)
+_MIRRORS = _table(MirrorRow)
 _SUBSCRIPTIONS = _table(SubscriptionRow)
 
 
@@ -201,6 +202,24 @@ def pending(c: Connection) -> tuple[int, datetime | None]:
     query = select(func.count(), func.min(_DELIVERIES.c.due_at))
     count, since = c.execute(query.where(_DELIVERIES.c.state == "pending")).one()
     return int(count), since
+
+
+def links_by_state(c: Connection) -> dict[str, int]:
+    """How many tickets and announcements there are, by the state of their link."""
+    query = select(_LINKS.c.state, func.count()).group_by(_LINKS.c.state)
+    return {str(state): int(count) for state, count in c.execute(query)}
+
+
+def failing_ways(c: Connection) -> int:
+    """Channels and mirrors that fail."""
+    query = select(func.count()).select_from(_MIRRORS)
+    return _number(c, query.where(_MIRRORS.c.failing_since.is_not(None)))
+
+
+def unpolled_since(c: Connection) -> datetime | None:
+    """When the mirror that was not asked for longest was; None without one."""
+    found: datetime | None = c.execute(select(func.min(_MIRRORS.c.polled_at))).scalar_one()
+    return found
 
 
 def unfolded_since(c: Connection) -> datetime | None:

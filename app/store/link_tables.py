@@ -20,6 +20,8 @@ class MirrorRow(SQLModel, table=True):
     polled_at: datetime | None = Field(default=None, sa_column=instant(nullable=True))
     lease_token: str | None = None
     lease_until: datetime | None = Field(default=None, sa_column=instant(nullable=True))
+    failing_since: datetime | None = Field(default=None, sa_column=instant(nullable=True))
+    trouble: str | None = None
 
 
 class LinkRow(SQLModel, table=True):

@@ -27,7 +27,7 @@ WAITING = (LinkState.PENDING.value, LinkState.HELD.value)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How far a mirror has come."""
+    """How far a mirror or channel has come; ``trouble`` is why it fails, while it does."""
 
     name: str
     tenant: TenantId
@@ -35,6 +35,8 @@ class Standing:
     cursor: str
     poll_at: datetime
     polled_at: datetime | None
+    failing_since: datetime | None = None
+    trouble: str = ""
 
 
 class NotMine(Exception):  # noqa: N818 - not an error: the lease went to somebody else
@@ -83,6 +85,8 @@ def _standing(row: Any) -> Standing:
         cursor=row.cursor,
         poll_at=row.poll_at,
         polled_at=row.polled_at,
+        failing_since=row.failing_since,
+        trouble=row.trouble or "",
     )
 
 
@@ -106,6 +110,47 @@ def known(c: Connection, name: str) -> Standing | None:
     """Where a mirror stands, or None before its first step."""
     row = c.execute(select(M).where(M.c.name == name)).one_or_none()
     return None if row is None else _standing(row)
+
+
+def standings(c: Connection, tenant: TenantId | None = None) -> dict[str, Standing]:
+    """Where each mirror and channel stands, by name. Without a tenant: of all."""
+    query = select(M) if tenant is None else select(M).where(M.c.tenant == tenant)
+    return {row.name: _standing(row) for row in c.execute(query)}
+
+
+def told_at(c: Connection, tenant: TenantId) -> dict[str, datetime]:
+    """When each mirror and channel last reached the other side, by name."""
+    newest = func.max(L.c.last_synced_at)
+    query = select(L.c.mirror, newest.label("at")).where(L.c.tenant == tenant)
+    rows = c.execute(query.group_by(L.c.mirror).having(newest.is_not(None)))
+    return {row.mirror: row.at for row in rows}
+
+
+def fails(c: Connection, name: str, *, since: datetime, why: str) -> bool:
+    """Note that it fails; False when that was known."""
+    news = update(M).where(M.c.name == name, M.c.failing_since.is_(None))
+    return c.execute(news.values(failing_since=since, trouble=why)).rowcount == 1
+
+
+def retold(c: Connection, name: str, *, why: str) -> None:
+    """Note another reason of what fails already."""
+    news = update(M).where(M.c.name == name, M.c.failing_since.is_not(None))
+    c.execute(news.values(trouble=why))
+
+
+def works(c: Connection, name: str) -> bool:
+    """Note that it works again; False when that was known."""
+    news = update(M).where(M.c.name == name, M.c.failing_since.is_not(None))
+    return c.execute(news.values(failing_since=None, trouble=None)).rowcount == 1
+
+
+def refused(c: Connection, name: str, *, until: datetime) -> Link | None:
+    """A link that was refused and is tried again by then; None when nothing is."""
+    query = select(L).where(
+        L.c.mirror == name, L.c.state == LinkState.FAILED.value, L.c.due_at <= until
+    )
+    row = c.execute(query.order_by(L.c.id).limit(1)).one_or_none()
+    return None if row is None else _link(row)
 
 
 def next_at(c: Connection, name: str) -> datetime | None:

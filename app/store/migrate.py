@@ -11,7 +11,7 @@ from app.store.engine import Database
 
 log = logging.getLogger(__name__)
 
-HEAD = "0012_spending"
+HEAD = "0013_trouble"
 VERSION_TABLE = "alembic_version"
 LOCK = 0x5E87A47  # PostgreSQL advisory lock: one replica migrates at a time
 PROJECT = Path(__file__).resolve().parents[2]

@@ -90,6 +90,9 @@ async def show_sources(request: Request, viewer: Looking) -> Response:
             if tenant.id == viewer.tenant
             for said in warnings_of([channel.facts for channel in tenant.channels])
         ],
+        failing=await context_of(request).db.read(
+            lambda c: reading.failing_ways(c, TenantId(viewer.tenant))
+        ),
         sources=reading.source_documents(picture),
         codes=await context_of(request).db.read(
             lambda c: reading.unmapped_codes(c, viewer.tenant, outside=viewer.outside)

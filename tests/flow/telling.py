@@ -61,6 +61,7 @@ class TellingWorld:
                 db=self.db, clock=self.clock, channel=self.channel, terms=self.terms,
                 say=self.say, choose=self.choose,
                 url_of=lambda incident: f"http://x/incidents/{incident}",
+                announce=self.fold.news,
             )
         )  # fmt: skip
 

@@ -23,7 +23,7 @@ def world(sqlite_database: Database) -> MirrorWorld:
 def feeding(world: MirrorWorld, user: str = "sextant") -> AlarmLoop:
     client = httpx.AsyncClient(transport=Breaking(world.instance), base_url=BASE)
     door = ServiceNowEvents(ServiceNowClient(client, Basic(user, "pw")), world.settings)
-    return AlarmLoop(world.db, world.clock, door, world.terms, "http://x")
+    return AlarmLoop(world.db, world.clock, door, world.terms, "http://x", announce=world.fold.news)
 
 
 async def test_an_incident_is_one_alert_that_ends_with_it(world: MirrorWorld) -> None:

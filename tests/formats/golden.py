@@ -138,6 +138,16 @@ OTHERS: dict[EventType, dict[str, Any]] = {
         "actor": Actor(kind=ActorKind.MIRROR, id="servicenow"),
         "facts": {"link": {"id": "lnk_1", "incident": "inc_1", "system": "servicenow"}},
     },
+    EventType.CHANNEL_FAILING: {
+        "actor": Actor(kind=ActorKind.MIRROR, id="chat"),
+        "facts": {"channel": "chat", "kind": "teams", "failing_since": "2026-03-16T06:20:00+00:00",
+                  "cause": "refused", "why": "The workflow answered 404. Make it anew."},
+    },
+    EventType.CHANNEL_RECOVERED: {
+        "actor": Actor(kind=ActorKind.MIRROR, id="chat"),
+        "facts": {"channel": "chat", "kind": "teams", "failing_since": "2026-03-16T06:20:00+00:00",
+                  "cause": "worked", "why": ""},
+    },
     EventType.TEST_PING: {
         "actor": PERSON, "sequence": 0, "reason": "test",
         "facts": {"subscription": {"id": "sub_1", "description": "ops"}},

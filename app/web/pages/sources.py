@@ -15,6 +15,7 @@ def sources_page(
     sources: Sequence[Document],
     codes: Sequence[Document] = (),
     warnings: Sequence[str] = (),
+    failing: Sequence[Document] = (),
 ) -> str:
     """Render the sources and the codes that nobody knows.
 
@@ -24,11 +25,13 @@ def sources_page(
         codes: codes that the catalogue does not know, ``{"code", "service", "client", "count",
             "last_at", "sample"}``.
         warnings: what would silence the channels to people, in sentences.
+        failing: channels and mirrors that fail, ``{"name", "since", "why"}``.
     """
     return frame.render(
         "sources.html",
         here="sources",
         warnings=warnings,
+        failing=[{**one, "since": when(one["since"], frame.now)} for one in failing],
         sources=[source_view(document, frame.now) for document in sources],
         codes=[_code(frame, document) for document in codes],
     )
