@@ -14,16 +14,17 @@ BODY_BYTES = 4 * 1024 * 1024  # inflated bytes of one answer
 WORDS = 300  # characters of a refusal that are told
 _BY_STATUS = {
     400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 410: "not_found",
-    429: "throttled",
+    413: "too_large", 429: "throttled",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A success; ``made`` is its JSON, None where the body is none."""
+    """A success; ``made`` is its JSON, None where the body is none, ``text`` how it begins."""
 
     status: int
     made: Any
+    text: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -78,7 +79,8 @@ class Calls:
     def _read(self, method: str, response: httpx.Response, raw: bytes) -> Reply:
         status, made = response.status_code, _json(raw)
         if response.is_success:
-            return Reply(status=status, made=made, headers=response.headers)
+            text = raw[: 4 * WORDS].decode("utf-8", "replace")
+            return Reply(status=status, made=made, text=text, headers=response.headers)
         text = f"{self._who} answered {status}: {_words(made, raw, response.headers)}"
         if response.is_redirect:
             text = f"{self._who} sends us elsewhere ({status}); the address is not its own."

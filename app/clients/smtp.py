@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from app.clients.entra import EntraTokens
 from app.clients.errors import VendorError
 
 CONNECT_SECONDS = 15.0
@@ -26,6 +27,7 @@ class SmtpAccess:
     tls: ssl.SSLContext
     username: str = ""
     password: str = ""
+    tokens: EntraTokens | None = None  # signs in with a token in place of a password
     timeout_seconds: float = 30.0
 
 
@@ -61,6 +63,7 @@ class SmtpClient:
 
     async def _connect(self, library: Any) -> Any:
         access = self._access
+        token = await access.tokens.get() if access.tokens is not None else None
         relay = library.SMTP(
             hostname=access.host, port=access.port, timeout=access.timeout_seconds,
             use_tls=access.security == "tls", start_tls=access.security == "starttls",
@@ -69,10 +72,14 @@ class SmtpClient:
         )  # fmt: skip
         try:
             await relay.connect()
-            if access.username:
+            if token is not None:
+                await relay.auth_xoauth2(access.username, token)
+            elif access.username:
                 await relay.login(access.username, access.password)
         except library.SMTPAuthenticationError as error:
             relay.close()
+            if access.tokens is not None:
+                await access.tokens.drop()  # revoked, perhaps: the next mail asks for a new one
             code = "throttled" if error.code in TEMPORARY else "unauthorized"
             raise VendorError(code, f"The relay did not let us in: {_words(error)}") from error
         except library.SMTPNotSupported as error:

@@ -4,12 +4,22 @@ import hashlib
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from app.clients.credentials import (
+    Application,
+    Certificate,
+    Credential,
+    FederatedToken,
+    ManagedIdentity,
+    Secret,
+)
+from app.clients.entra import EntraTokens
 from app.clients.errors import VendorError
 from app.clients.smtp import SmtpAccess, SmtpClient, wait_of
+from app.clients.wires import Wires
 from app.core.announce import NoticePhase
 from app.core.ports import ChannelAnswer, MirrorWord, Telling
 from app.kit import html, http
@@ -26,8 +36,68 @@ REMEDIES = {
     "sender_refused": "Let the account send as this sender, or set another one.",
     "no_recipient": "Set recipients that this relay accepts.",
     "mail_refused": "Ask whoever runs the relay what its words mean.",
+    "token_refused": "See that secret or certificate of the application are its own and valid.",
+    "credential_unreadable": "See that the file is there and that Sextant may read it.",
     "tls_failed": "Give the authority of the relay's certificate as ca_file.",
 }
+WORDS = {"token_unavailable": MirrorWord.UNREACHED}
+
+
+class SmtpCertificate(BaseModel):
+    """A certificate with its private key, as PEM or PFX; the password is the key's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str = Field(min_length=1)
+    password: SecretStr | None = None
+
+
+class SmtpIdentity(BaseModel):
+    """The identity of the Azure machine: the system's own, or the one with this client id."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    client_id: str | None = None
+
+
+class SmtpOAuth(BaseModel):
+    """``smtp = { oauth = {…} }``: the application that signs in at Exchange Online."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tenant_id: str = Field(pattern=r"^[A-Za-z0-9.-]{1,128}$")
+    client_id: str = ""
+    secret: SecretStr | None = None
+    certificate: SmtpCertificate | None = None
+    managed_identity: SmtpIdentity | None = None
+    federated_token_file: str | None = Field(default=None, min_length=1)
+    authority: str = Field(default="https://login.microsoftonline.com", pattern=r"^https?://[^/]+$")
+    scope: str = "https://outlook.office365.com/.default"
+
+    @model_validator(mode="after")
+    def _one_proof(self) -> Self:
+        proofs = ("secret", "certificate", "managed_identity", "federated_token_file")
+        given = [name for name in proofs if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of {', '.join(proofs)}")
+        if not self.client_id and given != ["managed_identity"]:
+            raise ValueError("give the client_id of the application")
+        return self
+
+    @property
+    def credential(self) -> Credential:
+        """What proves to Entra who we are."""
+        if self.secret is not None:
+            return Secret(self.secret.get_secret_value())
+        if self.certificate is not None:
+            password = self.certificate.password
+            return Certificate(
+                self.certificate.file, None if password is None else password.get_secret_value()
+            )
+        if self.federated_token_file is not None:
+            return FederatedToken(self.federated_token_file)
+        machine = self.managed_identity
+        return ManagedIdentity(None if machine is None else machine.client_id)
 
 
 class SmtpSettings(BaseModel):
@@ -40,10 +110,19 @@ class SmtpSettings(BaseModel):
     security: Literal["starttls", "tls", "none"] = "starttls"
     username: str = ""
     password: SecretStr | None = None
+    oauth: SmtpOAuth | None = None
     sender: str
     recipients: tuple[str, ...] = Field(min_length=1)
     ca_file: str | None = None
     timeout_seconds: float = Field(default=30, ge=1)
+
+    @model_validator(mode="after")
+    def _signs_in_one_way(self) -> Self:
+        if self.oauth is not None and (self.password is not None or not self.username):
+            raise ValueError("with oauth give the mailbox as username, and no password")
+        if self.oauth is not None and self.security == "none":
+            raise ValueError("a token is not sent without TLS; set security")
+        return self
 
     @field_validator("sender", "recipients")
     @classmethod
@@ -62,13 +141,18 @@ class SmtpChannel:
 
     kind = "smtp"
 
-    def __init__(self, name: str, client: SmtpClient, settings: SmtpSettings) -> None:
+    def __init__(
+        self, name: str, client: SmtpClient, settings: SmtpSettings, wires: Wires | None = None
+    ) -> None:
+        self._wires = wires
         self.name = name
         self._client = client
         self._settings = settings
 
     async def aclose(self) -> None:
-        """There is no connection between two mails."""
+        """Between two mails there is no connection but that to where tokens come from."""
+        if self._wires is not None:
+            await self._wires.aclose()
 
     async def tell(self, telling: Telling) -> ChannelAnswer:
         """Send one mail; a later one answers the first, so that they make a thread."""
@@ -81,7 +165,7 @@ class SmtpChannel:
             )
         except VendorError as error:
             error.retry_after = wait_of(error)
-            return answered(error, REMEDIES)
+            return answered(error, REMEDIES, WORDS)
         missed = "; ".join(f"{who}: {words}" for who, words in refused.items())
         why = f"Not to {missed}" if missed else ""
         ours = str(mail["Message-ID"])
@@ -105,6 +189,7 @@ def open_smtp(name: str, settings: SmtpSettings) -> SmtpChannel:
     Raises:
         OSError: the file of authorities cannot be read.
     """
+    wires = Wires() if settings.oauth is not None else None
     access = SmtpAccess(
         host=settings.host,
         port=settings.port,
@@ -112,9 +197,27 @@ def open_smtp(name: str, settings: SmtpSettings) -> SmtpChannel:
         tls=http.tls_context(settings.ca_file),
         username=settings.username,
         password=settings.password.get_secret_value() if settings.password else "",
+        tokens=tokens_of(settings, wires) if wires is not None else None,
         timeout_seconds=settings.timeout_seconds,
     )
-    return SmtpChannel(name, SmtpClient(access), settings)
+    return SmtpChannel(name, SmtpClient(access), settings, wires)
+
+
+def tokens_of(settings: SmtpSettings, wires: Wires) -> EntraTokens | None:
+    """Where tokens for the mailbox come from; None without OAuth."""
+    given, seconds = settings.oauth, settings.timeout_seconds
+    if given is None:
+        return None
+    who = Application(
+        authority=f"{given.authority}/{given.tenant_id}",
+        client_id=given.client_id,
+        scope=given.scope,
+        credential=given.credential,
+        timeout_seconds=seconds,
+    )
+    return EntraTokens(
+        lambda: wires.synchronous(settings.ca_file, seconds), who, threads=wires.threads
+    )
 
 
 def message_id(key: str, sender: str) -> str:

@@ -1,13 +1,14 @@
 """Teams: an Adaptive Card through a Workflows webhook; posted, never changed."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-from app.clients.calls import Calls
+from app.clients.calls import WORDS, Calls, Reply
 from app.clients.errors import VendorError
 from app.core.announce import NoticePhase
 from app.core.ports import ChannelAnswer, MirrorWord, Telling
@@ -29,10 +30,16 @@ COLORS: Mapping[NoticePhase, str] = {
     NoticePhase.FIRST: "Attention", NoticePhase.UPDATE: "Warning",
     NoticePhase.MITIGATED: "Accent", NoticePhase.RESOLVED: "Good",
 }  # fmt: skip
+JSON = {"content-type": "application/json"}
+_FAILURE = re.compile(r"(?i)\bfailed with error\b|\bdelivery failed\b|returned HTTP error")
+_RUN = re.compile(r"^[A-Za-z0-9-]{1,64}$")
 _FLOW = "Open the workflow in Teams or Power Automate: "
 REMEDIES: Mapping[str, str] = {
-    "unauthorized": f"{_FLOW}its address has changed; copy it anew.",
-    "forbidden": f"{_FLOW}its address has changed; copy it anew.",
+    "unauthorized": f"{_FLOW}its address has changed or ran out: copy it anew, and let anyone "
+    "who has it trigger the workflow.",
+    "forbidden": f"{_FLOW}its address has changed or ran out, or a policy of data loss prevention "
+    "stops it: copy it anew.",
+    "not_posted": f"{_FLOW}its run history says at which step it failed.",
     "not_found": f"{_FLOW}it was deleted, or its owner has left; make it anew with a co-owner.",
     "bad_request": f"{_FLOW}it may be turned off, or not begin with a Teams webhook request.",
     "too_large": "The message is larger than Teams takes.",
@@ -78,13 +85,12 @@ class TeamsChannel:
 
     async def tell(self, telling: Telling) -> ChannelAnswer:
         """Post a card; every telling is one of its own."""
-        headers = {"content-type": "application/json"}
         try:
-            await self._calls.call("POST", self._url, body=body_of(telling), headers=headers)
+            reply = await self._calls.call("POST", self._url, body=body_of(telling), headers=JSON)
+            said = taken(reply)
         except VendorError as error:
             return answered(error, REMEDIES)
-        why = "The workflow took it; whether the card was posted, it does not say."
-        return ChannelAnswer(word=MirrorWord.DONE, record=telling.record or telling.key, why=why)
+        return ChannelAnswer(word=MirrorWord.DONE, record=telling.record or telling.key, why=said)
 
     async def heard(self, telling: Telling) -> ChannelAnswer:
         """Nobody can look."""
@@ -104,6 +110,25 @@ def open_teams(name: str, settings: TeamsSettings) -> TeamsChannel:
     """
     client = http.client(ca_file=settings.ca_file, timeout_seconds=settings.timeout_seconds)
     return TeamsChannel(name, Calls(client, who="The workflow"), settings.url.get_secret_value())
+
+
+def taken(reply: Reply) -> str:
+    """What a success says: which run of the workflow it became, and that this is all we know.
+
+    A workflow with a *Response* action, or one behind a gateway, may answer 2xx with the words of
+    a failure; these are none.
+
+    Raises:
+        VendorError: they are, and the card was not posted.
+    """
+    words = " ".join(reply.text.split())[:WORDS]
+    failed = isinstance(reply.made, dict) and "error" in reply.made
+    if failed or _FAILURE.search(words):
+        text = f"The workflow answered {reply.status}, yet it says: {words}"
+        raise VendorError("throttled" if "429" in words else "not_posted", text)
+    run = str(reply.headers.get("x-ms-workflow-run-id") or "")
+    which = f" as run {run}" if _RUN.match(run) else ""
+    return f"The workflow took it{which}; whether the card was posted, its run history says."
 
 
 def body_of(telling: Telling) -> bytes:

@@ -1,5 +1,6 @@
 """Teams, PagerDuty and Jira: the rules that only one of them has."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -58,6 +59,76 @@ async def test_a_workflow_that_is_gone_is_said_and_its_signature_is_not() -> Non
     assert answer.word is MirrorWord.REFUSED
     assert "its owner has left" in answer.remedy
     assert bench.secret not in answer.why
+
+
+_LATE = (
+    "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error "
+    "{} with ContextId tcid=0"
+)
+
+
+def _words(code: str) -> str:
+    return json.dumps({"error": {"code": code, "message": "It could not be run."}})
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "remedy"),
+    [
+        (200, _LATE.format(413), "run history"),
+        (202, _words("ActionFailed"), "run history"),
+        (400, _words("WorkflowTriggerIsNotEnabled"), "turned off"),
+        (401, _words("DirectApiAuthorizationRequired"), "copy it anew"),
+        (403, _words("AuthorizationFailed"), "copy it anew"),
+        (404, _words("WorkflowNotFound"), "its owner has left"),
+        (413, _words("RequestEntityTooLarge"), "larger than Teams takes"),
+    ],
+)
+async def test_each_refusal_of_a_workflow_is_shown_with_what_to_do_and_mended_by_itself(
+    sqlite_database: Database, status: int, body: str, remedy: str
+) -> None:
+    async with teams() as bench:
+        door: Workflow = bench.door  # type: ignore[assignment]
+        world = TellingWorld(sqlite_database, bench.channel)
+        door.answers.append((status, body))
+        incident = await world.open()
+        await world.run()
+        link = world.link(incident)
+        assert (link.state, len(door.cards)) == (LinkState.FAILED, 0)
+        assert str(status) in link.explanation
+        assert remedy in link.explanation
+        assert bench.secret not in link.explanation
+        await world.run(1000)
+        assert (world.link(incident).state, len(door.cards)) == (LinkState.IN_STEP, 1)
+
+
+@pytest.mark.parametrize(("status", "body"), [(429, ""), (200, _LATE.format(429))])
+async def test_a_workflow_that_asks_for_rest_gets_it_also_where_it_says_so_in_words(
+    sqlite_database: Database, status: int, body: str
+) -> None:
+    async with teams() as bench:
+        door: Workflow = bench.door  # type: ignore[assignment]
+        world = TellingWorld(sqlite_database, bench.channel)
+        door.answers.append((status, body))
+        incident = await world.open()
+        await world.run()
+        assert world.link(incident).state is LinkState.PENDING
+        await world.run(30)
+        assert (world.link(incident).state, len(door.cards)) == (LinkState.IN_STEP, 1)
+
+
+async def test_a_card_that_was_only_queued_says_which_run_to_look_at(
+    sqlite_database: Database,
+) -> None:
+    async with teams() as bench:
+        door: Workflow = bench.door  # type: ignore[assignment]
+        door.fails_silently = True
+        world = TellingWorld(sqlite_database, bench.channel)
+        incident = await world.open()
+        await world.run()
+        link = world.link(incident)
+    assert (link.state, door.cards) == (LinkState.IN_STEP, [])
+    assert "as run 08584" in link.explanation
+    assert "whether the card was posted, its run history says" in link.explanation
 
 
 async def test_a_signature_that_was_renewed_is_said() -> None:

@@ -1,21 +1,26 @@
 """Mail: what stands in its headers, who gets it, and what a relay's answers mean."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from pydantic import SecretStr, ValidationError
+from starlette.applications import Starlette
 
 from app.core.announce import Message, Notice, NoticePhase
 from app.core.link import LinkState
 from app.core.ports import ChannelAnswer, MirrorWord, Telling
-from app.sinks.smtp import SmtpSettings, open_smtp
+from app.kit.clock import SystemClock
+from app.sinks.smtp import SmtpOAuth, SmtpSettings, open_smtp
 from app.store.engine import Database
 from tests.builders import NOW, an_incident
 from tests.flow.telling import TellingWorld
 from tests.sinks.benches import SmtpBench, certificates, smtp
 from tests.standins.channels.mail import Relay, relaying
 from tests.standins.channels.trouble import Trouble
+from tests.standins.entra import Entra, Registration
+from tests.standins.server import serving
 
 
 def telling(**changes: Any) -> Telling:
@@ -132,3 +137,95 @@ async def test_where_mailboxes_keep_repetitions_a_lost_answer_makes_at_most_one(
 def test_an_address_is_an_address(address: str) -> None:
     with pytest.raises(ValidationError, match="no address"):
         SmtpSettings(host="h", sender=address, recipients=("a@b.example",))
+
+
+TENANT, CLIENT, OUTLOOK = "5c1f", "app-of-mail", "https://outlook.office365.com"
+
+
+@dataclass
+class Exchange:
+    """A relay that takes tokens alone, and the Entra that hands them out."""
+
+    relay: Relay
+    entra: Entra
+    root: str
+
+    async def tell(self, *keys: str, **changes: Any) -> list[ChannelAnswer]:
+        given = {"tenant_id": TENANT, "client_id": CLIENT, "secret": SecretStr("s3cret"),
+                 "authority": self.root}  # fmt: skip
+        oauth = SmtpOAuth(**{**given, **changes})
+        settings = settings_of(self.relay, password=None, oauth=oauth)
+        channel = open_smtp("mail", settings)
+        try:
+            return [await channel.tell(telling(key=key)) for key in keys]
+        finally:
+            await channel.aclose()
+
+
+@pytest.fixture
+async def exchange() -> AsyncIterator[Exchange]:
+    wall = SystemClock().now  # msal ages its tokens by it
+    registration = Registration(tenant=TENANT, client=CLIENT, secrets={"s3cret": None})
+    entra = Entra(registrations=[registration], wall=wall)
+    relay = Relay()
+
+    def admits(user: str, token: str) -> bool:
+        granted = entra.granted(token)
+        return user == relay.username and granted is not None and granted.audience == OUTLOOK
+
+    relay.admits = admits
+    async with (
+        serving(Starlette(routes=entra.routes()), certificates()) as root,
+        relaying(relay, certificates().server_context()),
+    ):
+        yield Exchange(relay, entra, root)
+
+
+async def test_exchange_online_is_signed_in_at_with_a_token_that_is_asked_for_once(
+    exchange: Exchange,
+) -> None:
+    answers = await exchange.tell("k/first/1", "k/update/2")
+    assert [a.word for a in answers] == [MirrorWord.DONE, MirrorWord.DONE]
+    assert (len(exchange.relay.mailbox), exchange.entra.asked) == (2, 1)
+
+
+async def test_a_token_that_was_revoked_is_replaced_at_the_next_mail(exchange: Exchange) -> None:
+    (first,) = await exchange.tell("k/first/1", scope="https://graph.microsoft.com/.default")
+    assert (first.word, "did not let us in" in first.why) == (MirrorWord.REFUSED, True)
+    admits = exchange.relay.admits
+    refusals = [True]
+    exchange.relay.admits = lambda u, t: (
+        not refusals.pop() if refusals else bool(admits and admits(u, t))
+    )
+    answers = await exchange.tell("k/first/1", "k/first/1")
+    assert [a.word for a in answers] == [MirrorWord.REFUSED, MirrorWord.DONE]
+
+
+async def test_an_application_that_is_refused_says_so_and_an_entra_that_is_ill_is_waited_for(
+    exchange: Exchange,
+) -> None:
+    (wrong,) = await exchange.tell("k/first/1", secret=SecretStr("old"))
+    assert (wrong.word, "AADSTS7000215" in wrong.why) == (MirrorWord.REFUSED, True)
+    assert "application" in wrong.remedy
+    exchange.entra.broken = 503
+    (ill,) = await exchange.tell("k/first/1")
+    assert (ill.word, exchange.relay.attempts) == (MirrorWord.UNREACHED, 0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"secret": None}, {"federated_token_file": "x"}, {"client_id": ""}],
+)
+def test_an_application_proves_itself_in_exactly_one_way(changes: dict[str, Any]) -> None:
+    given = {"tenant_id": TENANT, "client_id": CLIENT, "secret": SecretStr("s")}
+    with pytest.raises(ValidationError, match="give"):
+        SmtpOAuth(**{**given, **changes})
+
+
+@pytest.mark.parametrize(
+    "changes", [{"password": SecretStr("x")}, {"username": ""}, {"security": "none"}]
+)
+def test_a_token_goes_with_a_mailbox_over_tls_alone(changes: dict[str, Any]) -> None:
+    oauth = SmtpOAuth(tenant_id=TENANT, client_id=CLIENT, secret=SecretStr("s"))
+    with pytest.raises(ValidationError, match=r"with oauth|without TLS"):
+        settings_of(Relay(port=587), **{"password": None, "oauth": oauth, **changes})

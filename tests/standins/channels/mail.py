@@ -4,10 +4,11 @@ Mailboxes drop a mail whose Message-ID they have had, as Exchange does, unless t
 """
 
 import asyncio
+import base64
 import email
 import email.policy
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -29,6 +30,7 @@ class Relay:
     username: str = "sextant@contoso.example"
     password: str = "app-password-right"
     accepts: str = "@contoso.example"
+    admits: Callable[[str, str], bool] | None = None  # user and token; then nothing else signs in
     drops_repetitions: bool = True
     refuses: bool = False
     troubles: list[Trouble] = field(default_factory=list)
@@ -49,6 +51,19 @@ class Relay:
         right = LoginPassword(self.username.encode(), self.password.encode())
         # Not handled: the server itself then says 535, as it must.
         return AuthResult(success=data == right, handled=False)
+
+    async def auth_XOAUTH2(  # noqa: N802 - the library's name
+        self, _server: Any, args: list[str]
+    ) -> AuthResult:
+        """Check user and token, as Exchange Online does: a no is a plain 535."""
+        fields = dict(
+            part.split("=", 1)
+            for part in base64.b64decode(args[1]).decode().split("\x01")
+            if "=" in part
+        )
+        token = fields.get("auth", "").removeprefix("Bearer ")
+        right = self.admits is not None and self.admits(fields.get("user", ""), token)
+        return AuthResult(success=right, handled=False)
 
     async def handle_RCPT(  # noqa: N802 - the library's name
         self, _server: Any, _session: Session, envelope: Envelope, address: str, _options: Any
@@ -90,6 +105,7 @@ async def relaying(relay: Relay, tls: ssl.SSLContext) -> AsyncIterator[Relay]:
             relay, hostname="relay.contoso.example", tls_context=tls, require_starttls=True,
             authenticator=relay.signs_in, auth_required=True, data_size_limit=LONGEST,
             enable_SMTPUTF8=False,
+            auth_exclude_mechanism=["LOGIN", "PLAIN"] if relay.admits else ["XOAUTH2"],
         )  # fmt: skip
 
     loop = asyncio.get_running_loop()
