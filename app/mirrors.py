@@ -32,6 +32,7 @@ def terms_of(owner: TenantId, settings: MirrorSettings, speed: float) -> Terms:
         debounce=timedelta(seconds=settings.debounce_seconds),
         poll=timedelta(seconds=settings.poll_seconds),
         budget=settings.hourly_create_budget,
+        children=settings.children_max if settings.children == "services" else 0,
         new_generation=settings.after_human_close == "new_generation",
         prefix=settings.correlation_prefix,
         speed=speed,

@@ -187,6 +187,11 @@ class Link:
     last_synced_at: datetime | None = None
     memory: Memory = Memory()
 
+    @property
+    def is_child(self) -> bool:
+        """Whether its ticket belongs under that of its incident."""
+        return self.incident is not None and self.subject != self.incident
+
 
 def correlation_of(prefix: str, subject: str, generation: int) -> str:
     """The name under which a ticket is ours: ``prefix:subject``, from the second on ``#2``."""

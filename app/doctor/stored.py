@@ -17,6 +17,7 @@ from app.kit.egress import LOOPBACK, Egress, Refused
 from app.settings import Settings
 from app.store import deliveries, events, health, keys, links, probes, sources, subscriptions
 from app.store.keys import ApiKey
+from app.store.links import Standing as LinkStanding
 from app.store.probes import NewestResult
 from app.store.sources import SourceRecord
 
@@ -37,7 +38,7 @@ class Known:
     sources: Sequence[SourceRecord]
     checks: Sequence[NewestResult]
     links: Sequence[Link]
-    ways: Sequence[links.Standing] = ()
+    ways: Sequence[LinkStanding] = ()
 
 
 def known(c: Connection, settings: Settings, now: datetime) -> Known:

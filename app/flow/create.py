@@ -10,7 +10,7 @@ from app.core.incident import Incident
 from app.core.link import RECHECKS, SECOND_LOOK, Link, LinkState, TicketState, Trigger
 from app.core.ports import MirrorAnswer, MirrorWord
 from app.core.ticket import Ticket, base_of
-from app.flow import held
+from app.flow import children, held
 from app.flow.terms import FAILED_AGAIN, LEASE, RECONCILE, Tools, after, backoff, rest_of
 from app.store import events, links
 
@@ -31,6 +31,11 @@ class Create:
         if incident is None or not (link.incident is None or self._tools.terms.wants(incident)):
             why = "Over, or below the filter, before a ticket was made."
             return self._rest(link, Trigger.WITHDRAWN, why, now + RECONCILE)
+        parent = None
+        if link.is_child:
+            parent = await self._tools.db.read(lambda c: children.parent_of(c, link))
+            if parent is None:
+                return children.waits(link, now)
         if link.memory.unknown_at is not None and now < link.memory.unknown_at + RECHECKS[-1]:
             return replace(link, due_at=link.memory.unknown_at + RECHECKS[-1])
         found = await self._tools.mirror.find(link.correlation)
@@ -38,7 +43,7 @@ class Create:
             case MirrorWord.DONE:
                 return self._adopted(link, found.tickets, Trigger.FOUND)
             case MirrorWord.ABSENT:
-                return await self._make(link, incident, token)
+                return await self._make(link, incident, token, parent or "")
             case _:
                 return self._hindered(link, found)
 
@@ -61,7 +66,7 @@ class Create:
             link, state=after(link, Trigger.ABSENT), explanation=why, due_at=now, memory=second
         )
 
-    async def _make(self, link: Link, incident: Incident, token: str) -> Link:
+    async def _make(self, link: Link, incident: Incident, token: str, parent: str) -> Link:
         tools, now = self._tools, self._tools.clock.now()
         sequence, mark = await tools.db.read(lambda c: _last(c, link))
         memory = replace(link.memory, told=sequence, unknown_at=None)
@@ -82,7 +87,9 @@ class Create:
         if wait is not None:
             why = "The hourly budget of tickets is spent; the summary ticket names this incident."
             return self._rest(link, Trigger.SPENT, why, wait)
-        wanted = dict(tools.mirror.fields(incident, url=tools.url_of(str(incident.id))))
+        shown = children.part_of(link, incident)
+        wanted = dict(tools.mirror.fields(shown, url=tools.url_of(str(incident.id))))
+        wanted |= {"parent_incident": parent} if parent else {}
         note = f"Opened by Sextant: {_because(incident)}\n{mark_of(mark)}"
         made = await tools.mirror.create(link.correlation, wanted, note)
         match made.word:

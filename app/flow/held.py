@@ -63,7 +63,8 @@ def fresh(
 def summary_of(c: Connection, link: Link) -> Incident:
     """What a summary ticket is about, in the shape of an incident; open while any is held."""
     waiting = links.held(c, link.mirror)
-    found = [incidents.get(c, link.tenant, one.incident or "") for one in waiting]
+    about = dict.fromkeys(one.incident or "" for one in waiting)  # with children: each once
+    found = [incidents.get(c, link.tenant, one) for one in about]
     named = sorted((i for i in found if i is not None), key=lambda i: i.number)
     titles = [f"{i.number} ({i.severity.word}): {i.title}" for i in named]
     ranges = _ranges([i.number for i in named])

@@ -38,7 +38,7 @@ from app.core.ticket import (
     plan,
 )
 from app.core.types import OPEN_STATUSES, ActorKind, SignalId
-from app.flow import held
+from app.flow import children, held
 from app.flow.terms import FAILED_AGAIN, LEASE, RECONCILE, Tools, after, backoff, rest_of
 from app.flow.unheard import Unheard, facts_of, unheard_by
 from app.store import events, links
@@ -63,6 +63,13 @@ class Keep:
             if incident.status not in OPEN_STATUSES:
                 return replace(link, due_at=tools.clock.now() + FAR)
             link = replace(link, state=after(link, Trigger.REOPENED))
+        if link.is_child:
+            return await children.look(tools, link, incident)
+        return await self._abreast(link, incident, token=token)
+
+    async def _abreast(self, link: Link, incident: Incident, *, token: str) -> Link:
+        """Read the ticket, take over what people did, and write what is missing."""
+        tools = self._tools
         link, looked = await self._second_look(link)
         if not looked:
             return link

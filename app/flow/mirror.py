@@ -12,7 +12,7 @@ from app.core.errors import StorageUnavailable
 from app.core.incident import Incident
 from app.core.link import Link, LinkState, Trigger, moved
 from app.core.ports import MirrorAnswer, MirrorWord
-from app.flow import held
+from app.flow import children, held
 from app.flow.create import Create
 from app.flow.following import followed
 from app.flow.keep import FAR, Keep
@@ -80,6 +80,7 @@ class MirrorLoop:
         wanted = tools.terms.wants(incident)
         link = links.newest(c, tools.mirror.name, incident.id)
         due = now + tools.terms.debounce_of(incident)
+        children.concern(c, tools, incident, now=now, due=due)
         if link is None:
             if wanted:
                 links.add(

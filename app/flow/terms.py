@@ -20,7 +20,10 @@ BACKOFF = tuple(timedelta(seconds=s) for s in (5, 15, 60, 180, 600, 900))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What the settings say of one mirror; ``speed`` is story seconds per second."""
+    """What the settings say of one mirror; ``speed`` is story seconds per second.
+
+    ``children`` is how many tickets an incident may have under its own; 0 for none.
+    """
 
     tenant: TenantId
     min_severity: Severity = Severity.MINOR
@@ -28,6 +31,7 @@ class Terms:
     debounce: timedelta = timedelta(seconds=180)
     poll: timedelta = timedelta(seconds=60)
     budget: int = 30
+    children: int = 0
     new_generation: bool = False
     prefix: str = "sextant"
     speed: float = 1.0

@@ -79,6 +79,8 @@ class MirrorSettings(BaseModel):
     debounce_seconds: _Seconds = 180
     poll_seconds: Annotated[float, Field(ge=1)] = 60
     hourly_create_budget: int = Field(default=30, ge=1)
+    children: Literal["none", "services"] = "none"
+    children_max: int = Field(default=5, ge=1, le=20)
     after_human_close: Literal["respect", "new_generation"] = "respect"
     correlation_prefix: str = Field(default="sextant", pattern=r"^[A-Za-z0-9_.-]{1,24}$")
     correlation_display: str = Field(default="Sextant", pattern=r"^[A-Za-z0-9 _.-]{1,60}$")
