@@ -1,5 +1,6 @@
 """The first half of a link's life: from the wish for a ticket to exactly one ticket."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -69,7 +70,11 @@ class Create:
     async def _make(self, link: Link, incident: Incident, token: str, parent: str) -> Link:
         tools, now = self._tools, self._tools.clock.now()
         sequence, mark = await tools.db.read(lambda c: _last(c, link))
-        memory = replace(link.memory, told=sequence, unknown_at=None)
+        shown = children.part_of(link, incident)
+        wanted = dict(tools.mirror.fields(shown, url=tools.url_of(str(incident.id))))
+        # What is sent is written down first: who finds the ticket tells by it what people changed.
+        ours = {name: wanted.get(name, "") for name in tools.mirror.rules}
+        memory = replace(link.memory, told=sequence, unknown_at=None, sent=ours)
         going = replace(
             link, state=after(link, Trigger.SENT), asked_at=now, memory=memory,
             explanation="Being created.",
@@ -87,8 +92,6 @@ class Create:
         if wait is not None:
             why = "The hourly budget of tickets is spent; the summary ticket names this incident."
             return self._rest(link, Trigger.SPENT, why, wait)
-        shown = children.part_of(link, incident)
-        wanted = dict(tools.mirror.fields(shown, url=tools.url_of(str(incident.id))))
         wanted |= {"parent_incident": parent} if parent else {}
         note = f"Opened by Sextant: {_because(incident)}\n{mark_of(mark)}"
         made = await tools.mirror.create(link.correlation, wanted, note)
@@ -118,13 +121,17 @@ class Create:
         ticket, now = tickets[0], self._tools.clock.now()
         others = ", ".join(t.number for t in tickets[1:])
         why = f"In step. There are others of the same name: {others}." if others else "In step."
-        base = base_of(ticket)
-        if trigger is Trigger.FOUND:  # what people did since it was made is news
-            base |= {"state": TicketState.NEW.value, "assignee": "", "version": ""}
+        base, state = base_of(ticket), ticket.state
         shown = {name: ticket.fields.get(name, "") for name in self._tools.mirror.rules}
+        sent, wrote = shown, shown
+        if trigger is Trigger.FOUND:  # what people did since it was made is news, and theirs
+            state = TicketState.NEW
+            base |= {"state": state.value, "assignee": "", "version": ""}
+            sent = {**shown, **link.memory.sent}
+            wrote = {n: text for n, text in shown.items() if _kept(link.memory.sent, n, text)}
         memory = replace(
-            link.memory, sent=shown, wrote=shown, state_wrote=ticket.state.value,
-            wrote_at=now, base=base, tries=0, misses=0, unknown_at=None,
+            link.memory, sent=sent, wrote=wrote, state_wrote=state.value, wrote_at=now,
+            base=base, tries=0, misses=0, unknown_at=None,
         )  # fmt: skip
         due = memory.second_look_at or now + rest_of(link)
         return replace(
@@ -154,6 +161,13 @@ class Create:
 
     def _rest(self, link: Link, trigger: Trigger, why: str, due_at: datetime) -> Link:
         return replace(link, state=after(link, trigger), explanation=why, due_at=due_at)
+
+
+def _kept(sent: Mapping[str, str], name: str, shown: str) -> bool:
+    """Whether a field shows what we sent, or as much of it as the instance has room for."""
+    if name not in sent:
+        return False
+    return sent[name] == shown or (bool(shown) and sent[name].startswith(shown))
 
 
 def _because(incident: Incident) -> str:

@@ -232,6 +232,36 @@ async def test_a_create_that_nobody_heard_of_is_found_again(world: MirrorWorld, 
     assert len(world.writes("POST")) == 1
 
 
+async def test_what_a_person_changed_before_the_ticket_was_found_is_theirs(
+    world: MirrorWorld,
+) -> None:
+    world.instance.faults.append(Fault(kind=Kind.COMMIT_ERROR, method="POST"))
+    incident = await world.open()
+    await world.run(181)  # sent, and the answer was lost
+    ticket = world.ticket()
+    assert world.link(incident).state is LinkState.CREATE_UNKNOWN
+    world.human(ticket, urgency="3", short_description="better words")
+    await world.run(300)
+    assert world.link(incident).state is LinkState.IN_STEP
+    await world.do("severity", incident, severity="critical", reason="worse")
+    await world.run(300)
+    assert (ticket["urgency"], ticket["short_description"]) == ("3", "better words")
+
+
+async def test_a_state_that_a_person_set_before_the_ticket_was_found_is_theirs(
+    world: MirrorWorld,
+) -> None:
+    world.instance.faults.append(Fault(kind=Kind.COMMIT_ERROR, method="POST"))
+    incident = await world.open()
+    await world.run(181)
+    world.human(world.ticket(), state="2")
+    await world.run(20)
+    await world.do("resolve", incident, resolution="vendor_fix")
+    await world.run(300)
+    assert world.ticket()["state"] == "2"
+    assert world.link(incident).state is LinkState.AWAITING_HUMAN
+
+
 @pytest.mark.parametrize("kind", [Kind.ERROR, Kind.RESET, Kind.GATEWAY])
 async def test_a_create_that_was_lost_is_sent_again_after_the_last_look(
     world: MirrorWorld, kind: Kind
