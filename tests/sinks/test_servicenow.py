@@ -95,6 +95,17 @@ async def test_sleep_is_no_success_and_nothing_was_done() -> None:
     assert answer.word is MirrorWord.UNREACHED
 
 
+async def test_a_lookup_that_finds_nothing_writes_nothing() -> None:
+    desk = Desk()  # Elastic sent the empty result on to its update
+    other = await desk.made("sextant:2")
+    desk.instance.log.clear()
+    assert (await desk.mirror.find("sextant:1")).word is MirrorWord.ABSENT
+    answer = await desk.mirror.change("", Change(note="x\n[mark]"))
+    assert answer.word is MirrorWord.ABSENT
+    assert [one for one in desk.instance.log if one.method != "GET"] == []
+    assert (await desk.mirror.find("sextant:2")).tickets[0].remote_id == other
+
+
 async def test_state_seven_cannot_be_written_by_any_change() -> None:
     desk = Desk()  # Elastic closes with 7 and a close code that newer instances do not have
     identity = await desk.made("sextant:1")
