@@ -30,7 +30,7 @@ from app.flow.subscriptions import Subscriptions
 from app.flow.tokens import Tokens
 from app.flow.vouch import PublicQuota
 from app.kit.clock import Clock
-from app.store import incidents, links, refolds, states, unmapped
+from app.store import incidents, refolds, states, unmapped
 from app.store.engine import Database
 from app.store.sources import SourceRecord
 from app.web.filters import Filters
@@ -379,16 +379,6 @@ def _source(source: SourceLike) -> Document:
         "unreadable": record.unreadable if record else 0,
         "budget": dict(record.budget) if record and record.budget else None,
     }
-
-
-def failing_ways(c: Connection, tenant: TenantId) -> list[Document]:
-    """Channels and mirrors that fail, by name: since when, and why."""
-    found = sorted(links.standings(c, tenant).values(), key=lambda one: one.name)
-    return [
-        {"name": one.name, "since": one.failing_since, "why": one.trouble}
-        for one in found
-        if one.failing_since is not None
-    ]
 
 
 def unmapped_codes(c: Connection, tenant: str, *, outside: bool = False) -> list[Document]:

@@ -41,6 +41,7 @@ from app.web.signing_in import sign_in_pages
 from app.web.status.routes import files as status_files
 from app.web.status.routes import pages as status_pages
 from app.web.templating import STATIC, static_file
+from app.web.ways import failing_ways
 
 REPLAY_LOOK = 1.5  # seconds
 LONG = "public, max-age=31536000, immutable"  # the address carries a digest of the content
@@ -91,7 +92,7 @@ async def show_sources(request: Request, viewer: Looking) -> Response:
             for said in warnings_of([channel.facts for channel in tenant.channels])
         ],
         failing=await context_of(request).db.read(
-            lambda c: reading.failing_ways(c, TenantId(viewer.tenant))
+            lambda c: failing_ways(c, TenantId(viewer.tenant))
         ),
         sources=reading.source_documents(picture),
         codes=await context_of(request).db.read(
