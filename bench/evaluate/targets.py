@@ -186,6 +186,8 @@ def _cost(runs: Sequence[Run], cost: Mapping[str, float] | None) -> list[Target]
                    Figure(cost["signals_per_second"], n=1), "", "see `bench/evaluate/cost.py`"),
             _most("state after ten times the signals", 1.05, Figure(cost["state_growth"], n=1),
                   "", "times the state after the tenth"),
+            _most("a minute's look at 100,000 cells, all failing", 50, Figure(cost["look_ms"], n=1),
+                  "ms", "twenty tenants with everything failing at once"),
         ]  # fmt: skip
     return rows
 

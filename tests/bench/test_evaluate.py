@@ -110,7 +110,7 @@ def test_the_page_and_its_pictures_are_written(case: Case, tmp_path: Path) -> No
     for picture in (tmp_path / "img").glob("*.svg"):
         assert ET.parse(picture).getroot().tag.endswith("svg")
     assert len(list((tmp_path / "img").glob("*.svg"))) == 3
-    cost = {"signals_per_second": 5.0, "state_growth": 1.0}
+    cost = {"signals_per_second": 5.0, "state_growth": 1.0, "look_ms": 51.0}
     page.write(tmp_path / "evaluation.md", [{**run, "seed": 1000}], tick=30, cost=cost)
     assert "| **missed** | signals folded per second" in (tmp_path / "evaluation.md").read_text()
     assert "**evaluation seeds**" in (tmp_path / "evaluation.md").read_text("utf-8")
