@@ -47,7 +47,12 @@ class KeyIn(In):
     """A key to make."""
 
     name: str = Field(min_length=1, max_length=use_cases.LONGEST_NAME)
-    scopes: list[Scope] = Field(min_length=1, max_length=len(use_cases.SCOPES))
+    scopes: list[Scope] = Field(
+        min_length=1,
+        max_length=len(use_cases.SCOPES),
+        description="`reports:public` stands alone: such a key lies open in web pages.",
+        json_schema_extra={"not": {"minItems": 2, "contains": {"const": use_cases.PUBLIC_SCOPE}}},
+    )
     expires_in_days: Annotated[int, Field(ge=1, le=3650), COUNTED] | None = None
     voices: Annotated[int, Field(ge=0, le=1_000_000), COUNTED] | None = Field(
         default=None,
