@@ -46,11 +46,16 @@ async def _export(arguments: argparse.Namespace) -> int:
     address = (arguments.url or tenant.status.url or "").rstrip("/")
     db = open_database(settings, may_migrate=False)
     context = build(settings, db)
-    sources = Sources(db=db, clock=context.clock, pictures=Pictures(context))
+    sources = Sources(
+        db=db,
+        clock=context.clock,
+        pictures=Pictures(context),
+        folder=settings.messages.folder,
+    )
     try:
         while True:
             try:
-                view = await read_status(sources, tenant)
+                views = await read_status(sources, tenant)
             except StorageUnavailable as error:
                 # What lies there stays, and says its age by itself.
                 if arguments.every is None:
@@ -64,7 +69,7 @@ async def _export(arguments: argparse.Namespace) -> int:
                     made_at=SystemClock().now(),
                     renewed_seconds=arguments.every,
                 )
-                site = Site(view=view, settings=tenant.status, look=look)
+                site = Site(views=views, settings=tenant.status, look=look)
                 done = await asyncio.to_thread(export, site, arguments.directory)
                 if arguments.every is None:
                     print(f"{arguments.directory}: {done.files} files, {done.written} of them new "

@@ -120,6 +120,8 @@ def settings(story: Story, facts: Mapping[str, Any], *, port: int, directory: Pa
         f"id = {quoted(tenant['id'])}",
         f"name = {quoted(tenant['name'])}",
         f"users = {tenant['users']}",
+        "  [tenants.status]",
+        '  languages = ["en", "de"]',
         "  [tenants.graph]",
         f"  tenant_id = {quoted(facts['tenant_id'])}",
         f"  client_id = {quoted(facts['client_id'])}",

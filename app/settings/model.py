@@ -34,6 +34,7 @@ from app.sources.intake.mapper import MapperSettings
 from app.sources.probe import ProbeAccount, ProbeSettings, needs_account
 from app.sources.status_feed import StatusFeedSettings
 from app.web.status.settings import StatusSettings
+from app.web.status.words import read_words
 
 ROLES = ("api", "work")  # what a process may do
 _Port = Annotated[int, Field(ge=1, le=65535)]
@@ -280,6 +281,12 @@ class Settings(_Table):
                     f"among messages.languages ({', '.join(spoken)})"
                 )
                 raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _status_pages_have_words(self) -> Self:
+        for language in {one for tenant in self.tenants for one in tenant.status.languages}:
+            read_words(language, self.messages.folder)
         return self
 
     @field_validator("mappers")

@@ -26,8 +26,8 @@ async def exported(site: Site, place: Path, age: timedelta) -> str:
     look = Look(
         live=False, root="", address="", made_at=SystemClock().now() - age, renewed_seconds=60
     )
-    view = await read_status(sources, tenant)
-    export(StatusSite(view=view, settings=tenant.status, look=look), place)
+    views = await read_status(sources, tenant)
+    export(StatusSite(views=views, settings=tenant.status, look=look), place)
     return place.as_uri()
 
 

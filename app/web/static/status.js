@@ -6,12 +6,12 @@
   const HOUR = 3600;
   const DAY = 86400;
 
-  function words(seconds) {
-    const count = (number, one) => `${number} ${one}${number === 1 ? "" : "s"}`;
-    if (seconds < MINUTE) return "less than a minute ago";
-    if (seconds < HOUR) return `${count(Math.floor(seconds / MINUTE), "minute")} ago`;
-    if (seconds < DAY) return `${count(Math.floor(seconds / HOUR), "hour")} ago`;
-    return `${count(Math.floor(seconds / DAY), "day")} ago`;
+  function words(seconds, said) {
+    const count = (number, one, several) => (number === 1 ? said[one] : said[several].replace("{n}", number));
+    if (seconds < MINUTE) return said.moments;
+    if (seconds < HOUR) return count(Math.floor(seconds / MINUTE), "minute", "minutes");
+    if (seconds < DAY) return count(Math.floor(seconds / HOUR), "hour", "hours");
+    return count(Math.floor(seconds / DAY), "day", "days");
   }
 
   function tell() {
@@ -20,9 +20,8 @@
     const made = Date.parse(place.dataset.madeAt);
     const seconds = Math.max(0, (Date.now() - made) / 1000);
     const stale = seconds > Number(place.dataset.staleSeconds);
-    const text = stale
-      ? `. This page was made ${words(seconds)} and has not been renewed since: what it shows may be out of date.`
-      : `, made ${words(seconds)}.`;
+    const said = JSON.parse(place.dataset.words);
+    const text = said[stale ? "stale" : "made"].replace("{age}", words(seconds, said));
     const target = place.querySelector(".age-words");
     if (target.textContent !== text) target.textContent = text;
     document.documentElement.classList.toggle("aged", stale);

@@ -9,18 +9,18 @@ from xml.sax.saxutils import escape, quoteattr
 from app.web.drawing import element, label, text_width
 from app.web.status.told import PublicIncident
 from app.web.status.view import StatusView
-from app.web.status.words import PHASE
+from app.web.status.words import Words
 
 # What XML 1.0 cannot hold at all, not even escaped.
 UNSPEAKABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 FOLD = 75  # octets of a line of a calendar
 NAMES = uuid.UUID("6f0c2f0e-5f0b-5f57-9a53-9d0f6f7f7a11")  # our own space of names for the feed
 TONES = {
-    "healthy": ("All services work", "#27734b"),
-    "degraded": ("Disturbed", "#8a5200"),
-    "failing": ("Failing", "#b92d20"),
-    "unknown": ("Unknown", "#5f6c78"),
-    "work": ("Planned work", "#2c6aa8"),
+    "healthy": "#27734b",
+    "degraded": "#8a5200",
+    "failing": "#b92d20",
+    "unknown": "#5f6c78",
+    "work": "#2c6aa8",
 }
 
 
@@ -33,7 +33,13 @@ def _rfc3339(at: datetime) -> str:
 
 
 def _urn(view: StatusView, name: str) -> str:
-    return uuid.uuid5(NAMES, f"{view.page_id}/{name}").urn
+    language = view.words.language  # each language is a feed of its own; English was the first
+    own = "" if language == "en" else f"{language}/"
+    return uuid.uuid5(NAMES, f"{view.page_id}/{own}{name}").urn
+
+
+def _title(view: StatusView) -> str:
+    return view.words.say("feed_title", name=view.name)
 
 
 def atom(view: StatusView, *, address: str, suffix: str) -> str:
@@ -49,8 +55,8 @@ def atom(view: StatusView, *, address: str, suffix: str) -> str:
     home = base or "index.html"
     return (
         '<?xml version="1.0" encoding="utf-8"?>\n'
-        '<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="en">\n'
-        f"<title>{_xml(view.name)}: status</title>\n"
+        f'<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="{view.words.language}">\n'
+        f"<title>{_xml(_title(view))}</title>\n"
         f"<id>{_urn(view, 'feed')}</id>\n"
         f"<updated>{_rfc3339(view.updated_at)}</updated>\n"
         f'<link rel="self" type="application/atom+xml" href={quoteattr(f"{base}feed.atom")}/>\n'
@@ -61,15 +67,16 @@ def atom(view: StatusView, *, address: str, suffix: str) -> str:
 
 
 def _entry(one: PublicIncident, view: StatusView, base: str, suffix: str) -> str:
+    words = view.words
     told = "".join(
-        f"<p><strong>{PHASE[update.status]}</strong> "
-        f"({update.at.astimezone(UTC):%-d %B %Y, %H:%M} UTC): {_xml(update.text)}</p>"
+        f"<p><strong>{_xml(words.say(update.status, 'phases'))}</strong> "
+        f"({_xml(words.spoken(update.at))}): {_lines(update.text)}</p>"
         for update in one.updates
     )
     html = f"<p>{_xml(one.summary)}</p>{told}" if one.summary else told
     link = f"{base}incidents/{one.number}{suffix}"
     return (
-        f"<entry>\n<title>{PHASE[one.status]}: {_xml(one.title)}</title>\n"
+        f"<entry>\n<title>{_xml(words.say(one.status, 'phases'))}: {_xml(one.title)}</title>\n"
         f"<id>{_urn(view, one.id)}</id>\n"
         f"<published>{_rfc3339(one.created_at)}</published>\n"
         f"<updated>{_rfc3339(one.updated_at)}</updated>\n"
@@ -79,15 +86,20 @@ def _entry(one: PublicIncident, view: StatusView, base: str, suffix: str) -> str
     )
 
 
+def _lines(text: str) -> str:
+    """A text of several lines as markup keeps them."""
+    return "<br>".join(_xml(line) for line in text.replace("\r\n", "\n").split("\n"))
+
+
 def calendar(view: StatusView, *, address: str, suffix: str) -> str:
     """The calendar of incidents and planned work; what goes on ends where the page was made."""
     lines = [
         "BEGIN:VCALENDAR",
         "VERSION:2.0",
-        "PRODID:-//Sextant//Status page//EN",
+        f"PRODID:-//Sextant//Status page//{view.words.language.upper()}",
         "CALSCALE:GREGORIAN",
         "METHOD:PUBLISH",
-        f"X-WR-CALNAME:{_text(view.name)}: status",
+        f"X-WR-CALNAME:{_text(_title(view))}",
         *(line for one in view.incidents for line in _incident(one, view, address, suffix)),
         *(
             line
@@ -100,7 +112,7 @@ def calendar(view: StatusView, *, address: str, suffix: str) -> str:
                 start=work.starts_at,
                 end=work.ends_at,
                 summary=work.name,
-                text=PHASE[work.status],
+                text=view.words.say(work.status, "phases"),
                 kind="MAINTENANCE",
                 url="",
             )
@@ -112,15 +124,18 @@ def calendar(view: StatusView, *, address: str, suffix: str) -> str:
 
 def _incident(one: PublicIncident, view: StatusView, address: str, suffix: str) -> Iterator[str]:
     end = one.resolved_at or view.as_of
-    state = "" if one.resolved_at else " (goes on)"
-    told = [f"{PHASE[u.status]} ({u.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC): {u.text}"
-            for u in one.updates]  # fmt: skip
+    words = view.words
+    title = one.title if one.resolved_at else words.say("goes_on", title=one.title)
+    told = [
+        f"{words.say(u.status, 'phases')} ({u.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC): {u.text}"
+        for u in one.updates
+    ]
     return _event(
         _urn(view, one.id),
         stamp=one.updated_at,
         start=one.started_at,
         end=max(end, one.started_at),
-        summary=f"{one.title}{state}",
+        summary=title,
         text="\n".join([one.summary, *told] if one.summary else told),
         kind="INCIDENT",
         url=f"{address}/incidents/{one.number}{suffix}" if address else "",
@@ -176,15 +191,15 @@ def _folded(line: str) -> str:
 
 def badge(view: StatusView) -> str:
     """The badge: name, state, and as of when, so that an old one cannot pass for new."""
-    word, colour = TONES[view.tone]
-    stamp = f"{view.as_of.astimezone(UTC):%-d %b %H:%M} UTC"
-    return _drawn(view.name[:40], word, colour, stamp)
+    word = view.words.say(view.tone, "badge")
+    stamp = view.words.stamped(view.as_of)
+    return _drawn(view.name[:40], word, TONES[view.tone], stamp)
 
 
-def unknown_badge(name: str) -> str:
+def unknown_badge(name: str, words: Words) -> str:
     """The badge when nothing can be read."""
-    word, colour = TONES["unknown"]
-    return _drawn(name[:40], word, colour, "not readable")
+    word, stamp = words.say("unknown", "badge"), words.say("unreadable", "badge")
+    return _drawn(name[:40], word, TONES["unknown"], stamp)
 
 
 def _drawn(name: str, word: str, colour: str, stamp: str) -> str:

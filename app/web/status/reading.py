@@ -1,8 +1,9 @@
 """Reading what a status page is made of; how services stand comes from the console's board."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
@@ -18,7 +19,9 @@ from app.web.boardview import Board, board_of
 from app.web.incidentreading import parsed
 from app.web.reading import Pictures, board_documents
 from app.web.status.settings import TenantLike
+from app.web.status.told import Said
 from app.web.status.view import Material, StatusView, view_of
+from app.web.status.words import read_words
 
 MOST = 300  # incidents on the page, the newest
 LIFECYCLE = (
@@ -34,15 +37,19 @@ LIFECYCLE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Where it is read from."""
+    """Where it is read from; ``folder`` may hold the operator's own words."""
 
     db: Database
     clock: Clock
     pictures: Pictures
+    folder: Path | None = None
 
 
-async def read_status(sources: Sources, tenant: TenantLike) -> StatusView:
-    """Read everything that a tenant's status page shows.
+async def read_status(sources: Sources, tenant: TenantLike) -> Mapping[str, StatusView]:
+    """Read everything that a tenant's status page shows, in each of its languages.
+
+    Returns:
+        Language → view, the page's own language first.
 
     Raises:
         StorageUnavailable: the database cannot be reached.
@@ -55,14 +62,18 @@ async def read_status(sources: Sources, tenant: TenantLike) -> StatusView:
     board = board_of(said["services"], said["sources"], said["incidents"], (), now)
     since = now - timedelta(days=tenant.status.history_days)
     material = await sources.db.read(lambda c: _material(c, tenant.id, board, since))
-    return view_of(
-        material,
-        tenant=tenant.id,
-        name=tenant.status.name or tenant.label,
-        release=tenant.status.release,
-        services=tenant.status.services,
-        now=now,
-    )
+    return {
+        language: view_of(
+            material,
+            tenant=tenant.id,
+            name=tenant.status.name or tenant.label,
+            release=tenant.status.release,
+            services=tenant.status.services,
+            words=read_words(language, sources.folder),
+            now=now,
+        )
+        for language in tenant.status.languages
+    }
 
 
 def _material(c: Connection, tenant: str, board: Board, since: datetime) -> Material:
@@ -71,7 +82,7 @@ def _material(c: Connection, tenant: str, board: Board, since: datetime) -> Mate
     known = {one.id for one in recent}
     old = incidents.page(c, owner, incidents.Filters(open=True, until=since), None, MOST)
     found = [*recent, *(one for one in old if one.id not in known)]
-    told = [one for one in found if one.confirmed_at is not None or _public(one)]
+    told = [one for one in found if one.confirmed_at is not None or one.approvals or _public(one)]
     moments = events.moments(c, owner, [one.id for one in told], (*LIFECYCLE, EventType.NOTED))
     written = _written(c, owner, told, moments)
     numbers: dict[str, str] = {one.id: one.number for one in found}
@@ -98,7 +109,7 @@ def _written(
     tenant: TenantId,
     found: Sequence[Incident],
     moments: Sequence[events.Moment],
-) -> dict[str, list[tuple[str, datetime, str]]]:
+) -> dict[str, list[Said]]:
     """The public notes that persons wrote here.
 
     Comments that a mirror brings are public to whoever reads the ticket, and go no further: the
@@ -113,13 +124,14 @@ def _written(
         for identity, body in events.bodies(c, tenant, [m.id for m in noted]).items()
         if _by_person(parsed(body))
     }
-    result: dict[str, list[tuple[str, datetime, str]]] = {}
+    result: dict[str, list[Said]] = {}
     for moment in noted:
         left = public[moment.incident]
         note = next((one for one in left if one[0] == moment.occurred_at), None)
         if note is not None and moment.id in by_person:
             left.remove(note)  # two notes of one instant have an event each
-            result.setdefault(moment.incident, []).append((moment.id, *note))
+            said = Said(id=moment.id, at=note[0], text=note[1])
+            result.setdefault(moment.incident, []).append(said)
     return result
 
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol, cast
 
 from fastapi import APIRouter, Request, Response
@@ -23,8 +25,9 @@ from app.web.door import (
 from app.web.status.feeds import unknown_badge
 from app.web.status.reading import Sources, read_status
 from app.web.status.settings import Access, TenantLike, pages_of
-from app.web.status.site import INDEX, Look, Site
+from app.web.status.site import FOLDER, INDEX, Look, Site, split
 from app.web.status.view import StatusView
+from app.web.status.words import read_words
 
 KEPT_SECONDS = 10.0  # how long a view is shown before it is read again
 SHARED = "public, max-age=15, stale-while-revalidate=30, stale-if-error=300"
@@ -46,11 +49,31 @@ class _Keys(Protocol):
         """Count a wrong key from an address."""
 
 
+class _Messages(Protocol):
+    """``[messages]``, as far as the page needs it."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the operator's own words stand."""
+
+
+class _Worded(Protocol):
+    """The settings, as far as words go."""
+
+    @property
+    def messages(self) -> _Messages:
+        """The words for people."""
+
+
+def _folder(request: Request) -> Path | None:
+    return cast("_Worded", context_of(request).settings).messages.folder
+
+
 @dataclass(slots=True)
 class _Kept:
-    """The view of one tenant that was read last, who reads it now, and the files made of it."""
+    """The views of one tenant that were read last, who reads now, and the files made of them."""
 
-    view: StatusView | None = None
+    views: Mapping[str, StatusView] = field(default_factory=dict)
     read_at: float = float("-inf")
     of: object = None
     made: dict[tuple[str, str, datetime], tuple[str, bytes, str]] = field(default_factory=dict)
@@ -64,15 +87,20 @@ class Desk:
     kept: dict[str, _Kept] = field(default_factory=dict)
 
     async def view(self, request: Request, tenant: TenantLike) -> _Kept:
-        """The view of a tenant, at most ``KEPT_SECONDS`` old, with what was made of it."""
+        """The views of a tenant, at most ``KEPT_SECONDS`` old, with what was made of them."""
         kept = self.kept.setdefault(tenant.id, _Kept())
         async with kept.lock:
             moment = asyncio.get_running_loop().time()
             fresh = moment - kept.read_at < KEPT_SECONDS and kept.of is tenant.status
-            if kept.view is None or not fresh:
+            if not kept.views or not fresh:
                 context = context_of(request)
-                sources = Sources(db=context.db, clock=context.clock, pictures=pictures_of(request))
-                kept.view = await read_status(sources, tenant)
+                sources = Sources(
+                    db=context.db,
+                    clock=context.clock,
+                    pictures=pictures_of(request),
+                    folder=_folder(request),
+                )
+                kept.views = await read_status(sources, tenant)
                 kept.read_at, kept.of = moment, tenant.status
                 kept.made = {}
             return kept
@@ -138,20 +166,22 @@ async def _answer(request: Request, tenant_id: str | None, name: str) -> Respons
     except StorageUnavailable:
         if name != "badge.svg":
             raise
-        drawn = unknown_badge(tenant.status.name or tenant.label)
+        words = read_words(tenant.status.languages[0], _folder(request))
+        drawn = unknown_badge(tenant.status.name or tenant.label, words)
         return Response(drawn, media_type="image/svg+xml", headers={"cache-control": "no-store"})
     root = "/status/" if tenant_id is None else f"/status/tenants/{tenant.id}/"
-    view = cast("StatusView", kept.view)
-    moved = _moved(view, name)
+    language, plain = split(name)
+    moved = _moved(next(iter(kept.views.values())), plain)
     if moved is not None:
-        return see_other(f"{root}incidents/{moved}")
+        folder = f"{FOLDER}{language}/" if language else ""
+        return see_other(f"{root}{folder}incidents/{moved}")
     # By the minute, so that an answer stays the same while nothing changes.
     made_at = SystemClock().now().replace(second=0, microsecond=0)
     place = (name, root, made_at)
     if place not in kept.made:
         address = tenant.status.url or f"{context_of(request).public_url}{root.rstrip('/')}"
         look = Look(live=True, root=root, address=address, made_at=made_at, renewed_seconds=60.0)
-        kept.made[place] = _made(Site(view=view, settings=tenant.status, look=look), name)
+        kept.made[place] = _made(Site(views=kept.views, settings=tenant.status, look=look), name)
     return _cached(request, *kept.made[place], shared=shared)
 
 
@@ -217,6 +247,32 @@ async def show_status_of(request: Request, tenant: str) -> Response:
 async def show_public_incident_of(request: Request, tenant: str, number: str) -> Response:
     """Show one incident of a tenant in public."""
     return await _answer(request, tenant, f"incidents/{number}.html")
+
+
+@pages.get("/status/in/{language}")
+async def show_status_in(request: Request, language: str) -> Response:
+    """Show the status page in another of its languages."""
+    return await _answer(request, None, f"{FOLDER}{language}/{INDEX}")
+
+
+@pages.get("/status/in/{language}/incidents/{number}")
+async def show_public_incident_in(request: Request, language: str, number: str) -> Response:
+    """Show one incident in public, in another language."""
+    return await _answer(request, None, f"{FOLDER}{language}/incidents/{number}.html")
+
+
+@pages.get("/status/tenants/{tenant}/in/{language}")
+async def show_status_of_in(request: Request, tenant: str, language: str) -> Response:
+    """Show the status page of a tenant in another of its languages."""
+    return await _answer(request, tenant, f"{FOLDER}{language}/{INDEX}")
+
+
+@pages.get("/status/tenants/{tenant}/in/{language}/incidents/{number}")
+async def show_public_incident_of_in(
+    request: Request, tenant: str, language: str, number: str
+) -> Response:
+    """Show one incident of a tenant in public, in another language."""
+    return await _answer(request, tenant, f"{FOLDER}{language}/incidents/{number}.html")
 
 
 @files.get("/status/tenants/{tenant}/{name:path}")

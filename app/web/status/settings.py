@@ -32,6 +32,7 @@ class StatusSettings(BaseModel):
 
     access: Access | None = None
     release: Literal["confirmed", "noted"] = "confirmed"
+    languages: tuple[Annotated[str, Field(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")], ...] = ("en",)
     name: str = Field(default="", max_length=80)
     logo_file: str | None = None
     colour: str = Field(default="#15324c", pattern=r"^#[0-9a-fA-F]{6}$")
@@ -39,6 +40,13 @@ class StatusSettings(BaseModel):
     services: tuple[str, ...] = ()
     history_days: Annotated[int, Field(ge=1, le=365)] = 30
     url: str | None = Field(default=None, pattern=r"^https?://\S+$")
+
+    @field_validator("languages")
+    @classmethod
+    def _some(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("name at least one language")
+        return tuple(dict.fromkeys(value))
 
     @field_validator("services")
     @classmethod

@@ -1,7 +1,7 @@
 """The files of a status page, made from its view: the same live and exported."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,11 +11,11 @@ from app.web.status import feeds, statuspage_v2
 from app.web.status.settings import StatusSettings
 from app.web.status.told import PublicIncident
 from app.web.status.view import Component, StatusView
-from app.web.status.words import PHASE, briefly, spoken
 from app.web.templating import render, static_file
 from app.web.times import iso, span
 
 INDEX = "index.html"
+FOLDER = "in/"  # what stands before another language
 HTML = "text/html; charset=utf-8"
 JSON = "application/json; charset=utf-8"
 ATOM = "application/atom+xml; charset=utf-8"
@@ -57,9 +57,12 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A status page as files."""
+    """A status page as files; ``views`` by language, the page's own first.
 
-    view: StatusView
+    The files of another language lie in a folder of their own, such as ``in/de/``.
+    """
+
+    views: Mapping[str, StatusView]
     settings: StatusSettings
     look: Look
 
@@ -69,11 +72,13 @@ class Site:
         yield "brand.css"
         if self.settings.logo is not None:
             yield self.settings.logo[0]
-        for one in self.view.incidents:
-            yield f"incidents/{one.number}.html"
-        for name in statuspage_v2.FILES:
-            yield f"api/v2/{name}"
-        yield from ("summary.json", "feed.atom", "incidents.ics", "badge.svg", INDEX)
+        for edition in reversed([self._edition(language) for language in self.views]):
+            for one in edition.view.incidents:
+                yield f"{edition.folder}incidents/{one.number}.html"
+            for name in statuspage_v2.FILES:
+                yield f"{edition.folder}api/v2/{name}"
+            for name in ("summary.json", "feed.atom", "incidents.ics", "badge.svg", INDEX):
+                yield f"{edition.folder}{name}"
 
     def file(self, name: str) -> tuple[str, bytes]:
         """The media type and the content of one file.
@@ -81,53 +86,91 @@ class Site:
         Raises:
             KeyError: there is no such file.
         """
-        media, content = self._file(name)
-        return media, content.encode() if isinstance(content, str) else content
+        logo = self.settings.logo
+        if name in OWN:
+            return OWN[name], static_file(name)
+        if name == "brand.css":
+            return CSS, self._brand().encode()
+        if logo is not None and name == logo[0]:
+            return logo[1], logo[2]
+        language, plain = split(name)
+        edition = self._edition(language or next(iter(self.views)))
+        if language and not edition.folder:
+            raise KeyError(name)  # the page's own language has no second address
+        media, content = edition.file(plain)
+        return media, content.encode()
 
-    def _file(self, name: str) -> tuple[str, str | bytes]:
-        address, suffix = self.look.address, self.look.suffix
+    def _edition(self, language: str) -> "Edition":
+        own = language == next(iter(self.views))
+        folder = "" if own else f"{FOLDER}{language}/"
+        return Edition(site=self, view=self.views[language], folder=folder)
+
+    def _brand(self) -> str:
+        return f":root {{ --brand: {self.settings.colour}; --brand-ink: {self.settings.ink}; }}\n"
+
+
+def split(name: str) -> tuple[str, str]:
+    """The language whose folder a file lies in, empty for the page's own; and its name there."""
+    if not name.startswith(FOLDER):
+        return "", name
+    language, _, rest = name.removeprefix(FOLDER).partition("/")
+    return language, rest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edition:
+    """A status page in one language."""
+
+    site: Site
+    view: StatusView
+    folder: str
+
+    def file(self, name: str) -> tuple[str, str]:
+        """The media type and the text of one file, by its name within the folder.
+
+        Raises:
+            KeyError: there is no such file.
+        """
+        look = self.site.look
+        address, suffix = look.address, look.suffix
+        if address and self.folder:
+            address = f"{address}/{self.folder.rstrip('/')}"
         makers: dict[str, tuple[str, Callable[[], str]]] = {
             INDEX: (HTML, self._index),
             "feed.atom": (ATOM, lambda: feeds.atom(self.view, address=address, suffix=suffix)),
             "incidents.ics": (ICS, lambda: feeds.calendar(self.view, address=address,
                                                           suffix=suffix)),
             "badge.svg": (SVG, lambda: feeds.badge(self.view)),
-            "brand.css": (CSS, self._brand),
-            "summary.json": (JSON, lambda: self._json("summary.json")),
+            "summary.json": (JSON, lambda: self._json("summary.json", address)),
         }  # fmt: skip
-        logo = self.settings.logo
         if name in makers:
             media, make = makers[name]
             return media, make()
         if name.startswith("api/v2/"):
-            return JSON, self._json(name.removeprefix("api/v2/"))
+            return JSON, self._json(name.removeprefix("api/v2/"), address)
         if name.startswith("incidents/"):
             return HTML, self._incident(name)
-        if logo is not None and name == logo[0]:
-            return logo[1], logo[2]
-        return OWN[name], static_file(name)
+        raise KeyError(name)
 
-    def _json(self, name: str) -> str:
-        made = statuspage_v2.document(name, self.view, self.look.address, suffix=self.look.suffix)
+    def _json(self, name: str, address: str) -> str:
+        made = statuspage_v2.document(name, self.view, address, suffix=self.site.look.suffix)
         return json.dumps(made, ensure_ascii=False, separators=(",", ":"))
 
-    def _brand(self) -> str:
-        return f":root {{ --brand: {self.settings.colour}; --brand-ink: {self.settings.ink}; }}\n"
-
     def _index(self) -> str:
-        view = self.view
+        view, words = self.view, self.view.words
+        days = self.site.settings.history_days
         return self._page(
             "status/index.html",
-            depth=0,
+            INDEX,
             open=[self._shown(one) for one in view.open],
             past=[self._shown(one) for one in view.past],
             works=[
                 {
                     "name": work.name,
-                    "phase": PHASE[work.status],
+                    "phase": words.say(work.status, "phases"),
                     "status": work.status,
-                    "starts": _when(work.starts_at),
-                    "ends": _when(work.ends_at),
+                    "starts": self._when(work.starts_at),
+                    "ends": self._when(work.ends_at),
                 }
                 for work in view.works
                 if work.status != "completed"
@@ -142,67 +185,90 @@ class Site:
                 }
                 for one in view.components
             ],
-            history_days=self.settings.history_days,
+            past_days=words.say("past_days" if days > 1 else "past_day", days=days),
         )
 
     def _heard(self, one: Component) -> dict[str, str] | None:
         if one.state != "unknown" or one.heard_at is None:
             return None
-        return {"iso": iso(one.heard_at), "text": briefly(one.heard_at, self.view.as_of)}
+        text = self.view.words.briefly(one.heard_at, self.view.as_of)
+        return {"iso": iso(one.heard_at), "text": text}
 
     def _incident(self, name: str) -> str:
         number = name.removeprefix("incidents/").removesuffix(".html")
         for one in self.view.incidents:
             if one.number == number:
-                return self._page("status/incident.html", depth=1, item=self._shown(one))
+                return self._page("status/incident.html", name, item=self._shown(one))
         raise KeyError(name)
 
     def _shown(self, one: PublicIncident) -> dict[str, Any]:
-        over = one.resolved_at
+        over, words = one.resolved_at, self.view.words
         lasted = (over or self.view.as_of) - one.started_at
         return {
             "number": one.number,
             "title": one.title,
             "summary": one.summary,
             "status": one.status,
-            "phase": PHASE[one.status],
+            "phase": words.say(one.status, "phases"),
             "impact": one.impact,
             "is_open": one.is_open,
             "services": [NAMES.get(slug, slug) for slug in one.services],
-            "started": _when(one.started_at),
-            "ended": _when(over),
+            "started": self._when(one.started_at),
+            "ended": self._when(over),
             "lasted": span(lasted.total_seconds()) if over else "",
             "updates": [
                 {
                     "status": update.status,
-                    "phase": PHASE[update.status],
+                    "phase": words.say(update.status, "phases"),
                     "text": update.text,
-                    "at": _when(update.at),
+                    "at": self._when(update.at),
                     "by_person": update.by_person,
+                    "language": update.language,
                 }
                 for update in one.updates
             ],
         }
 
-    def _page(self, template: str, *, depth: int, **values: Any) -> str:
-        look = self.look
-        up = "" if look.live else "../" * depth
+    def _when(self, at: datetime | None) -> dict[str, str] | None:
+        return None if at is None else {"iso": iso(at), "text": self.view.words.spoken(at)}
+
+    def _other(self, view: StatusView, root: str, name: str) -> dict[str, Any]:
+        """Where the same page stands in one of the languages."""
+        language = view.words.language
+        own = language == next(iter(self.site.views))
+        folder = root if own else f"{root}{FOLDER}{language}/"
+        return {
+            "code": language,
+            "name": view.words.say("name", "language"),
+            "address": _page_at(folder, name, live=self.site.look.live),
+            "here": language == self.view.words.language,
+        }
+
+    def _page(self, template: str, name: str, **values: Any) -> str:
+        look, settings, words = self.site.look, self.site.settings, self.view.words
+        up = "" if look.live else "../" * f"{self.folder}{name}".count("/")
         root = f"{up}{look.root}"
-        logo = self.settings.logo
+        here = f"{root}{self.folder}"
+        logo = settings.logo
         return render(
             template,
             view=self.view,
+            say=words.say,
+            language=words.language,
+            languages=[self._other(one, root, name) for one in self.site.views.values()],
+            age=json.dumps(dict(words.age), ensure_ascii=False),
             root=root,
-            home=(root.rstrip("/") or "/") if look.live else f"{root}{INDEX}",
+            here=here,
+            home=_page_at(here, INDEX, live=look.live),
             suffix=look.suffix,
             own="/static/" if look.live else root,
             live=look.live,
             logo=f"{root}{logo[0]}" if logo else "",
-            links=self.settings.links,
-            made=_when(look.made_at),
-            told=_when(self.view.as_of),
+            links=settings.links,
+            made=self._when(look.made_at),
+            told=self._when(self.view.as_of),
             stale_seconds=look.stale_seconds,
-            feed=f"{root}feed.atom",
+            feed=f"{here}feed.atom",
             **values,
         )
 
@@ -217,5 +283,10 @@ ICONS = {
 }
 
 
-def _when(at: datetime | None) -> dict[str, str] | None:
-    return None if at is None else {"iso": iso(at), "text": spoken(at)}
+def _page_at(folder: str, name: str, *, live: bool) -> str:
+    """The address of a page."""
+    if not live:
+        return f"{folder}{name}"
+    if name == INDEX:
+        return folder.rstrip("/") or "/"
+    return f"{folder}{name.removesuffix('.html')}"

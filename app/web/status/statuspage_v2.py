@@ -24,7 +24,6 @@ FILES = (
     "scheduled-maintenances/active.json",
 )
 MOST = 50  # incidents in incidents.json, as Statuspage has it
-NOT_KNOWN = "The present state of this service is not known."
 
 
 def document(name: str, view: StatusView, address: str, *, suffix: str) -> Document:
@@ -98,7 +97,7 @@ def _component(one: Component, position: int, view: StatusView) -> Document:
         "created_at": _at(BORN),
         "updated_at": _at(one.updated_at),
         "position": position,
-        "description": NOT_KNOWN if unknown else None,
+        "description": view.words.say("not_known", "indicators") if unknown else None,
         "showcase": False,
         "start_date": None,
         "group_id": None,
@@ -168,9 +167,9 @@ def _update(update: Update, incident: str, affected: Sequence[Document]) -> Docu
 def _work(one: Work, view: StatusView, components: Sequence[Document], address: str) -> Document:
     told = [("scheduled", one.created_at, f"{one.name}.")]
     if one.status != "scheduled":
-        told.append(("in_progress", one.starts_at, "The planned work has begun."))
+        told.append(("in_progress", one.starts_at, view.words.say("work_in_progress", "told")))
     if one.status == "completed":
-        told.append(("completed", one.ends_at, "The planned work is done."))
+        told.append(("completed", one.ends_at, view.words.say("work_completed", "told")))
     affected = _affected(one.services, view, components)
     newest = told[-1][1]
     return {

@@ -2,21 +2,40 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from app.core.incident import Incident
+from app.core.announce import Audience
+from app.core.ids import derived
+from app.core.incident import Approval, Incident
 from app.core.maintenance import Window
 from app.core.types import Severity, Status
 from app.store.events import Moment
-from app.web.status.words import IMPACT, PHASE_OF, summary_of, title_of, told, work_name
+from app.web.status.words import IMPACT, PHASE_OF, Words
 
 HIT = {"none": "operational", "minor": "degraded_performance", "major": "partial_outage",
        "critical": "major_outage"}  # fmt: skip
+AT_ONCE = timedelta(hours=1)  # a message and its translation are let out within it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a person said in public: a public note, or a message to users that was let out.
+
+    ``language`` is that of a message; empty for a note, of which nobody knows.
+    """
+
+    id: str
+    at: datetime
+    text: str
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """One thing that was said of an incident; ``before`` and ``after`` are states of services."""
+    """One thing that was said of an incident; ``before`` and ``after`` are states of services.
+
+    ``language`` is set where it is not the page's.
+    """
 
     id: str
     status: str
@@ -25,6 +44,7 @@ class Update:
     before: str
     after: str
     by_person: bool
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,26 +95,29 @@ class Work:
 def released(
     incident: Incident,
     *,
-    notes: Sequence[tuple[str, datetime, str]],
+    notes: Sequence[Said],
     moments: Sequence[Moment],
     release: str,
+    words: Words,
 ) -> PublicIncident | None:
     """The incident as it may be told; None while it is not released.
 
     Args:
         incident: the incident.
-        notes: what persons wrote of it in public: event id, instant, text, oldest first.
+        notes: what persons wrote of it in public, oldest first.
         moments: events of the lifecycle, of other incidents too, oldest first.
         release: ``confirmed`` or ``noted``.
+        words: the language of the page.
     """
+    said = [*notes, *_messages(incident, words.language)]
     confirmed = incident.confirmed_at is not None and incident.suppressed is None
-    if incident.status is Status.MERGED or not (notes or (confirmed and release == "confirmed")):
+    if incident.status is Status.MERGED or not (said or (confirmed and release == "confirmed")):
         return None
-    updates = _updates(incident, moments, notes)
+    updates = _updates(incident, moments, said, words)
     status = PHASE_OF.get(incident.status, "investigating")
     if not updates:  # its events are no longer kept
         at = incident.resolved_at or incident.updated_at
-        text = summary_of(incident)
+        text = words.summary_of(incident)
         updates = [Update(id=f"{incident.id}-last", status=status, text=text, at=at,
                           before="operational", after=_hit(incident, status),
                           by_person=False)]  # fmt: skip
@@ -103,8 +126,8 @@ def released(
     return PublicIncident(
         id=incident.id,
         number=incident.number,
-        title=title_of(incident),
-        summary=summary_of(incident),
+        title=words.title_of(incident),
+        summary=words.summary_of(incident),
         status=status,
         impact=IMPACT[incident.severity],
         services=incident.services,
@@ -113,6 +136,29 @@ def released(
         monitoring_at=watched[-1] if watched else None,
         resolved_at=over if status == "resolved" else None,
     )
+
+
+def _messages(incident: Incident, language: str) -> list[Said]:
+    """The messages to users that a person let out, word by word, each once.
+
+    One in another language stands on the page where it was not told in the page's own.
+    """
+    found: dict[tuple[str, str, str], Approval] = {}
+    for one in incident.approvals:
+        if one.audience == Audience.USERS.value and one.text:
+            found.setdefault((one.language, one.phase, one.text), one)
+    own = [one for one in found.values() if one.language == language]
+    return [
+        Said(
+            id=derived("approval", incident.id, one.language, one.at.isoformat()),
+            at=one.at,
+            text=one.text,
+            language=one.language,
+        )
+        for one in found.values()
+        if one.language == language
+        or not any(other.phase == one.phase and other.at > one.at - AT_ONCE for other in own)
+    ]
 
 
 def _hit(incident: Incident, status: str) -> str:
@@ -124,25 +170,28 @@ def _hit(incident: Incident, status: str) -> str:
 def _updates(
     incident: Incident,
     moments: Sequence[Moment],
-    notes: Sequence[tuple[str, datetime, str]],
+    notes: Sequence[Said],
+    words: Words,
 ) -> list[Update]:
-    """What was told of it, oldest first: the lifecycle from its confirmation on, and notes."""
+    """What was told of it, oldest first: the lifecycle from its confirmation on, and persons."""
     mine = [moment for moment in moments if moment.incident == incident.id]
     confirmed = [at for at, moment in enumerate(mine) if moment.type == "incident.confirmed"]
     begun = mine[confirmed[0] :] if confirmed else mine
-    said: list[tuple[datetime, str, str, str | None]] = []
+    said: list[tuple[Said, str | None]] = []
     for place, moment in enumerate(begun):
-        text = told(moment.type, incident, again=place > 0)
-        said.append((moment.occurred_at, moment.id, text, _PHASES[moment.type]))
-    said += [(at, identity, text, None) for identity, at, text in notes]
-    said.sort(key=lambda one: one[0])
+        text = words.told(moment.type, incident, again=place > 0)
+        said.append((Said(id=moment.id, at=moment.occurred_at, text=text), _PHASES[moment.type]))
+    said += [(note, None) for note in notes]
+    said.sort(key=lambda one: one[0].at)
     result: list[Update] = []
     status, before = "investigating", "operational"
-    for at, identity, text, phase in said:
+    for one, phase in said:
         status = phase or status
         after = _hit(incident, status)
-        result.append(Update(id=identity, status=status, text=text, at=at, before=before,
-                             after=after, by_person=phase is None))  # fmt: skip
+        foreign = "" if one.language == words.language else one.language
+        result.append(Update(id=one.id, status=status, text=one.text, at=one.at, before=before,
+                             after=after, by_person=phase is None,
+                             language=foreign))  # fmt: skip
         before = after
     return result
 
@@ -163,7 +212,7 @@ def concerns_all(window: Window) -> bool:
     return not window.locations and not window.probes
 
 
-def work_of(window: Window, now: datetime) -> Work:
+def work_of(window: Window, now: datetime, words: Words) -> Work:
     """The window as it is told."""
     if now < window.starts_at:
         status = "scheduled"
@@ -172,7 +221,7 @@ def work_of(window: Window, now: datetime) -> Work:
     services = tuple(sorted(window.services))
     return Work(
         id=window.id,
-        name=work_name(services),
+        name=words.work_name(services),
         status=status,
         services=services,
         starts_at=window.starts_at,

@@ -9,8 +9,8 @@ from app.core.incident import Incident
 from app.core.maintenance import Window
 from app.store.events import Moment
 from app.web.boardview import SHORT, Board, CellView, ServiceView
-from app.web.status.told import PublicIncident, Work, concerns_all, released, work_of
-from app.web.status.words import STATE
+from app.web.status.told import PublicIncident, Said, Work, concerns_all, released, work_of
+from app.web.status.words import Words
 from app.web.times import instant
 from app.web.words import service_name
 
@@ -26,14 +26,6 @@ BY_STATE = {
     "major_outage": "critical",
 }
 STATE_ORDER = tuple(BY_STATE)  # from well to worst
-DESCRIPTIONS = {
-    "none": "All Systems Operational",
-    "maintenance": "Service Under Maintenance",
-    "minor": "Partially Degraded Service",
-    "major": "Partial System Outage",
-    "critical": "Major Service Outage",
-}
-UNKNOWN = "State Partly Unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +43,9 @@ class Component:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusView:
-    """Everything that a status page shows; ``incidents`` has the newest first."""
+    """Everything that a status page shows in one language; ``incidents`` has the newest first."""
 
+    words: Words
     page_id: str
     tenant: str
     name: str
@@ -82,14 +75,14 @@ class StatusView:
 class Material:
     """What a status page is made of.
 
-    ``notes`` are what persons wrote in public: incident id → (event id, instant, text), oldest
-    first. ``moments`` are the events of the lifecycle, oldest first.
+    ``notes`` are what persons wrote in public by the incident's id, oldest first. ``moments`` are
+    the events of the lifecycle, oldest first.
     """
 
     board: Board
     incidents: Sequence[Incident]
     moments: Sequence[Moment]
-    notes: Mapping[str, Sequence[tuple[str, datetime, str]]]
+    notes: Mapping[str, Sequence[Said]]
     windows: Sequence[Window]
     merged: Mapping[str, str] = field(default_factory=dict)
 
@@ -101,6 +94,7 @@ def view_of(
     name: str,
     release: str,
     services: Sequence[str],
+    words: Words,
     now: datetime,
 ) -> StatusView:
     """Make the view.
@@ -109,9 +103,10 @@ def view_of(
         material: what it is made of.
         tenant: the tenant's id.
         name: the name on the page.
-        release: ``confirmed`` tells of every confirmed incident, ``noted`` of those with a public
-            note alone.
+        release: ``confirmed`` tells of every confirmed incident, ``noted`` of those alone of which
+            a person has spoken in public.
         services: the services to show; empty for those of which somebody has spoken.
+        words: the language of the page.
         now: the present instant.
     """
     incidents = [
@@ -123,12 +118,13 @@ def view_of(
                 notes=material.notes.get(one.id, ()),
                 moments=material.moments,
                 release=release,
+                words=words,
             )
         )
     ]
     incidents.sort(key=lambda one: (one.started_at, one.number), reverse=True)
-    works = [work_of(window, now) for window in material.windows if concerns_all(window)]
-    components = _components(material.board, incidents, works, services)
+    works = [work_of(window, now, words) for window in material.windows if concerns_all(window)]
+    components = _components(material.board, incidents, works, services, words)
     told_at = [one.updated_at for one in incidents] + [
         at for work in works for at in (work.created_at, work.starts_at, work.ends_at) if at <= now
     ]
@@ -139,9 +135,10 @@ def view_of(
         default="minor",
     )
     dark = not components or any(one.state == "unknown" for one in components)
-    description = UNKNOWN if dark and indicator == "minor" else DESCRIPTIONS[indicator]
+    description = "unknown" if dark and indicator == "minor" else indicator
     verdict, tone = _verdict(components, incidents)
     return StatusView(
+        words=words,
         page_id=derived("status page", tenant, size=6),
         tenant=tenant,
         name=name,
@@ -150,8 +147,8 @@ def view_of(
         works=tuple(sorted(works, key=lambda work: (work.starts_at, work.id))),
         merged=dict(material.merged),
         indicator=indicator,
-        description=description,
-        verdict=verdict,
+        description=words.say(description, "indicators"),
+        verdict=words.say(verdict, "verdicts"),
         tone=tone,
         updated_at=max(told_at, default=BORN),
         as_of=now,
@@ -161,23 +158,23 @@ def view_of(
 def _verdict(
     components: Sequence[Component], incidents: Sequence[PublicIncident]
 ) -> tuple[str, str]:
-    """The headline and its tone; what is unknown is never well."""
+    """The word of the headline and its tone; what is unknown is never well."""
     ongoing = [one for one in incidents if one.is_open]
     states = {one.state for one in components}
     if any(one.impact in {"major", "critical"} for one in ongoing) or states & {
         "partial_outage",
         "major_outage",
     }:
-        return "Some services are failing", "failing"
+        return "failing", "failing"
     if ongoing or "degraded_performance" in states:
-        return "Some services are disturbed", "degraded"
+        return "degraded", "degraded"
     if not components:
-        return "Nothing is known yet", "unknown"
+        return "silent", "unknown"
     if "unknown" in states:
-        return "The state of some services is not known", "unknown"
+        return "unknown", "unknown"
     if "under_maintenance" in states:
-        return "Planned work is going on", "work"
-    return "All services work", "healthy"
+        return "work", "work"
+    return "healthy", "healthy"
 
 
 def _components(
@@ -185,10 +182,11 @@ def _components(
     incidents: Sequence[PublicIncident],
     works: Sequence[Work],
     services: Sequence[str],
+    words: Words,
 ) -> list[Component]:
     rows = {row.slug: row for row in (*board.services, *board.calm, *board.unheard)}
     wanted = services or [slug for slug, row in rows.items() if _is_spoken_of(row)]
-    found = [_component(slug, rows.get(slug), incidents, works) for slug in wanted]
+    found = [_component(slug, rows.get(slug), incidents, works, words) for slug in wanted]
     if services:
         return found
     order = list(reversed(STATE_ORDER))
@@ -208,7 +206,11 @@ def _witnesses(row: ServiceView) -> list[CellView]:
 
 
 def _component(
-    slug: str, row: ServiceView | None, incidents: Sequence[PublicIncident], works: Sequence[Work]
+    slug: str,
+    row: ServiceView | None,
+    incidents: Sequence[PublicIncident],
+    works: Sequence[Work],
+    words: Words,
 ) -> Component:
     mine = [one for one in incidents if slug in one.services]
     at_work = any(
@@ -223,7 +225,7 @@ def _component(
         slug=slug,
         name=row.name if row else service_name(slug),
         state=state,
-        label=STATE[state],
+        label=words.say(state, "states"),
         heard_at=max(heard, default=None),
         updated_at=max((one.updated_at for one in mine), default=BORN),
     )

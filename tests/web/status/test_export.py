@@ -27,9 +27,10 @@ LOGO = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><path d="M0 0h
 async def a_site(context, made_at=LATER, address: str = "") -> Site:
     pictures = Pictures(context)
     tenant = context.settings.tenants[0]
-    view = await read_status(Sources(db=context.db, clock=context.clock, pictures=pictures), tenant)
+    sources = Sources(db=context.db, clock=context.clock, pictures=pictures)
+    views = await read_status(sources, tenant)
     look = Look(live=False, root="", address=address, made_at=made_at, renewed_seconds=60)
-    return Site(view=view, settings=tenant.status, look=look)
+    return Site(views=views, settings=tenant.status, look=look)
 
 
 @pytest.fixture
@@ -96,7 +97,8 @@ async def test_only_what_differs_is_written_again_and_what_is_gone_goes(context,
     assert changed == {"index.html", f"incidents/{NUMBER}.html", "SHA256SUMS"}
     assert later.written == 3
     site = await a_site(context)
-    gone = export(replace(site, view=replace(site.view, incidents=())), place)
+    views = {"en": replace(site.views["en"], incidents=())}
+    gone = export(replace(site, views=views), place)
     assert gone.removed == 1
     assert f"incidents/{NUMBER}.html" not in names_in(place)
 

@@ -17,7 +17,9 @@ from app.core.types import Severity, Status
 from app.store.events import Moment
 from app.web.boardview import board_of
 from app.web.status import feeds, statuspage_v2
+from app.web.status.told import Said
 from app.web.status.view import Material, view_of
+from app.web.status.words import read_words
 from tests.builders import NOW, TENANT
 from tests.web.status.stage import an_outage
 
@@ -40,7 +42,16 @@ def window(number: int, begins: float) -> Window:
     )  # fmt: skip
 
 
-def a_view(*, condition="failing", note=NOTE, extra=(), name="Contoso & <IT>", later=30.0):
+def a_view(
+    *,
+    condition="failing",
+    note=NOTE,
+    extra=(),
+    name="Contoso & <IT>",
+    later=30.0,
+    language="en",
+    approvals=(),
+):
     services = [
         {"service": "exchange-online", "name": "Exchange Online", "condition": condition,
          "sources": {"probe": {"condition": condition, "as_of": "2026-03-16T06:30:00Z"}}},
@@ -55,17 +66,18 @@ def a_view(*, condition="failing", note=NOTE, extra=(), name="Contoso & <IT>", l
     )  # fmt: skip
     material = Material(
         board=board_of(services, (), (), (), now),
-        incidents=[an_outage(status=Status.MITIGATING), over],
+        incidents=[an_outage(status=Status.MITIGATING, approvals=approvals), over],
         moments=[
             moment("incident.confirmed", -2880, "inc_0"),
             moment("incident.resolved", -1440, "inc_0"),
             moment("incident.opened", 1), moment("incident.confirmed", 3),
             moment("incident.mitigating", 9), *extra,
         ],
-        notes={"inc_1": [("evt_note", NOW + timedelta(minutes=5), note)]},
+        notes={"inc_1": [Said(id="evt_note", at=NOW + timedelta(minutes=5), text=note)]},
         windows=[window(1, 600), window(2, 20), window(3, -600)],
     )  # fmt: skip
-    return view_of(material, tenant=TENANT, name=name, release="confirmed", services=(), now=now)
+    return view_of(material, tenant=TENANT, name=name, release="confirmed", services=(), now=now,
+                   words=read_words(language))  # fmt: skip
 
 
 def test_a_reader_of_feeds_understands_the_feed() -> None:

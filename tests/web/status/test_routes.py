@@ -8,7 +8,7 @@ from app.core.incident import Impact
 from app.core.types import ImpactLevel, Origin, Resolution, Status
 from app.flow import keys
 from app.store import incidents
-from app.web.status.words import summary_of
+from app.web.status.words import read_words
 from tests.builders import NOW, TENANT
 from tests.web.status.stage import (
     LATER,
@@ -78,7 +78,7 @@ async def test_what_was_released_is_there_in_plain_words(browser, context) -> No
 @pytest.mark.parametrize(("people", "told"), [(4, ""), (5, "5 or more"), (412, "200 or more")])
 def test_people_are_counted_in_bands_and_never_below_five(people, told) -> None:
     impact = Impact(level=ImpactLevel.MANY, reporters=people, reports=people)
-    said = summary_of(an_outage(impact=impact))
+    said = read_words("en").summary_of(an_outage(impact=impact))
     assert f"{told} people have reported it." in said if told else "reported" not in said
 
 
