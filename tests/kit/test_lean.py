@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-LATE = ("psycopg", "sqlalchemy.dialects.postgresql", "rich", "pygments", "aiohttp", "msal",
+LATE = ("psycopg", "sqlalchemy.dialects.postgresql", "rich", "pygments", "app.kit.guarded", "msal",
         "alembic", "jinja2.nativetypes", "httpx._main", "pydantic.v1")  # fmt: skip
 
 
