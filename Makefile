@@ -75,7 +75,7 @@ chaos: setup
 	if [ "$$(id -u)" = 0 ]; then $(PY) -m tests.chaos.space --fills 20; fi
 	CHAOS_CALLS=1 $(BIN)/pytest tests/flow/test_calls.py
 	CHAOS_KILLS=25 CHAOS_POLLS=10000 $(BIN)/pytest tests/chaos -s
-	$(PY) -m tests.chaos.mirror --runs $(CHAOS_MIRRORS)
+	$(PY) -m tests.chaos.mirror --runs $(CHAOS_MIRRORS) --jobs 2
 	$(PY) -m tests.chaos.channels --kills 10
 	$(PY) -m tests.api.fuzz --seed $(CHAOS_SEED) --max-examples $(CHAOS_EXAMPLES)
 	FUZZ_PAGES=10000 $(BIN)/pytest tests/sources/test_graph_fuzz.py

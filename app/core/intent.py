@@ -63,6 +63,6 @@ def written(memory: Memory, wish: Wish, planned: Plan, before: Ticket, echo: Tic
         base=base,
         intended="" if asked.state is not None else memory.intended,
         resolved_for=resolved_for,
-        noted_for=wish.ended if spoken else memory.noted_for,
+        noted_for=wish.ended if spoken else "",
         note_unknown=False,
     )

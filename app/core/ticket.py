@@ -153,7 +153,8 @@ def _when_over(memory: Memory, wish: Wish, ticket: Ticket, *, note: str) -> Plan
     if memory.resolved_for == wish.ended and memory.resolved_for:
         why = f"A person reopened {ticket.number} after we had ended it."
         return Plan(trigger=Trigger.HUMAN_WORKS, why=why)
-    if ticket.state != memory.state_wrote:
+    # Who was told that the ticket is theirs keeps it, even where they put its state back.
+    if ticket.state != memory.state_wrote or memory.noted_for:
         why = f"Over on our side; a person set {ticket.number} to {ticket.state} and ends it."
         spoken = memory.noted_for == wish.ended
         change = Change(note="" if spoken else _joined(note, wish.text))

@@ -1,26 +1,21 @@
 """Seeded runs of the mirror against an instance that misbehaves, with people at both ends.
 
-``python -m tests.chaos.mirror --runs 10000`` prints what broke, with its seed, and a summary.
+``python -m tests.chaos.mirror --runs 10000 --jobs 2 --ledger FILE`` prints what broke, with its
+seed, and a summary; it goes on where the ledger ends.
 """
 
 import argparse
 import asyncio
 import contextlib
+import gc
 import random
 import re
 import sys
-import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import httpx
-from sqlalchemy import event
-from sqlmodel import SQLModel
-
-import app.store.tables  # noqa: F401 - the tables register themselves with the metadata
 from app.core.errors import AppError
 from app.core.incident import Incident
 from app.core.link import LinkState
@@ -28,12 +23,16 @@ from app.core.types import OPEN_STATUSES, TenantId
 from app.flow.mirror import MirrorLoop
 from app.store import links
 from app.store.engine import Database
+from tests.chaos import ledger
+from tests.chaos.inline import Inline, Killed, Life, Mortal, number_ids
 from tests.flow.mirroring import MirrorWorld
 from tests.standins.servicenow import Fault, Kind
 from tests.standins.servicenow.faults import Refused
 from tests.standins.servicenow.instance import Audit
 
 OURS = "sextant"
+SHARE = 20  # runs that are written down together
+DEATHS = 12  # points ahead, of which a doomed replica dies at one: about two steps of a link
 RESTING = frozenset(
     {LinkState.IN_STEP, LinkState.AWAITING_HUMAN, LinkState.CONFLICT, LinkState.GONE,
      LinkState.ENDED}
@@ -56,10 +55,6 @@ ANYWHERE = (
 )  # fmt: skip
 
 
-class Killed(Exception):  # noqa: N818 - what happens to a process
-    """The replica dies at this point."""
-
-
 @dataclass(slots=True)
 class Run:
     """One run: the world, and what went on in it."""
@@ -69,20 +64,33 @@ class Run:
     chance: random.Random
     incidents: list[Incident] = field(default_factory=list)
     replicas: list[MirrorLoop] = field(default_factory=list)
+    lives: list[Life] = field(default_factory=list)
     human_notes: list[str] = field(default_factory=list)
     kills: int = 0
 
     async def play(self) -> list[str]:
         """Let things happen for some hours, then let it rest; gives what is wrong."""
-        self.replicas = [self.world.loop, self.world.replica()]
+        self.lives = [self.born(), self.born()]
+        self.replicas = [self.replica(0), self.replica(1)]
         for _ in range(self.chance.randint(8, 20)):
             await self.something()
             await self.carry(self.chance.choice((1, 5, 30, 120, 400)))
         self.world.instance.faults.clear()
-        for wire in self.world.wires:
-            wire.before = wire.after = None
+        for life in self.lives:
+            life.left = None
         await self.rest()
         return [f"seed {self.seed}: {text}" for text in self.wrong()]
+
+    def born(self) -> Life:
+        return Life(self.chance)
+
+    def replica(self, place: int) -> MirrorLoop:
+        """A process starts: a loop, a client and a fold of its own, over the one database."""
+        life = self.lives[place]
+        loop = self.world.replica(Mortal(self.world.db, life))
+        wire = self.world.wires[-1]
+        wire.before = wire.after = life.request
+        return loop
 
     async def rest(self) -> None:
         """Let nothing happen any more until every link is at rest, for two hours at most."""
@@ -104,7 +112,8 @@ class Run:
             for place, result in zip(both, results, strict=True):
                 if isinstance(result, Killed):
                     self.kills += 1
-                    self.replicas[place] = world.replica()
+                    self.lives[place] = self.born()
+                    self.replicas[place] = self.replica(place)
                 elif isinstance(result, BaseException):
                     raise result
             following = await world.db.read(lambda c: links.next_at(c, world.settings.name))
@@ -169,17 +178,9 @@ class Run:
         )
 
     def kill(self) -> None:
-        """The next request of one replica, or its answer, is the last thing it does."""
-        wire = self.chance.choice(self.world.wires[-2:])
-
-        async def die(_: httpx.Request) -> None:
-            wire.before = die
-            raise Killed
-
-        if self.chance.random() < 0.5:
-            wire.before = die
-        else:
-            wire.after = die
+        """One replica dies at one of the next points: between any two of its effects."""
+        life = self.chance.choice(self.lives)
+        life.left = self.chance.randrange(DEATHS)
 
     def wrong(self) -> list[str]:
         """Everything that must not be."""
@@ -271,45 +272,37 @@ class Run:
 
 
 async def play(db: Database, seed: int) -> tuple[list[str], Run]:
-    """One run over a shared database, with a tenant and a mirror of its own."""
+    """One run, with a tenant and a mirror of its own; the same seed gives the same run."""
     name = f"run-{seed}"
+    number_ids()
     world = MirrorWorld(db, tenant=TenantId(name), name=name, terms=TERMS)
     world.instance.closed_writes = random.Random(seed).choice(("refuse", "ignore"))
     run = Run(seed, world, random.Random(seed))
     return await run.play(), run
 
 
-def open_quickly(directory: Path) -> Database:
-    """A database that need not survive."""
-    database = Database(f"sqlite:///{directory}/mirror.db")
-
-    def hurry(connection: Any, _: object) -> None:
-        connection.execute("PRAGMA synchronous=OFF")
-
-    event.listen(database.engine, "connect", hurry)
-    SQLModel.metadata.create_all(database.engine)
-    return database
-
-
-async def many(first: int, runs: int, directory: Path) -> tuple[list[str], Counter[str]]:
+async def many(first: int, runs: int) -> tuple[list[str], Counter[str]]:
     """So many runs; gives what was wrong, and how the links ended."""
     found: list[str] = []
     ends: Counter[str] = Counter()
-    database = open_quickly(directory)
-    try:
-        for seed in range(first, first + runs):
-            wrong, run = await play(database, seed)
-            found += wrong
-            ends["kills"] += run.kills
-            ends["tickets"] += len(run.world.tickets())
-            ends["requests"] += len(run.world.instance.log)
-            for link in database.read_now(
-                lambda c, t=run.world.tenant: links.page(c, t, limit=500)  # type: ignore[misc]
-            ):
-                ends[link.state.value] += 1
-    finally:
-        database.close()
+    database = Inline()
+    for seed in range(first, first + runs):
+        database.clear()
+        wrong, run = await play(database, seed)
+        found += wrong
+        ends["kills"] += run.kills
+        ends["tickets"] += len(run.world.tickets())
+        ends["requests"] += len(run.world.instance.log)
+        for link in database.read_now(lambda c, r=run: links.page(c, r.world.tenant, limit=500)):  # type: ignore[misc]
+            ends[link.state.value] += 1
+    database.close()
     return found, ends
+
+
+def share(first: int, runs: int) -> tuple[list[str], Counter[str]]:
+    """The same, for a process of its own."""
+    gc.freeze()
+    return asyncio.run(many(first, runs))
 
 
 def main() -> int:
@@ -317,18 +310,18 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--ledger", type=Path, help="what was done is in it, and is not done again")
     given = parser.parse_args()
-    wrong: list[str] = []
-    ends: Counter[str] = Counter()
-    for start in range(given.first, given.first + given.runs, 200):
-        with tempfile.TemporaryDirectory() as directory:
-            number = min(200, given.first + given.runs - start)
-            found, some = asyncio.run(many(start, number, Path(directory)))
-        wrong += found
-        ends.update(some)
-        for text in found:
-            print(text)
-    print(f"{given.runs} runs, {len(wrong)} wrong; {dict(ends)}")
+    seeds = range(given.first, given.first + given.runs)
+    played = []
+    for one in ledger.play(share, seeds, share=SHARE, jobs=given.jobs, path=given.ledger):
+        played.append(one)
+        print(*one.wrong, sep="\n", end="\n" if one.wrong else "")
+    done = ledger.read(given.ledger) or played
+    runs, wrong, counts = ledger.summary(done)
+    print(f"{runs} runs, {len(wrong)} wrong; {dict(counts)}")
+    print(ledger.table("mirror", done))
     return 1 if wrong else 0
 
 

@@ -11,16 +11,14 @@ import asyncio
 import logging
 import re
 import sys
-import tempfile
 from collections import Counter
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from app.core.incident import Incident
 from app.core.link import LinkState
 from app.core.types import OPEN_STATUSES
 from app.store import links
-from tests.chaos.mirror import open_quickly
+from tests.chaos.inline import Inline
 from tests.flow.mirroring import MirrorWorld
 from tests.standins.servicenow.instance import Record
 
@@ -135,9 +133,9 @@ def _at(ticket: Record) -> datetime:
     return datetime.strptime(ticket["sys_created_on"], "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - UTC
 
 
-async def run(incidents: int, budget: int, directory: Path) -> Storm:
+async def run(incidents: int, budget: int) -> Storm:
     """Play one storm in a database of its own."""
-    database = open_quickly(directory)
+    database = Inline()
     try:
         terms = {"budget": budget, "poll": timedelta(seconds=240)}
         storm = Storm(MirrorWorld(database, terms=terms), incidents)
@@ -154,8 +152,7 @@ def main() -> int:
     parser.add_argument("--budget", type=int, default=30)
     given = parser.parse_args()
     logging.disable(logging.WARNING)
-    with tempfile.TemporaryDirectory() as directory:
-        storm = asyncio.run(run(given.incidents, given.budget, Path(directory)))
+    storm = asyncio.run(run(given.incidents, given.budget))
     print(
         f"{given.incidents} incidents, budget {given.budget}: {len(storm.tickets())} tickets, at "
         f"most {storm.most_created} within an hour, at most {storm.most_held} held, "

@@ -86,15 +86,20 @@ class MirrorWorld:
         self.settings = settings_of(**settings)
         given = {"tenant": tenant, **(terms or {})}
         self.terms = Terms(**given)
-        self.fold = Fold(
-            db, self.clock, render=Renderer(public_url="http://x"), plan=deliveries.plan,
-            policy=Policy(), profiles={tenant: TenantProfile(id=tenant, users=100)},
-            committed=lambda: None,
-        )  # fmt: skip
+        self.fold = self._fold(db)
         self.wires: list[Breaking] = []
         self.loop = self.replica()
 
-    def replica(self) -> MirrorLoop:
+    def _fold(self, db: Database) -> Fold:
+        return Fold(
+            db, self.clock, render=Renderer(public_url="http://x"), plan=deliveries.plan,
+            policy=Policy(), profiles={self.tenant: TenantProfile(id=self.tenant, users=100)},
+            committed=lambda: None,
+        )  # fmt: skip
+
+    def replica(self, db: Database | None = None) -> MirrorLoop:
+        """A loop of its own; with a view of the database also with a fold of its own."""
+        fold = self._fold(db) if db else self.fold
         wire = Breaking(self.instance)
         self.wires.append(wire)
         client = httpx.AsyncClient(transport=wire, base_url=BASE, timeout=75)
@@ -105,8 +110,8 @@ class MirrorWorld:
         )
         return MirrorLoop(
             Tools(
-                db=self.db, clock=self.clock, mirror=mirror, terms=self.terms,
-                obey=self.fold.command, announce=self.fold.news,
+                db=db or self.db, clock=self.clock, mirror=mirror, terms=self.terms,
+                obey=fold.command, announce=fold.news,
                 url_of=lambda incident: f"http://x/incidents/{incident}",
             )
         )  # fmt: skip

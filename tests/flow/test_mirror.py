@@ -115,6 +115,20 @@ async def test_a_person_who_changed_the_state_keeps_it(world: MirrorWorld) -> No
     assert len(world.notes()) == notes
 
 
+async def test_who_puts_the_state_back_after_it_was_left_to_them_keeps_it(
+    world: MirrorWorld,
+) -> None:
+    incident = await world.open()
+    await world.run(300)
+    world.human(world.ticket(), state="2")
+    await world.do("dismiss", incident, resolution="false_positive", reason="none")
+    await world.run(300)
+    world.human(world.ticket(), state="1")
+    await world.run(3600)
+    assert world.ticket()["state"] == "1"
+    assert world.link(incident).state is LinkState.AWAITING_HUMAN
+
+
 async def test_work_in_the_ticket_acknowledges_and_assigns(world: MirrorWorld) -> None:
     incident = await world.open()
     await world.run(300)
