@@ -11,14 +11,17 @@ from typing import Any
 
 from app.core.document import rfc3339
 from app.core.incident import Incident
-from app.core.types import Origin, Status
+from app.core.types import Origin, Resolution, Status
 
 Pair = tuple[Incident, Incident]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """The difference of incidents; pairs are (stored, replayed), groups (stored, replayed)."""
+    """The difference of incidents; pairs are (stored, replayed), groups (stored, replayed).
+
+    ``false`` are the false alarms of either side, whether or not they came out otherwise.
+    """
 
     same: tuple[Pair, ...] = ()
     earlier: tuple[Pair, ...] = ()
@@ -27,6 +30,7 @@ class Difference:
     missed: tuple[Incident, ...] = ()
     regrouped: tuple[tuple[tuple[Incident, ...], tuple[Incident, ...]], ...] = ()
     changed: tuple[tuple[Incident, Incident, tuple[str, ...]], ...] = field(default=())
+    false: tuple[tuple[Incident, ...], tuple[Incident, ...]] = ((), ())
 
     @property
     def is_empty(self) -> bool:
@@ -116,6 +120,26 @@ def _changes(one: Incident, other: Incident, until: datetime) -> tuple[str, ...]
     return tuple(name for name in names if value(one, name) != value(other, name))
 
 
+def _is_false(incident: Incident) -> bool:
+    dismissed = incident.status is Status.DISMISSED
+    return dismissed or incident.resolution is Resolution.FALSE_POSITIVE
+
+
+def _false(
+    stored: Iterable[Incident], replayed: Iterable[Incident], pairs: Sequence[Pair]
+) -> tuple[tuple[Incident, ...], tuple[Incident, ...]]:
+    """The false alarms of either side.
+
+    What a person dismissed is false under any policy, also where the command found nothing that
+    it could dismiss again.
+    """
+    judged = {other.id for one, other in pairs if _is_false(one)}
+    return (
+        tuple(one for one in stored if _is_false(one)),
+        tuple(one for one in replayed if _is_false(one) or one.id in judged),
+    )
+
+
 def difference(
     stored: Iterable[Incident], replayed: Iterable[Incident], *, until: datetime
 ) -> Difference:
@@ -151,6 +175,7 @@ def difference(
             if len(a) > 1 or len(b) > 1
         ),
         changed=tuple(change for change in changes if change[2]),
+        false=_false(left.values(), right.values(), pairs),
     )
 
 
@@ -197,6 +222,10 @@ def document(found: Difference) -> dict[str, Any]:
             {"stored": brief(a), "replayed": brief(b), "fields": list(names)}
             for a, b, names in found.changed
         ],
+        "false": {
+            "stored": [brief(one) for one in found.false[0]],
+            "replayed": [brief(one) for one in found.false[1]],
+        },
     }
 
 
@@ -207,6 +236,8 @@ def sentences(told: Mapping[str, Any]) -> list[str]:
     if told["reproduced"]:
         rows.append("Every event came out byte for byte as it was stored.")
     rows.append(f"{told['same']} incidents were seen at the same time.")
+    before, after = (len(told["false"][side]) for side in ("stored", "replayed"))
+    rows.append(f"{after} false alarms instead of {before}.")
     rows += [f"opened   {_named(one)}" for one in told["opened"]]
     rows += [f"missed   {_named(one)}" for one in told["missed"]]
     for kind in ("earlier", "later"):

@@ -75,7 +75,12 @@ class SourceView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """The whole board. ``hidden`` counts the open incidents that the filters leave out."""
+    """The whole board.
+
+    ``calm`` are the services for which Microsoft alone vouches, ``dark`` those of which it alone
+    spoke and whose last word is stale; ``unheard`` are those of which nobody ever spoke.
+    ``hidden`` counts the open incidents that the filters leave out.
+    """
 
     verdict: str
     tone: str
@@ -84,6 +89,7 @@ class Board:
     columns: tuple[ColumnView, ...]
     services: tuple[ServiceView, ...]
     calm: tuple[ServiceView, ...]
+    dark: tuple[ServiceView, ...]
     unheard: tuple[ServiceView, ...]
     sources: tuple[SourceView, ...]
     is_empty: bool
@@ -121,8 +127,10 @@ def board_of(
     rows.sort(key=lambda row: (RANK[row.condition], row.name))
     heard = [row for row in rows if _is_heard(row)]
     unheard = [row for row in rows if row not in heard]
-    known = [row for row in heard if not _is_calm(row)] or heard
-    calm = [row for row in heard if row not in known]
+    dark = [] if wanted.words else [row for row in heard if _is_dark(row)]
+    lit = [row for row in heard if row not in dark]
+    known = [row for row in lit if not _is_calm(row)] or lit
+    calm = [row for row in lit if row not in known]
     views = tuple(source_view(item, now) for item in sources)
     verdict, tone = _verdict(cards, heard, views)
     return Board(
@@ -133,6 +141,7 @@ def board_of(
         columns=_columns(sources),
         services=tuple(known),
         calm=tuple(calm),
+        dark=tuple(dark),
         unheard=tuple(unheard),
         sources=views,
         is_empty=not heard and not cards and not recent and not wanted.words,
@@ -150,11 +159,22 @@ def _is_heard(row: ServiceView) -> bool:
 
 def _is_calm(row: ServiceView) -> bool:
     """Whether only the vendor vouches for a service, and nobody measures or reports on it."""
-    vendor, probes, _ = row.cells
+    vendor = row.cells[0]
+    return vendor.condition == "healthy" and not vendor.stale and _is_vendors(row)
+
+
+def _is_dark(row: ServiceView) -> bool:
+    """Whether only the vendor vouched for a service, and what it said last is stale."""
+    return row.cells[0].stale and _is_vendors(row)
+
+
+def _is_vendors(row: ServiceView) -> bool:
+    """Whether nobody but the vendor says anything of a service, and nothing bad."""
+    _, probes, users = row.cells
     return (
-        vendor.condition == "healthy"
-        and not vendor.stale
-        and probes.as_of is None
+        probes.as_of is None
+        and not probes.stale
+        and not users.stale
         and all(cell.condition in {"healthy", "unknown"} for cell in row.cells)
         and not row.incidents
     )

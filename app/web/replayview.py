@@ -1,7 +1,7 @@
 """View models of replays: what another policy would have done, side by side; pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from statistics import median
 from typing import Any
@@ -64,13 +64,17 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One difference: the incidents as they were, as they would be, and what that means."""
+    """One difference: the incidents as they were, as they would be, and what that means.
+
+    ``false`` says whether it is a false alarm, and under which of the two.
+    """
 
     kind: str
     label: str
     stored: tuple[Side, ...]
     replayed: tuple[Side, ...]
     verdict: str
+    false: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,13 +138,15 @@ def snippet(policy: Mapping[str, float]) -> str:
 
 def counts(result: Document) -> tuple[Count, ...]:
     """The strip of figures above the table."""
-    false = sum(one["status"] == "dismissed" for one in result["missed"])
-    note = f"{plural(false, 'of them a false alarm', 'of them false alarms')}" if false else ""
+    before, after = _false(result)
+    spared = sum(one["id"] in before for one in result["missed"])
+    note = f"{plural(spared, 'of them a false alarm', 'of them false alarms')}" if spared else ""
     return (
         Count(label="Opened", value=str(len(result["opened"])), note="only under this policy"),
         Count(label="Missed", value=str(len(result["missed"])), note=note or "only as it was"),
         Count(label="Earlier", value=str(len(result["earlier"])), note=_usual(result["earlier"])),
         Count(label="Later", value=str(len(result["later"])), note=_usual(result["later"])),
+        Count(label="False", value=str(len(after)), note=f"instead of {len(before)} as it was"),
         Count(label="Merged otherwise", value=str(len(result["merged_otherwise"])), note=""),
         Count(label="At the same time", value=str(result["same"]), note=""),
     )
@@ -150,9 +156,39 @@ def _usual(shifts: Sequence[Document]) -> str:
     return f"by {span(median(one['seconds'] for one in shifts))}, usually" if shifts else ""
 
 
+def _false(result: Document) -> tuple[set[str], set[str]]:
+    """The ids of the false alarms as it was, and under the other policy."""
+    told = result.get("false") or {
+        "stored": [one for one in result["missed"] if one["status"] == "dismissed"],
+        "replayed": [],
+    }
+    before, after = ({one["id"] for one in told[side]} for side in ("stored", "replayed"))
+    return before, after
+
+
 def rows(result: Document, now: datetime) -> tuple[Row, ...]:
-    """Every incident that came out otherwise, the gravest difference first."""
-    return tuple(_rows(result, now))
+    """Every incident that came out otherwise, the gravest difference first; then false alarms."""
+    before, after = _false(result)
+    found = [replace(row, false=_judged(row, before, after)) for row in _rows(result, now)]
+    shown = {side.id for row in found for side in (*row.stored, *row.replayed)}
+    replayed = {one["id"]: one for one in (result.get("false") or {}).get("replayed", ())}
+    for one in (result.get("false") or {}).get("stored", ()):
+        if one["id"] not in shown and one["id"] in replayed:
+            sides = (_side(one, now),), (_side(replayed[one["id"]], now),)
+            row = Row(kind="false", label="False", stored=sides[0], replayed=sides[1],
+                      verdict="At the same time.")  # fmt: skip
+            found.append(replace(row, false=_judged(row, before, after)))
+    return tuple(found)
+
+
+def _judged(row: Row, before: set[str], after: set[str]) -> str:
+    was = any(side.id in before for side in row.stored)
+    would = any(side.id in after for side in row.replayed)
+    if was:
+        return "Still a false alarm" if would else "One false alarm less"
+    if would:
+        return "One false alarm more"
+    return "Nobody has judged it" if row.kind == "opened" else "No"
 
 
 def _rows(result: Document, now: datetime) -> Iterator[Row]:
@@ -160,9 +196,8 @@ def _rows(result: Document, now: datetime) -> Iterator[Row]:
         return tuple(_side(one, now) for one in found)
 
     for one in result["missed"]:
-        false = one["status"] == "dismissed"
-        said = "Would not be opened; it was a false alarm." if false else "Would not be opened."
-        yield Row(kind="missed", label="Missed", stored=sides([one]), replayed=(), verdict=said)
+        yield Row(kind="missed", label="Missed", stored=sides([one]), replayed=(),
+                  verdict="Would not be opened.")  # fmt: skip
     for one in result["opened"]:
         yield Row(kind="opened", label="Opened", stored=(), replayed=sides([one]),
                   verdict="Would be opened as well.")  # fmt: skip

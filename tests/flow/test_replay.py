@@ -9,8 +9,8 @@ import pytest
 from app.core.errors import InvalidInput, NotFound
 from app.core.events import EventType
 from app.core.policy import DEFAULT_POLICY, Policy
-from app.core.types import Origin, Status
-from app.flow.differ import difference, sentences
+from app.core.types import Origin, Resolution, Status
+from app.flow.differ import difference, document, sentences
 from app.flow.replay import Replayed, fold_again, policy_with
 from app.store import journal, retention
 from app.store.engine import Database
@@ -205,3 +205,18 @@ def test_another_origin_is_a_change() -> None:
     found = difference([stored], [other], until=at_minute(60))
     assert found.changed == ((stored, other, ("origin",)),)
     assert not found.is_empty
+
+
+def test_a_false_alarm_is_counted_on_either_side() -> None:
+    """What a person dismissed is false under any policy; what was not told is none."""
+    stored = an_incident(id="inc_a", detected_at=NOW, confirmed_at=NOW, status=Status.DISMISSED)
+    again = replace(stored, id="inc_b", status=Status.CONFIRMED)
+    withdrawn = replace(
+        stored, id="inc_c", services=("intune",), status=Status.CLOSED,
+        resolution=Resolution.FALSE_POSITIVE,
+    )  # fmt: skip
+    found = difference([stored], [again, withdrawn], until=at_minute(60))
+    assert found.false == ((stored,), (again, withdrawn))
+    assert difference([stored], [], until=at_minute(60)).false == ((stored,), ())
+    told = document(found)["false"]
+    assert [one["id"] for one in told["replayed"]] == ["inc_b", "inc_c"]

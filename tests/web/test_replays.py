@@ -40,6 +40,8 @@ def a_result(**changes):
         "merged_otherwise": [{"stored": [brief(6), brief(7)], "replayed": [brief(6)]}],
         "changed": [{"stored": brief(8), "replayed": brief(8, ended=False),
                      "fields": ["status", "resolved_at"]}],
+        "false": {"stored": [brief(3), brief(5), brief(9)],
+                  "replayed": [brief(1), brief(5), brief(9)]},
         **changes,
     }  # fmt: skip
 
@@ -47,9 +49,12 @@ def a_result(**changes):
 def test_every_difference_is_a_row_with_both_sides() -> None:
     found = rows(a_result(), NOW)
     assert [row.kind for row in found] == [
-        "missed", "missed", "opened", "later", "earlier", "merged", "changed",
+        "missed", "missed", "opened", "later", "earlier", "merged", "changed", "false",
     ]  # fmt: skip
-    assert found[1].verdict == "Would not be opened; it was a false alarm."
+    assert [row.false for row in found] == [
+        "No", "One false alarm less", "One false alarm more", "Still a false alarm", "No", "No",
+        "No", "Still a false alarm",
+    ]  # fmt: skip
     assert (len(found[2].stored), len(found[2].replayed)) == (0, 1)
     assert found[4].verdict == "9 min earlier"
     assert found[5].verdict == "2 became 1"
@@ -61,6 +66,15 @@ def test_the_figures_name_false_alarms_that_would_not_come() -> None:
     assert (found["Missed"].value, found["Missed"].note) == ("2", "1 of them a false alarm")
     assert (found["Earlier"].value, found["Earlier"].note) == ("1", "by 9 min, usually")
     assert found["Merged otherwise"].value == "1"
+    assert (found["False"].value, found["False"].note) == ("3", "instead of 3 as it was")
+
+
+def test_a_replay_of_before_false_alarms_were_counted_is_still_shown() -> None:
+    earlier = a_result(false=None)
+    assert [row.false for row in rows(earlier, NOW)][:3] == [
+        "No", "One false alarm less", "Nobody has judged it",
+    ]  # fmt: skip
+    assert {count.label: count for count in counts(earlier)}["False"].value == "0"
 
 
 @pytest.mark.parametrize("narrow", [False, True])

@@ -2,6 +2,7 @@
 
 from app.web.boardview import board_of
 from app.web.evidenceview import evidence_lines
+from app.web.filters import Filters
 from app.web.timeline import timeline
 from app.web.views import card, facts, grounds
 from tests.web import story
@@ -99,6 +100,31 @@ def test_a_stale_kind_of_source_is_never_shown_as_healthy() -> None:
     assert "healthy" not in shown
     assert all(cell.stale for row in board.services for cell in row.cells if cell.as_of)
     assert board.tone != "healthy"
+
+
+def test_what_microsoft_alone_vouched_for_is_one_line_when_it_is_not_readable() -> None:
+    now = at("05:00")
+    told = {"condition": "healthy", "as_of": story.iso(at("04:00"))}
+    silent = {"condition": "unknown", "as_of": None}
+    many = [
+        {"service": slug, "name": slug, "condition": "healthy", "incidents": [],
+         "sources": {"advisory": told, "probe": silent, "client_report": silent}}
+        for slug in ("intune", "defender", "viva")
+    ]  # fmt: skip
+    many[2]["sources"] = many[2]["sources"] | {"probe": told}
+    graph = {"id": "graph", "kind": "graph", "state": "stale"}
+    board = a_board(services=many, sources=[graph], incidents=[], recent=[], now=now)
+    assert [row.slug for row in board.dark] == ["defender", "intune"]
+    assert {row.condition for row in board.dark} == {"unknown"}
+    assert [row.slug for row in board.services] == ["viva"]
+    assert board.calm == ()
+    assert board.tone == "unknown"
+    many[0]["sources"] = many[0]["sources"] | {"advisory": told | {"condition": "degraded"}}
+    bad = a_board(services=many, sources=[graph], incidents=[], recent=[], now=now)
+    assert "intune" in {row.slug for row in bad.services}  # what was bad stays a row
+    one = a_board(services=many[1:2], sources=[graph], incidents=[], now=now,
+                  wanted=Filters(service="defender"))  # fmt: skip
+    assert [row.slug for row in one.services] == ["defender"]
 
 
 def test_one_stale_source_of_several_is_named_in_the_heading() -> None:

@@ -65,12 +65,19 @@ class ChangedOut(Out):
     fields: list[str]
 
 
+class FalseAlarmsOut(Out):
+    """The false alarms of either side: dismissed, or ended as a false positive."""
+
+    stored: list[BriefIncidentOut]
+    replayed: list[BriefIncidentOut]
+
+
 class RefoldResultOut(Out):
     """The difference of incidents.
 
     `reproduced` says whether every event came out byte for byte as it was stored; null under
     another policy. `folded_from` is where the fold began, null at the very start. `notes` name what
-    could not be replayed.
+    could not be replayed. `false` is null for a replay that was made before it was counted.
     """
 
     same_policy: bool
@@ -87,6 +94,7 @@ class RefoldResultOut(Out):
     later: list[ShiftedOut]
     merged_otherwise: list[RegroupedOut]
     changed: list[ChangedOut]
+    false: FalseAlarmsOut | None
 
 
 class RefoldOut(Out):
@@ -172,6 +180,6 @@ def _shown(one: Refold) -> RefoldOut:
         "created_at": one.created_at,
         "finished_at": one.finished_at,
         "error": one.error,
-        "result": one.result,
+        "result": None if one.result is None else {"false": None, **one.result},
     }
     return RefoldOut.model_validate(shown)

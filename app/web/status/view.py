@@ -184,7 +184,7 @@ def _components(
     services: Sequence[str],
     words: Words,
 ) -> list[Component]:
-    rows = {row.slug: row for row in (*board.services, *board.calm, *board.unheard)}
+    rows = {row.slug: row for row in (*board.services, *board.calm, *board.dark, *board.unheard)}
     wanted = services or [slug for slug, row in rows.items() if _is_spoken_of(row)]
     found = [_component(slug, rows.get(slug), incidents, works, words) for slug in wanted]
     if services:
