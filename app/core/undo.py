@@ -19,10 +19,10 @@ from app.core.types import ActorKind, Severity, Status
 
 UNDOABLE = frozenset(
     {"acknowledge", "assign", "severity", "label", "resolve", "reopen", "dismiss", "merge",
-     "split", "pin", "unpin"}
+     "split", "pin", "unpin", "notes"}
 )  # fmt: skip
 KEPT = 30  # changes of a tenant that can be undone, the newest
-OURS = frozenset({"revision", "updated_at", "explanation", "notes"})  # told, and never taken back
+OURS = frozenset({"revision", "updated_at", "explanation", "notes"})  # told; notes by name alone
 ENDED = frozenset({Status.RESOLVED, Status.DISMISSED, Status.MERGED})
 CHANGED_AGAIN = "What that event changed was changed again since: undo the newer change first."
 
@@ -38,8 +38,11 @@ def remember(desk: Desk, name: str, before: Desk, events: Sequence[Event]) -> No
     """
     if name not in UNDOABLE or not events:
         return
+    noted = name == "notes"
+    if noted and events[0].actor.kind is not ActorKind.PERSON:
+        return  # comments of tickets would push out what people did
     changes = tuple(
-        _change(old, new)
+        _change(old, new, noted=noted)
         for key, new in desk.incidents.items()
         if (old := before.incidents.get(key)) != new
     )
@@ -65,11 +68,12 @@ def copied(desk: Desk) -> Desk:
     return replace(desk, incidents=dict(desk.incidents))
 
 
-def _change(old: Incident | None, new: Incident) -> Change:
+def _change(old: Incident | None, new: Incident, *, noted: bool) -> Change:
     """Without the long parts, unless it merged: then it leaves the state, and is kept whole."""
     if new.status is Status.MERGED:
         return Change(before=old, after=new)
-    return Change(before=None if old is None else _bare(old), after=_bare(new))
+    after = replace(_bare(new), notes=new.notes[-1:] if noted else ())
+    return Change(before=None if old is None else _bare(old), after=after)
 
 
 def _bare(incident: Incident) -> Incident:
@@ -90,8 +94,8 @@ def undo(desk: Desk, command: Command) -> None:
             raise NotFound(id=about)
         raise IllegalTransition(
             "That event cannot be undone, or no longer: what can be are the last "
-            f"{KEPT} acknowledgements, assignments, severities, labels, pins, mergers, splits, "
-            "resolves, reopenings and dismissals of incidents that are not closed."
+            f"{KEPT} acknowledgements, assignments, notes of people, severities, labels, pins, "
+            "mergers, splits, resolves, reopenings and dismissals of incidents that are not closed."
         )
     actor = Actor(kind=ActorKind(command.actor_kind), id=command.actor)
     state, former = desk.state, desk.incidents.get(about)
@@ -155,7 +159,8 @@ def _take_back(desk: Desk, found: Undoable, change: Change, actor: Actor, event:
                 getattr(before, part.name), getattr(after, part.name), getattr(current, part.name)
             )
             for part in fields(Incident)
-            if part.name not in OURS and getattr(before, part.name) != getattr(after, part.name)
+            if (part.name not in OURS or part.name == found.name)
+            and getattr(before, part.name) != getattr(after, part.name)
         },
     )
     if found.name == "severity" and not restored.severity_pinned:

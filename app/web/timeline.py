@@ -49,7 +49,7 @@ class Happening:
 UNDOABLE = frozenset(
     {"acknowledged", "assigned", "severity_set", "labelled", "person_resolved", "person_reopened",
      "person_dismissed", "person_merged", "person_split", "person_pin", "person_unpin",
-     "same_fault"}
+     "noted", "same_fault"}
 )  # fmt: skip
 
 
@@ -89,15 +89,25 @@ def _figures(run: Sequence[Document], now: datetime) -> Happening:
 
 def _happening(event: Document, now: datetime, undone: AbstractSet[str | None]) -> Happening:
     reason = (event.get("data") or {}).get("reason")
-    can = reason in UNDOABLE and event["id"] not in undone
+    gone = event["id"] in undone
+    can = reason in UNDOABLE and not gone and not _is_foreign(event)
+    title = word(EVENT, event["type"])
     return Happening(
         kind=event["type"].rpartition(".")[2],
-        title=word(EVENT, event["type"]),
+        title=f"{title}, taken back" if gone else title,
         detail=_detail(event),
         actor=_actor((event.get("data") or {}).get("actor") or {}),
         when=surely(event["occurred_at"], now),
         undo=event["id"] if can else "",
     )
+
+
+def _is_foreign(event: Document) -> bool:
+    """Whether it tells of a comment from a ticket, or of a message that was let out: both stay."""
+    body = event.get("data") or {}
+    is_note = event["type"] == "incident.noted"
+    by_person = (body.get("actor") or {}).get("kind") == "person"
+    return is_note and (not by_person or bool(body.get("announcement")))
 
 
 def _actor(actor: Document) -> str:

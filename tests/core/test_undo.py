@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from app.core.errors import IllegalTransition, NotFound
+from app.core.events import EventType
 from app.core.incident import Incident
 from app.core.signal import Command
 from app.core.state import cell_id
@@ -73,6 +74,18 @@ def test_what_came_later_stays(outage: World) -> None:
     do(outage, "assign", whole, "06:33", assignee="jo")
     after = undo(outage, whole, "06:34", first)
     assert (after.labels, after.assignee_id) == ({"team": "web", "floor": "2"}, "jo")
+
+
+def test_a_note_is_taken_back_and_those_of_others_stay(outage: World) -> None:
+    whole = only(outage)
+    first = do(outage, "notes", whole, "06:31", text="hello", visibility="public")
+    do(outage, "notes", whole, "06:32", text="hello", visibility="public")
+    do(outage, "assign", whole, "06:33", assignee="jo")
+    after = undo(outage, whole, "06:34", first)
+    assert [(note.at, note.text) for note in after.notes] == [(at("06:32"), "hello")]
+    assert after.assignee_id == "jo"
+    with pytest.raises(IllegalTransition, match="cannot be undone"):  # each once
+        undo(outage, whole, "06:35", first)
 
 
 def test_a_change_that_was_changed_again_is_not_taken_back(outage: World) -> None:
@@ -169,7 +182,10 @@ def test_a_pin_is_undone(outage: World) -> None:
 
 def test_what_cannot_be_undone_says_so(outage: World) -> None:
     whole = only(outage)
-    event = do(outage, "notes", whole, "06:31", text="hello")
+    comment = replace(command("notes", whole, "06:31", text="hello"), actor_kind="mirror")
+    outage.fold(at("06:31"), [comment])
+    event = outage.events[-1].id
+    assert outage.events[-1].type is EventType.NOTED
     with pytest.raises(IllegalTransition, match="cannot be undone"):
         undo(outage, whole, "06:32", event)
     lost = replace(whole, id=IncidentId("inc_none"))
