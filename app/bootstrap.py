@@ -328,8 +328,10 @@ async def working(
             names = ("intake", "feed", "deliver")
             bells = {name: getattr(context.bells, name) for name in names}
             from app.store.notices import Notices  # noqa: PLC0415 - PostgreSQL's library is large
+            from app.store.pulse import Pulse  # noqa: PLC0415 - the same
 
             watch.crew.start("notices", Notices(context.db.url, bells).run)
+            watch.crew.start("pulse", Pulse(context.db).run)
         if "work" in roles:
             watch.crew.start(
                 "fold",

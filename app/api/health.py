@@ -38,6 +38,8 @@ class Readiness:
 
     async def fault(self) -> str | None:
         """What keeps this replica from work, as one word; None when it is ready."""
+        if self._app.db.away:
+            return "database"
         async with self._lock:
             if time.monotonic() - self._looked > FRESH_SECONDS:
                 self._fault = await self._find()

@@ -1,6 +1,7 @@
 """The fold: intake log in, state and events out, one transaction per step."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -51,11 +52,12 @@ class _Loaded:
     checkpoint: Checkpoint
     snapshot: Snapshot
     records: list[IntakeRecord]
+    rows: int  # of the intake log, at most
 
     @property
     def is_backlog(self) -> bool:
         """Whether there may be more than this step takes."""
-        return len(self.records) == BATCH or sum(r.count for r in self.records) >= GULP
+        return len(self.records) == self.rows or sum(r.count for r in self.records) >= GULP
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class Fold:
         self._evidence: dict[TenantId, dict[str, int]] = {}  # hashes of what was stored last
         self._marked: dict[TenantId, datetime | None] = {}  # when a place to begin was kept
         self._locks: dict[TenantId, asyncio.Lock] = {}
+        self._overtaken: Counter[TenantId] = Counter()  # steps in a row that others came before
         self._looks = Looks()
 
     @property
@@ -128,7 +131,7 @@ class Fold:
         windows = self._windows(tenant)
         return replace(known, windows=windows) if windows else known
 
-    def _load(self, c: Connection, tenant: TenantId) -> _Loaded:
+    def _load(self, c: Connection, tenant: TenantId, rows: int = BATCH) -> _Loaded:
         checkpoint = states.checkpoint(c, tenant)
         cached = self._cache.get(tenant)
         if cached is not None and cached[0] == checkpoint.revision:
@@ -138,8 +141,9 @@ class Fold:
             memo = None
             self._evidence.pop(tenant, None)  # another replica may have written it since
             self._marked[tenant] = journal.marked_at(c, tenant)
-        records = intake.after(c, tenant, checkpoint.tx, checkpoint.seq, BATCH, most=GULP)
+        records = intake.after(c, tenant, checkpoint.tx, checkpoint.seq, rows, most=GULP)
         return _Loaded(
+            rows=rows,
             checkpoint=checkpoint,
             snapshot=Snapshot(
                 profile=self.profile(tenant),
@@ -171,8 +175,9 @@ class Fold:
             StorageUnavailable: the database cannot be reached; nothing was folded.
         """
         async with self._locks.setdefault(tenant, asyncio.Lock()):
-            now = self._clock.now()
-            loaded = await self._db.read(lambda c: self._load(c, tenant))
+            now, late = self._clock.now(), self._overtaken[tenant]
+            rows = max(BATCH >> 2 * late, 1)  # commands taken elsewhere are as short as they are
+            loaded = await self._db.read(lambda c: self._load(c, tenant, rows))
             records = loaded.records
             if loaded.is_backlog:  # what was not folded yet is no silence
                 now = min(now, records[-1].received_at)
@@ -205,17 +210,12 @@ class Fold:
 
             try:
                 await self._store(
-                    tenant,
-                    loaded,
-                    after,
-                    decision,
-                    now,
-                    raw=raw,
-                    pushed=folded.pushed,
-                    also=also,
+                    tenant, loaded, after, decision, now, raw=raw, pushed=folded.pushed, also=also
                 )
             except Overtaken:
+                self._overtaken[tenant] += 1
                 return True
+            self._overtaken[tenant] = max(late - 1, 0)
             self._looked(tenant, loaded, folded, now, after.revision)
             return loaded.is_backlog
 
@@ -371,7 +371,7 @@ class Fold:
     ) -> Decision:
         async with self._locks.setdefault(tenant, asyncio.Lock()):
             for _ in range(TRIES):
-                loaded = await self._db.read(lambda c: self._load(c, tenant))
+                loaded = await self._db.read(lambda c: self._load(c, tenant, 1))
                 living = loaded.snapshot.incidents
                 await see_that_it_may(self._db, tenant, command, living, expected_revision)
                 now = self._clock.now()

@@ -3,12 +3,14 @@
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DataError, InternalError, OperationalError
@@ -35,6 +37,7 @@ NETWORK = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
 }
+SILENT = "silent"  # says why a wait was cancelled
 BUSY_MILLISECONDS = 10_000  # how long SQLite waits for another process's write
 
 
@@ -80,25 +83,31 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = normalize(url)
         self.dialect = "sqlite" if self.url.startswith("sqlite") else "postgresql"
+        self._lines: WeakSet[Any] = WeakSet()
         self._engine = self._create()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
         self._writers: ThreadPoolExecutor | None = None
         self._queue: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self.away = False  # silent, as the pulse found; nothing is asked of it until it is back
+        self.heard_at = 0.0  # of the monotonic clock: when it last did something for us
+        self._waiting: set[asyncio.Future[Any]] = set()
         if self.dialect == "postgresql":
             self._writers = ThreadPoolExecutor(READERS * 2, thread_name_prefix="write")
 
     def _create(self) -> Engine:
         if self.dialect == "postgresql":
             narrow_on_postgresql(SQLModel.metadata)
-            return create_engine(
+            pooled = create_engine(
                 self.url,
                 pool_size=READERS * 3,
                 max_overflow=4,
                 pool_pre_ping=True,
                 connect_args={"options": f"{SESSION} -c {SETTING}={EVERYBODY}", **NETWORK},
             )
+            event.listen(pooled, "connect", lambda line, _: self._lines.add(line))
+            return pooled
         engine = create_engine(
             self.url,
             poolclass=QueuePool,
@@ -121,11 +130,12 @@ class Database:
         Raises:
             StorageUnavailable: the database cannot be reached.
         """
+        self._must_be_there()
         try:
             reading = self._readers.submit(self.read_now, self._walled(work))
         except RuntimeError as error:  # closed: the process is on its way out
             raise StorageUnavailable from error
-        return await asyncio.wrap_future(reading)
+        return await self._answered(reading)
 
     def read_now(self, work: Work[T]) -> T:
         """Run a reading unit on this thread."""
@@ -133,7 +143,9 @@ class Database:
             _in_our_words(),
             self._engine.connect().execution_options(reading=True) as connection,
         ):
-            return work(connection)
+            found = work(connection)
+        self.heard_at = time.monotonic()
+        return found
 
     async def write(self, work: Work[T]) -> T:
         """Run a unit in a transaction and return after its commit is durable.
@@ -141,11 +153,43 @@ class Database:
         Raises:
             StorageUnavailable: the database cannot be reached; nothing was stored.
         """
-        return await asyncio.wrap_future(self._submit(self._walled(work)))
+        return await self._answered(self._submit(self._walled(work)))
 
     def write_now(self, work: Work[T]) -> T:
         """Run a writing unit from synchronous code."""
         return self._submit(work).result()
+
+    async def _answered(self, future: Future[T]) -> T:
+        """Wait for a unit, unless the database falls silent meanwhile: its outcome is unknown."""
+        waiting = asyncio.wrap_future(future)
+        self._waiting.add(waiting)
+        try:
+            return await waiting
+        except asyncio.CancelledError as error:
+            if error.args == (SILENT,):
+                raise StorageUnavailable from error
+            raise
+        finally:
+            self._waiting.discard(waiting)
+
+    def _must_be_there(self) -> None:
+        if self.away:
+            raise StorageUnavailable
+
+    def went_away(self) -> list[Any]:
+        """Let nobody wait any longer, and ask nothing more; on the thread of the event loop.
+
+        Returns:
+            The driver's connections, to be shut under the threads that still wait on them.
+        """
+        self.away = True
+        for waiting in list(self._waiting):
+            waiting.cancel(SILENT)
+        return list(self._lines)
+
+    def came_back(self) -> None:
+        """Ask again."""
+        self.away = False
 
     def _walled(self, work: Work[T]) -> Work[T]:
         """The unit, behind the walls in which the task stands that asks for it."""
@@ -160,6 +204,7 @@ class Database:
         return walled
 
     def _submit(self, work: Work[T]) -> Future[T]:
+        self._must_be_there()
         if self._writers is not None:
             try:
                 return self._writers.submit(self._transact, work)
@@ -173,7 +218,9 @@ class Database:
 
     def _transact(self, work: Work[T]) -> T:
         with _in_our_words(), self._engine.begin() as connection:
-            return work(connection)
+            done = work(connection)
+        self.heard_at = time.monotonic()
+        return done
 
     def _start(self) -> None:
         with self._lock:

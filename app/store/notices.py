@@ -13,6 +13,7 @@ import psycopg
 
 from app.kit.ids import new_id
 from app.kit.wake import Bell
+from app.store.engine import NETWORK
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,6 @@ CHANNEL = "sextant"
 EVERY_SECONDS = 0.05  # at most one message of this replica in so long
 LOOK_SECONDS = 1.0  # how long a wait lasts before it looks whether to stop
 BACKOFF_SECONDS = 1.0  # after the connection was lost
-CONNECT_SECONDS = 5
 
 
 class Notices:
@@ -51,9 +51,7 @@ class Notices:
                 await asyncio.sleep(BACKOFF_SECONDS)
 
     async def _connect(self) -> psycopg.AsyncConnection[tuple[object, ...]]:
-        return await psycopg.AsyncConnection.connect(
-            self._url, autocommit=True, connect_timeout=CONNECT_SECONDS
-        )
+        return await psycopg.AsyncConnection.connect(self._url, autocommit=True, **NETWORK)
 
     async def _listen(self, stop: asyncio.Event) -> None:
         async with await self._connect() as connection:

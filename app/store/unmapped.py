@@ -1,18 +1,20 @@
 """Codes that no table knows: how often each was met, so that a person can give them a meaning."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, select
 
 from app.core.types import TenantId
 from app.store.tables import UnmappedRow
+from app.store.upserts import insert_into
 
 T = UnmappedRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
 
 CODES_KEPT = 1_000  # per tenant; what is beyond is counted under REST, so none can fill the table
 REST = "(others)"
+CHUNK = 500  # codes per statement; SQLite takes a limited number of variables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,36 +31,53 @@ class Unmapped:
 
 
 def add(c: Connection, tenant: TenantId, met: Sequence[Unmapped]) -> None:
-    """Add what one step of the fold has met."""
+    """Add what one step of the fold has met; a few statements, however many codes there are.
+
+    The fold's transaction holds up whoever reads the log behind it, so it must not be long.
+    """
+    if not met:
+        return
+    known = _known(c, tenant, met)
     room: int | None = None
+    found: dict[tuple[str, str], Unmapped] = {}
     for one in sorted(met, key=lambda x: (x.code, x.client)):  # one order: no deadlock
-        if _raise(c, tenant, one, one.code):
-            continue
-        if room is None:
-            known = select(func.count()).select_from(T).where(T.c.tenant == tenant)
-            room = CODES_KEPT - c.execute(known).scalar_one()
-        code = one.code if room > 0 else REST
-        if code == REST and _raise(c, tenant, one, REST):
-            continue
-        room -= 1
-        values = {
-            "tenant": tenant,
-            "code": code,
-            "client": one.client,
-            "service": one.service,
-            "count": one.count,
-            "first_at": one.first_at,
-            "last_at": one.last_at,
-            "sample": one.sample,
-        }
-        c.execute(insert(T).values(values))
+        code = one.code
+        if (code, one.client) not in known:
+            if room is None:
+                there = select(func.count()).select_from(T).where(T.c.tenant == tenant)
+                room = CODES_KEPT - c.execute(there).scalar_one()
+            code = code if room > 0 else REST
+            room -= 1
+        key = (code, one.client)
+        found[key] = _joined(found.get(key), replace(one, code=code))
+    rows = [asdict(found[key]) | {"tenant": tenant} for key in sorted(found)]
+    put = insert_into(c, T)
+    new = put.excluded
+    c.execute(
+        put.on_conflict_do_update(
+            index_elements=[T.c.tenant, T.c.code, T.c.client],
+            set_={"count": T.c.count + new.count, "last_at": new.last_at, "service": new.service},
+        ),
+        rows,
+    )
 
 
-def _raise(c: Connection, tenant: TenantId, one: Unmapped, code: str) -> bool:
-    here = (T.c.tenant == tenant, T.c.code == code, T.c.client == one.client)
-    latest = {"last_at": one.last_at, "service": one.service}
-    statement = update(T).where(*here).values(count=T.c.count + one.count, **latest)
-    return c.execute(statement).rowcount > 0
+def _known(c: Connection, tenant: TenantId, met: Sequence[Unmapped]) -> set[tuple[str, str]]:
+    """Which of them the table has, as code and client."""
+    codes = sorted({one.code for one in met})
+    found: set[tuple[str, str]] = set()
+    for start in range(0, len(codes), CHUNK):
+        query = select(T.c.code, T.c.client).where(T.c.tenant == tenant)
+        rows = c.execute(query.where(T.c.code.in_(codes[start : start + CHUNK])))
+        found |= {(row.code, row.client) for row in rows}
+    return found
+
+
+def _joined(before: Unmapped | None, one: Unmapped) -> Unmapped:
+    if before is None:
+        return one
+    first_at, last_at = min(before.first_at, one.first_at), max(before.last_at, one.last_at)
+    return replace(one, count=before.count + one.count, first_at=first_at, last_at=last_at)
 
 
 def top(

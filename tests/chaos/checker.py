@@ -11,7 +11,7 @@ from operator import attrgetter
 
 from app.core.aggregate import mark_of
 from app.core.state import ACTOR_CAP, EPOCH
-from tests.chaos.facts import Event, Facts, Minute, Tally
+from tests.chaos.facts import Event, Facts, Minute, Record, Tally
 from tests.chaos.history import Act, Asked, Door, Heard, Phase, Told
 from tests.chaos.sent import (
     drifted_bodies,
@@ -120,6 +120,10 @@ def _marks(acts: Sequence[Act], phase: Phase) -> set[tuple[str, str, str]]:
     }
 
 
+def _is_own(record: Record, facts: Facts) -> bool:
+    return record.kind in facts.own and not record.mark
+
+
 def lost_signals(acts: Sequence[Act], facts: Facts) -> Found:
     """Find what was acknowledged and is not in the intake log."""
     stored = {(r.tenant, r.kind, r.mark) for r in facts.records}
@@ -148,11 +152,10 @@ def lost_events(facts: Facts) -> Found:
 
 
 def phantom_signals(acts: Sequence[Act], facts: Facts) -> Found:
-    """Find stored signals that nobody sent. Unmarked commands are Sextant's own news."""
+    """Find stored signals that nobody sent, and that are not Sextant's own."""
     sent = _marks(acts, Phase.INVOKE)
     for record in facts.records:
-        own = record.kind == "command" and not record.mark
-        if not own and (record.tenant, record.kind, record.mark) not in sent:
+        if not _is_own(record, facts) and (record.tenant, record.kind, record.mark) not in sent:
             yield f"{record.kind} {record.mark or record.id} of {record.tenant} was sent by nobody"
 
 
@@ -166,7 +169,7 @@ def repeated_commands(facts: Facts) -> Found:
 
 def drifted_signals(acts: Sequence[Act], facts: Facts) -> Found:
     """Find second arrivals that changed something: stored twice, or acknowledged as new twice."""
-    reports = [r for r in facts.records if r.kind != "command"]
+    reports = [r for r in facts.records if r.kind != "command" and not _is_own(r, facts)]
     for name_of in (attrgetter("id"), attrgetter("mark")):
         times = Counter((r.tenant, r.kind, name_of(r)) for r in reports)
         for (tenant, kind, name), count in sorted(times.items()):

@@ -33,6 +33,7 @@ from app.store.tables import (
 Minute = tuple[str, str, int]  # tenant, cell or track, minute since 1970
 Tally = tuple[int, int]  # reports, and reporters new to their epoch; or results and failed ones
 
+OWN = frozenset({"command"})  # its news of itself
 KEPT_MINUTES = DEFAULT_POLICY.lateness_minutes + 60  # older minutes the engine may forget
 
 
@@ -135,6 +136,7 @@ class Facts:
 
     ``tallies`` are the engine's own counts. ``heads``: tenant → last position of the intake log.
     ``fed``: tenant → the event to which readers of the feed read at least; time went on after it.
+    ``own``: kinds of signals that Sextant makes itself, which bear no mark.
     """
 
     records: tuple[Record, ...] = ()
@@ -148,6 +150,7 @@ class Facts:
     sound: bool = True
     fed: dict[str, int] = field(default_factory=dict)
     replays: tuple[Replayed, ...] = ()
+    own: frozenset[str] = OWN
 
 
 def digest_of(body: bytes) -> str:

@@ -15,7 +15,8 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,16 @@ LOOK_SECONDS = 0.05
 class Replicas(Server):
     """Several processes on one database, treated as one; who gives up is started again."""
 
-    def __init__(self, url: str, folder: Path, *, seed: str, cradle: Cradle) -> None:
-        more: dict[str, Any] = {"mark": time.time(), "cradle": cradle}
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        *,
+        seed: str,
+        cradle: Cradle,
+        watched: Mapping[str, str] | None = None,
+    ) -> None:
+        more: dict[str, Any] = {"mark": time.time(), "cradle": cradle, "watched": watched}
         super().__init__(url, folder, port=free_port(), **more)
         self.others = [Server(url, folder, port=free_port(), **more) for _ in range(REPLICAS - 1)]
         self.base_urls = tuple(url for one in self.each for url in one.base_urls)
@@ -68,6 +77,15 @@ class Replicas(Server):
                 one._process.kill()
                 one._process.wait()
             Server.start(one)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Start nobody again until the end of the block."""
+        self._wanted = False
+        try:
+            yield
+        finally:
+            self._wanted = True
 
     async def watch(self) -> None:
         """Watch all of them, and start again who ended by itself."""

@@ -29,7 +29,7 @@ from app.store.engine import Database
 from tests.chaos.checker import Verdict, check
 from tests.chaos.clients import Client, Operator, Person, Prober, Reporter, Stage
 from tests.chaos.cradle import Cradle
-from tests.chaos.facts import Backlog, Facts, backlog, fed_so_far, read
+from tests.chaos.facts import OWN, Backlog, Facts, backlog, fed_so_far, read
 from tests.chaos.followers import Follower
 from tests.chaos.history import History
 from tests.chaos.process import PROJECT, TENANTS, Server, environment, free_port, prepare
@@ -98,6 +98,7 @@ class Run:
         self.first = asyncio.Event()
         self.restarts: list[float] = []
         self.struck = 0
+        self.own = OWN
 
     def make_server(self, folder: Path) -> Server:
         """Make the process under test, not yet started."""
@@ -149,7 +150,7 @@ class Run:
             await self.server.end(signal.SIGKILL)
             await asyncio.to_thread(self.cradle.close)
             await self.receiver.stop()
-        found = replace(await asyncio.to_thread(read, self.plan.url), fed=fed)
+        found = replace(await asyncio.to_thread(read, self.plan.url), fed=fed, own=self.own)
         return Report(
             verdict=check(
                 self.history.acts, self.history.heard, found, told=self.history.told,

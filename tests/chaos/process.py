@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from app.core.types import TenantId
@@ -30,6 +31,7 @@ AFRESH = 10  # every so many lives one is not forked
 
 # Thresholds are low and periods short: the engine shall have much to say, not be right.
 SETTINGS = """
+allow_inline_secrets = true
 [database]
 url = {url}
 [server]
@@ -103,7 +105,9 @@ class Server:
         sabotage: str | None = None,
         mark: float | None = None,
         cradle: Cradle | None = None,
+        watched: Mapping[str, str] | None = None,
     ) -> None:
+        """Write the settings; ``watched`` adds to the table of a tenant."""
         self.port = port
         self._cradle = None if sabotage else cradle
         self.base_urls: tuple[str, ...] = (f"http://127.0.0.1:{port}",)
@@ -115,7 +119,10 @@ class Server:
         self._log = folder / f"serve-{port}.log"
         self._process: subprocess.Popen[bytes] | Life | None = None
         schedule = [0, *[15] * 4, *[30] * 30]  # seconds of the story: nothing parks by itself
-        tenants = "\n".join(f'[[tenants]]\nid = "{name}"\nusers = 500' for name in TENANTS)
+        more = watched or {}
+        tenants = "\n".join(
+            f'[[tenants]]\nid = "{name}"\nusers = 500\n{more.get(name, "")}' for name in TENANTS
+        )
         self._config.write_text(
             SETTINGS.format(
                 url=json.dumps(url), port=port, schedule=schedule, speed=SPEED,
@@ -182,6 +189,10 @@ class Server:
     def errors(self) -> list[str]:
         """What the process itself called an error, over all its lives."""
         return [line[:2000] for line in self._lines() if _is_error(line)]
+
+    def has_said(self, word: str) -> bool:
+        """Whether a word is in the log."""
+        return any(f'"{word}"' in line for line in self._lines())
 
     def orderly(self) -> int:
         """How many lives ended in order, by the word of the process."""

@@ -10,10 +10,11 @@ from sqlmodel import SQLModel
 
 from app.core.errors import IllegalTransition, NotFound, PreconditionFailed
 from app.core.events import EventType
+from app.core.incident import Incident
 from app.core.types import Status, TenantId
 from app.flow.fold import Overtaken
 from app.store import advisories, intake, journal, states
-from app.store.engine import Database
+from app.store.engine import Database, Fenced
 from tests.core.play import at
 from tests.flow.tale import BEGIN, END, TENANT, Tale, a_note, signals
 
@@ -128,6 +129,42 @@ async def test_a_step_that_was_overtaken_stores_nothing_and_comes_again(tale: Ta
         await late._store(TENANT, loaded, after, decision, tale.clock.at, raw={})
     assert (tale.incidents(), [e.id for e in tale.events()]) == before
     assert tale.db.read_now(lambda c: states.checkpoint(c, TENANT).revision) == revision
+
+
+class Crowded(Fenced):
+    """A database on which another replica takes a command while a step has much in hand."""
+
+    def __init__(self, tale: Tale, incident: Incident) -> None:
+        super().__init__(tale.db, lambda _: None)
+        self._other, self._incident = tale.another(), incident
+        self.between = 0
+
+    async def read(self, work: Any) -> Any:
+        """Read; who took more than two rows is overtaken before it can store."""
+        found = await super().read(work)
+        if len(getattr(found, "records", ())) > 2:
+            self.between += 1
+            note = a_note(self._incident.id, self.between)
+            await self._other.command(TENANT, note)
+        return found
+
+
+async def test_commands_elsewhere_cannot_keep_a_fold_from_going_on(tale: Tale) -> None:
+    await until_confirmed(tale)
+    (incident,) = tale.incidents()
+    behind = [s for s in STORY if at("06:08") < s.received_at <= at("06:20")]
+    for one in behind:
+        await tale.take([one])
+    tale.clock.at = at("06:20")
+    tale.fold._db = crowded = Crowded(tale, incident)
+    before = tale.db.read_now(position)
+    for _ in range(8):
+        await tale.fold.step(TENANT)
+    assert crowded.between >= 3
+    assert tale.db.read_now(position) > before
+    tale.fold._db = tale.db
+    await tale.settle()
+    assert tale.fold._overtaken[TENANT] == 0
 
 
 async def test_a_step_that_fails_halfway_leaves_nothing_behind(tale: Tale) -> None:
