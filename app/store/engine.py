@@ -30,7 +30,7 @@ READERS = 4  # reading threads of SQLite, connections of PostgreSQL
 UNSTORABLE = "A text holds a character that cannot be stored, such as U+0000."
 SESSION = "-c idle_in_transaction_session_timeout=10000"
 # A server that vanished from the network refuses nothing; nobody shall wait for it for ever.
-NETWORK = {
+NETWORK: dict[str, Any] = {
     "connect_timeout": 5,  # seconds
     "tcp_user_timeout": 5000,  # milliseconds that what we sent may stay unacknowledged
     "keepalives_idle": 5,  # seconds of silence after which it is asked whether it lives
