@@ -17,18 +17,14 @@ class SystemClock:
     """Wall clock at start plus monotonic time, so that a step of the wall clock moves nothing."""
 
     def __init__(self) -> None:
-        self._wall = datetime.now(UTC)
-        self._mark = time.monotonic()
+        self._offset = time.time() - time.monotonic()
 
     def now(self) -> datetime:
         """The present instant; resynchronized when wall and monotonic drift apart by over 60 s."""
-        elapsed = timedelta(seconds=time.monotonic() - self._mark)
-        anchored = self._wall + elapsed
-        wall = datetime.now(UTC)
-        if abs((wall - anchored).total_seconds()) > 60:  # noqa: PLR2004 - a step, not drift
-            self._wall, self._mark = wall, time.monotonic()
-            return wall
-        return anchored
+        at, wall = self._offset + time.monotonic(), time.time()
+        if abs(wall - at) > 60:  # noqa: PLR2004 - a step, not drift
+            self._offset, at = wall - time.monotonic(), wall
+        return datetime.fromtimestamp(at, UTC)
 
 
 class ScaledClock:

@@ -2,11 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import partial
+from typing import Any
 
 import httpx
 
@@ -26,6 +25,7 @@ from app.kit.http import (
 DEADLINE_SECONDS = 15.0  # for everything: resolve, connect, send, answer
 EXCERPT_CHARACTERS = 1024
 _TEXT = ("text/", "application/json", "application/problem+json", "application/xml")
+_SUCCESS = range(200, 300)
 _WISHES = frozenset({"disable", "abort-message"})  # of the header webhook-delivery, as at Svix
 _MAX_RETRY_AFTER = timedelta(days=30)  # longer is taken as this
 
@@ -51,35 +51,37 @@ class WebhookSender:
             **signing.headers(secrets, message_id=webhook_id, at=now, body=body.content),
         }
         begun, phases = time.perf_counter(), Phases()
-        outcome = await self._attempt(url, body.content, sent, now=now, phases=phases)
-        return replace(
-            outcome,
-            duration_ms=round((time.perf_counter() - begun) * 1000, 1),
-            phases=phases.milliseconds(begun),
-            sent=sent,
-        )
+        answer, failure = await self._attempt(url, body.content, sent, phases)
+        met = {
+            "duration_ms": round((time.perf_counter() - begun) * 1000, 1),
+            "phases": phases.milliseconds(begun),
+            "sent": sent,
+        }
+        if answer is None:
+            word, detail = failure
+            return AttemptOutcome(outcome=word, detail=detail, **met)
+        return _judge(answer, now, met)
 
     async def _attempt(
-        self, url: str, content: bytes, sent: dict[str, str], *, now: datetime, phases: Phases
-    ) -> AttemptOutcome:
+        self, url: str, content: bytes, sent: dict[str, str], phases: Phases
+    ) -> tuple[Answer | None, tuple[str, str]]:
+        """Post once; gives the answer, or the word and the detail of what stood in its way."""
         until = asyncio.get_running_loop().time() + self._deadline
-        post = partial(
-            self._poster.post, url, headers=sent, content=content, phases=phases, until=until
-        )
+        post = self._poster.post
         try:
             try:
-                answer = await post()
+                answer = await post(url, headers=sent, content=content, phases=phases, until=until)
             except Dropped:
                 # A kept connection that the receiver had closed; the id makes it harmless.
-                answer = await post()
-            return _judge(answer, now)
+                answer = await post(url, headers=sent, content=content, phases=phases, until=until)
         except Refused as error:
-            return AttemptOutcome(outcome="blocked", detail=error.reason)
+            return None, ("blocked", error.reason)
         except Unresolvable:
-            return AttemptOutcome(outcome="dns_failure", detail="The name has no address.")
+            return None, ("dns_failure", "The name has no address.")
         except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             # The last two: what the layers beneath let through unnamed.
-            return AttemptOutcome(outcome=_word(error), detail=type(error).__name__)
+            return None, (_word(error), type(error).__name__)
+        return answer, ("", "")
 
 
 def _word(error: Exception) -> str:
@@ -94,26 +96,27 @@ def _word(error: Exception) -> str:
             return "unknown"  # the receiver may have taken it
 
 
-def _judge(answer: Answer, now: datetime) -> AttemptOutcome:
+def _judge(answer: Answer, now: datetime, met: Mapping[str, Any]) -> AttemptOutcome:
+    """Say what an answer means; ``met`` is what else there is to tell."""
     status = answer.status
-    if httpx.codes.is_success(status):
-        word = "delivered"
-    else:
-        word = "gone" if status == httpx.codes.GONE else "refused"
-    if word == "delivered":
-        return AttemptOutcome(outcome=word, status=status, excerpt=_excerpt(answer))
+    if status in _SUCCESS:
+        return AttemptOutcome(outcome="delivered", status=status, excerpt=_excerpt(answer), **met)
     wish = (answer.headers.get("webhook-delivery") or "").strip().lower()
     return AttemptOutcome(
-        outcome=word, status=status, excerpt=_excerpt(answer),
+        outcome="gone" if status == httpx.codes.GONE else "refused",
+        status=status, excerpt=_excerpt(answer),
         retry_after=_retry_after(answer.headers.get("retry-after"), now),
         wish=wish if wish in _WISHES else "",
+        **met,
     )  # fmt: skip
 
 
 def _excerpt(answer: Answer) -> str:
+    if not answer.body:
+        return ""
     media = answer.headers.get("content-type", "text/plain").strip().lower()
     encoding = answer.headers.get("content-encoding", "identity").strip().lower()
-    if not answer.body or not media.startswith(_TEXT) or encoding != "identity":
+    if not media.startswith(_TEXT) or encoding != "identity":
         return ""
     return answer.body.decode("utf-8", "replace").replace("\x00", "\ufffd")[:EXCERPT_CHARACTERS]
 

@@ -1,12 +1,12 @@
 """The queue of deliveries: claimed in batches by lease, fenced by token, in order per lane."""
 
-import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     Connection,
     RowMapping,
@@ -46,7 +46,6 @@ S = SubscriptionRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it
 # Written out, for the sake of its partial index.
 PING = T.c.event_type == literal_column(f"'{EventType.TEST_PING}'")
 B_NOW = bindparam("b_now", type_=T.c.due_at.type)
-_encode = json.JSONEncoder(separators=(",", ":")).encode  # ``dumps`` would make one each time
 Room = Callable[[str], int]  # how many more of a subscription may be in flight
 
 
@@ -286,9 +285,13 @@ def _attempt_row(result: Recorded) -> dict[str, Any]:
         "outcome": result.attempt.outcome,
         "duration_ms": result.attempt.duration_ms,
         "excerpt": result.attempt.excerpt,
-        "phases": _encode(dict(result.attempt.phases)),
-        "headers": _encode(dict(result.attempt.headers)),
+        "phases": _text(result.attempt.phases),
+        "headers": _text(result.attempt.headers),
     }
+
+
+def _text(found: Mapping[str, Any]) -> str:
+    return msgspec.json.encode(found).decode()
 
 
 def _store(c: Connection, kept: Sequence[Recorded], now: datetime) -> None:

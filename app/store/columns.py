@@ -21,7 +21,7 @@ class Instant(TypeDecorator[datetime]):
             msg = "a naive datetime reached the database"
             raise ValueError(msg)
         value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value  # for literals
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Attach UTC on the way out."""
@@ -30,6 +30,33 @@ class Instant(TypeDecorator[datetime]):
             return None
         result: datetime = value
         return result.replace(tzinfo=UTC) if result.tzinfo is None else result.astimezone(UTC)
+
+    # SQLite's own conversions, in a fifth of the time; hot paths read and write many of them.
+
+    def bind_processor(self, dialect: Dialect) -> Any:
+        """Write SQLite's text at once."""
+        return _to_text if dialect.name == "sqlite" else super().bind_processor(dialect)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """Read SQLite's text at once."""
+        return (
+            _from_text if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
+        )
+
+
+def _to_text(value: datetime | None) -> str | None:
+    if value is None:
+        return None
+    if value.tzinfo is not UTC:
+        if value.tzinfo is None:
+            msg = "a naive datetime reached the database"
+            raise ValueError(msg)
+        value = value.astimezone(UTC)
+    return value.isoformat(" ", "microseconds")[:26]  # without the offset, which is said to be 0
+
+
+def _from_text(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value + "+00:00")
 
 
 # SQLite counts up only an INTEGER primary key by itself; PostgreSQL needs 64 bits.
