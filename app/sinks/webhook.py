@@ -52,7 +52,7 @@ class WebhookSender:
         }
         begun, phases = time.perf_counter(), Phases()
         answer, failure = await self._attempt(url, body.content, sent, phases)
-        met = {
+        met: dict[str, Any] = {
             "duration_ms": round((time.perf_counter() - begun) * 1000, 1),
             "phases": phases.milliseconds(begun),
             "sent": sent,
