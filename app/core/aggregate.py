@@ -359,5 +359,15 @@ def add_probe_results(
     for key, minutes in minutes_of.items():
         track = tracks[key]
         kept = with_exemplar(track.exemplars, tuple(samples.get(key, ())))
-        tracks[key] = replace(track, minutes=minutes, exemplars=kept)
+        tracks[key] = Track(  # several times as quick as ``replace``
+            probe=track.probe,
+            location=track.location,
+            service=track.service,
+            feature=track.feature,
+            client=track.client,
+            region=track.region,
+            minutes=minutes,
+            exemplars=kept,
+            failure_rate=track.failure_rate,
+        )
     return replace(state, tracks=tracks), touched

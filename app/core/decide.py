@@ -95,14 +95,12 @@ def _forget(desk: Desk) -> None:
         kept = tuple(r for r in desk.state.rulings if r.incident in desk.incidents)
         if kept != desk.state.rulings:
             desk.state = replace(desk.state, rulings=kept)
-    memo = desk.memo
-    excluded = memo.local.excluded if memo is not None else {}
     desk.state = seal(
         desk.state,
         profile=desk.snapshot.profile,
         policy=desk.policy,
         minute=minute,
-        excluded=excluded,
+        memo=desk.memo,
         busy=busy,
         keep_from=oldest,
     )

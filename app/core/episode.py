@@ -1,6 +1,6 @@
 """Episodes: where the scan of one fault domain stands, and the stretches of trouble it found."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 REPORTERS_CAP = 2048  # smallest marks of distinct reporters kept of an episode
 
@@ -41,7 +41,11 @@ class Episode:
 
     def clone(self) -> "Episode":
         """A copy that may be followed on its own; ``marks`` is replaced, never changed."""
-        return replace(self, recovered=dict(self.recovered))
+        made = object.__new__(Episode)
+        for name in Episode.__slots__:  # several times as quick as ``replace``
+            setattr(made, name, getattr(self, name))
+        made.recovered = dict(self.recovered)
+        return made
 
 
 @dataclass(slots=True, kw_only=True)

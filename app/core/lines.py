@@ -6,7 +6,7 @@ A domain is a service (``service:exchange-online``), a service as one network me
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -140,11 +140,12 @@ class Lines:
         self.rates = {}
         self._former_rates = {}
 
-    def failure_rate(self, key: str, minute: int) -> float:
-        """A vantage's own failure rate in the hour of a minute."""
+    def failure_rates(self, minute: int) -> Callable[[str], float]:
+        """What gives a vantage's own failure rate, by its key, in the hour of a minute."""
         rates = self.state.rates.get(minute // 60)
-        own = rates.failures.get(key, 0.0) if rates is not None else 0.0
-        return max(own, self.policy.probe_failure_floor)
+        failures = rates.failures if rates is not None else {}
+        floor = self.policy.probe_failure_floor
+        return lambda key: max(failures.get(key, 0.0), floor)
 
     def recall(self, domain: "Domain", dirty: int, now: int) -> None:
         """Give a domain what was worked out of its minutes before ``dirty``; it is used up."""
@@ -154,12 +155,18 @@ class Lines:
         known: dict[int, Any]
         everything = (former.verdicts, former.counts, former.failing, former.groups, former.voices)
         for known in everything:
+            if not known:
+                continue
             if len(known) > 2 * KEPT_MINUTES:
                 for minute in [m for m in known if m < now - KEPT_MINUTES]:
                     del known[minute]
             for minute in range(dirty, now + 1):
                 known.pop(minute, None)
         domain.known = former
+
+    def share(self, domain: "Domain") -> None:
+        """Let a domain use what was worked out of all its minutes, and leave it there."""
+        domain.known = self._former_known.get(domain.name, domain.known)
 
     def remember(self, domain: "Domain") -> None:
         """Keep what was worked out of a domain for the next step."""
@@ -186,6 +193,7 @@ class Domain:
     wide: bool = False
     part: str | None = None
     known: _Known = field(default_factory=_Known)
+    _own_tracks: list[tuple[str, Track]] | None = None
 
     @property
     def rejoins(self) -> bool:
@@ -233,9 +241,22 @@ class Domain:
     @property
     def locations(self) -> tuple[str, ...]:
         """Locations that watch the domain, sorted."""
-        return tuple(sorted({track.location for _, track in self._tracks()}))
+        return tuple(sorted(self._places()))
+
+    @property
+    def track_keys(self) -> Iterator[str]:
+        """The keys of the checks that watch the domain."""
+        return (key for key, _ in self._tracks())
+
+    def _places(self) -> set[str]:
+        return {track.location for _, track in self._tracks()}
 
     def _tracks(self) -> list[tuple[str, Track]]:
+        if self._own_tracks is None:
+            self._own_tracks = self._sorted_out()
+        return self._own_tracks
+
+    def _sorted_out(self) -> list[tuple[str, Track]]:
         lines = self.lines
         if self.wide:
             return lines.places.get(self.network or "", [])
@@ -257,27 +278,30 @@ class Domain:
 
     def _asked(self, minute: int) -> tuple[Verdict, ...]:
         lines = self.lines
+        excluded, network_of = lines.excluded, lines.profile.network_of
+        rate_of_track = lines.failure_rates(minute)
         found: dict[str, tuple[bool, float]] = {}
         for key, track in self._tracks():
             result = track.minutes.get(minute)
             if result is None or not result.speaks:
                 continue
             place = track.location
-            if lines.excluded and lines.is_excluded(lines.profile.network_of(place), minute):
+            if excluded and lines.is_excluded(network_of(place), minute):
                 continue
             bad, own = found.get(place, (False, 0.0))
-            found[place] = (bad or result.is_bad, max(own, lines.failure_rate(key, minute)))
-        return tuple(Verdict(place, *found[place]) for place in sorted(found))
+            found[place] = (bad or result.is_bad, max(own, rate_of_track(key)))
+        return tuple([Verdict(place, *found[place]) for place in sorted(found)])
 
     def _place(self, minute: int) -> tuple[Verdict, ...]:
         """A location fails as a whole when most services that it watches fail there."""
         said: dict[str, bool] = {}
         own = 1.0
+        rate_of_track = self.lines.failure_rates(minute)
         for key, track in self._tracks():
             result = track.minutes.get(minute)
             if result is not None and result.speaks:
                 said[track.service] = said.get(track.service, False) or result.is_bad
-                own = min(own, self.lines.failure_rate(key, minute))
+                own = min(own, rate_of_track(key))
         if len(said) < PLACE_SERVICES:
             return ()
         bad = sum(said.values())
@@ -290,11 +314,15 @@ class Domain:
         if known is not None:
             return known
         newest: dict[str, list[bool]] = {}
+        wanted = SAMPLES * (1 if self.wide else len(self._places()))
         for earlier in range(minute, minute - SAMPLE_MINUTES, -1):
+            if wanted == 0:
+                break  # every location has said enough
             for verdict in self.verdicts(earlier):
                 kept = newest.setdefault(verdict.location, [])
                 if len(kept) < SAMPLES:
                     kept.append(verdict.bad)
+                    wanted -= 1
         bad = {name: said for name, said in newest.items() if said[0]}
         at_once = len(bad) >= SAMPLES_BAD  # what one location alone says must be repeated to count
         found = [name for name, said in bad.items() if at_once or sum(said) >= SAMPLES_BAD]

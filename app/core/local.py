@@ -158,8 +158,9 @@ def _results(track: Track, minutes: range) -> tuple[int, int]:
         result = results.get(minute)
         if result is None:
             continue
-        if result.is_bad:
-            bad += 1
-        elif result.speaks:
+        if result.failed:  # as ``is_bad`` and ``speaks`` say it; they are asked very often
+            bad += result.failed >= result.ok
+            good += result.failed < result.ok
+        elif result.ok:
             good += 1
     return good, bad

@@ -297,6 +297,8 @@ def track_id(track: Track) -> str:
 
 def with_exemplar(kept: tuple[Exemplar, ...], new: tuple[Exemplar, ...]) -> tuple[Exemplar, ...]:
     """Keep the earliest exemplars, whatever the order in which they come."""
+    if not new:
+        return kept
     return tuple(sorted({*kept, *new}, key=lambda e: (e.occurred_at, e.id))[:EXEMPLARS])
 
 

@@ -86,6 +86,7 @@ class Survey:
     touched: Touched
     points: dict[str, tuple[ScanPoint, ...]] = field(default_factory=dict)
     findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
+    unheard: dict[str, int] = field(default_factory=dict)  # network → since when heard otherwise
     lines: Lines = field(init=False)
 
     def __post_init__(self) -> None:
@@ -104,15 +105,16 @@ class Survey:
         """Scan everything up to now."""
         domains = domains_of(self.lines)
         places = [domain for domain in domains if domain.wide]
-        found = self._scan_all(places, same=True)
+        found = self._scan_all(places)
         former = self.former
         if former is not None and _is_same(tuple(found), former.wide):
             local = former.local
         else:
             local = find_locals(self.lines, found, self.minute)
-        same = former is not None and former.local.excluded == local.excluded
+        if former is not None:
+            self.unheard = _differ(former.local.excluded, local.excluded)
         self.lines.excluded = local.excluded
-        services = self._scan_all([d for d in domains if not d.wide], same=same)
+        services = self._scan_all(domain for domain in domains if not domain.wide)
         surveyed = Surveyed(self.lines, local.groups, tuple(services))
         memo = Memo(
             of=_identity(self.state),
@@ -126,11 +128,11 @@ class Survey:
         )
         return surveyed, memo
 
-    def _scan_all(self, domains: Iterable[Domain], *, same: bool) -> list[Finding]:
+    def _scan_all(self, domains: Iterable[Domain]) -> list[Finding]:
         found: list[Finding] = []
+        former = self.former
         for domain in domains:
             dirty, bad = self._touched(domain)
-            former = self.former if same else None
             name = domain.name
             if former is not None and dirty > self.minute == former.minute:
                 known = former.points.get(name, ())  # nothing new was said, and no time passed
@@ -138,10 +140,10 @@ class Survey:
                 self.lines.recall(domain, self.minute, self.minute)
             else:
                 known = self._valid(domain, former, dirty)
-                last = known[-1] if known else settled_point(self.state, name)
+                last = known[-1] if known else self.state.scans.get(name)
                 if bad or former is None or is_lively(last, self.minute, self.policy):
                     known = self._scan(domain, known)
-                elif last.episodes:
+                elif last is not None and last.episodes:
                     self.findings[name] = findings_of(domain, last, policy=self.policy, now=None)
             self.points[name] = known
             self.lines.remember(domain)
@@ -193,12 +195,36 @@ class Survey:
             ):
                 dirty = min(dirty, minute)
                 bad = bad or scope in self.touched.failures
+        if not domain.wide:
+            for place, minute in self.unheard.items():
+                if network is None or place == network:
+                    dirty, bad = min(dirty, minute), True
         return dirty, bad
 
 
-def is_lively(point: ScanPoint, minute: int, policy: Policy) -> bool:
+def is_lively(point: ScanPoint | None, minute: int, policy: Policy) -> bool:
     """Whether a stretch goes on, or ended so lately that a relapse would belong to it."""
-    return bool(point.episodes) and minute - point.episodes[-1].last_bad <= policy.reopen_minutes
+    if point is None or not point.episodes:
+        return False
+    return minute - point.episodes[-1].last_bad <= policy.reopen_minutes
+
+
+def _differ(before: Spans, after: Spans) -> dict[str, int]:
+    """Of each network that is heard otherwise: the first minute in which it is."""
+    found = {}
+    for name in before.keys() | after.keys():
+        old, new = before.get(name, ()), after.get(name, ())
+        if old == new:
+            continue
+        edges = sorted({edge for start, end in (*old, *new) for edge in (start, end + 1)})
+        first = next((m for m in edges if _covers(old, m) != _covers(new, m)), None)
+        if first is not None:
+            found[name] = first
+    return found
+
+
+def _covers(spans: Sequence[tuple[int, int]], minute: int) -> bool:
+    return any(start <= minute <= end for start, end in spans)
 
 
 def _thinned(points: tuple[ScanPoint, ...], minute: int, sealed: int) -> tuple[ScanPoint, ...]:
@@ -266,7 +292,7 @@ def seal(
     profile: TenantProfile,
     policy: Policy,
     minute: int,
-    excluded: Spans,
+    memo: Memo | None,
     busy: Busy,
     keep_from: int,
 ) -> EngineState:
@@ -277,7 +303,7 @@ def seal(
         profile: the tenant.
         policy: thresholds.
         minute: the present one, or that of the oldest record which still waits.
-        excluded: what local faults explain.
+        memo: what was worked out of this state, if anything; what local faults explain is in it.
         busy: minutes of incidents, which teach nothing.
         keep_from: minutes whose counts open incidents still show.
     """
@@ -287,8 +313,9 @@ def seal(
     if target - state.sealed_to > GAP:
         state = _after_gap(state, target, profile, policy)
     else:
-        lines = Lines(state, profile, policy)
-        lines.excluded = excluded
+        lines = Lines(state, profile, policy, former=memo.lines if memo is not None else None)
+        if memo is not None:
+            lines.excluded = memo.local.excluded
         state = _walk(state, target, lines, busy)
     oldest = target - EVIDENCE_KEPT
     return without_minutes_before(
@@ -300,11 +327,14 @@ def _walk(state: EngineState, target: int, lines: Lines, busy: Busy) -> EngineSt
     """Walk over the minutes that become final."""
     profile, policy = lines.profile, lines.policy
     domains = domains_of(lines)
+    for domain in domains:
+        lines.share(domain)
     scans = {d.name: Scan(d, policy, settled_point(state, d.name)) for d in domains}
+    moving = _moving(scans.values(), lines, state.sealed_to, target)
     pupil = pupil_of(state.learned, profile, policy)
     rates = dict(state.rates)
     for minute in range(state.sealed_to + 1, target + 1):
-        for scan in scans.values():
+        for scan in moving:
             scan.step(minute)
         _teach(lines, domains, pupil, minute, busy)
         if (minute + PUBLISH_AHEAD) % HOUR == 0:
@@ -332,6 +362,32 @@ def _walk(state: EngineState, target: int, lines: Lines, busy: Busy) -> EngineSt
         learned=pupil.learned,
         rates={hour: said for hour, said in rates.items() if hour >= oldest},
     )
+
+
+def _moving(scans: Iterable[Scan], lines: Lines, begin: int, target: int) -> list[Scan]:
+    """The scans that must walk; the others, of which nothing bad was said, are there at once."""
+    span = range(begin + 1, target + 1)
+    bad = {
+        key
+        for tracks in lines.tracks.values()
+        for key, track in tracks
+        if any(m in track.minutes and track.minutes[m].is_bad for m in span)
+    }
+    moving = []
+    for scan in scans:
+        point = scan.point
+        silent = (
+            point.idle >= IDLE_MINUTES
+            and not is_lively(point, begin + 1, lines.policy)
+            and not any(key in bad for key in scan.domain.track_keys)
+            and not any(scan.domain.counts(minute)[0] for minute in span)
+        )
+        if silent:
+            point.minute, point.idle = target, point.idle + len(span)
+            point.ratios = list(STILL)
+        else:
+            moving.append(scan)
+    return moving
 
 
 def _worth_keeping(point: ScanPoint, minute: int) -> ScanPoint | None:

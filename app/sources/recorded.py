@@ -1,10 +1,11 @@
 """Recorded signals: a file of NDJSON lines, each in the wire shape of its door, read in order."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
+
+import msgspec
 
 from app.core.errors import AppError, InvalidInput
 from app.core.ids import derived
@@ -77,7 +78,7 @@ class Recording:
             if not text.strip():
                 continue
             try:
-                line = self._line(json.loads(text))
+                line = self._line(msgspec.json.decode(text))
             except (ValueError, KeyError, TypeError, AppError) as error:
                 raise InvalidInput(f"Line {number} cannot be read: {error!s}") from error
             if line is not None:
@@ -136,7 +137,7 @@ class Recording:
     def _pushed(
         self, reader: Reader, tenant: TenantId, body: dict[str, Any], received: datetime
     ) -> ClientReport | ProbeResult:
-        parsed = reader.parse(tenant, json.dumps(body).encode(), "application/json", now=received)
+        parsed = reader.parse(tenant, msgspec.json.encode(body), "application/json", now=received)
         if parsed.rejected:
             fault = parsed.rejected[0]
             raise ValueError(f"{fault.pointer}: {fault.detail}")

@@ -56,18 +56,21 @@ class Scenario:
 
     def ndjson(self, *, labelled: bool = False) -> Iterator[bytes]:
         """The input of ``sextant fold``: the header, then a line for each signal."""
-        encode, tenant = msgspec.json.encode, self.header["tenant"]
-        yield encode(self.header) + b"\n"
+        yield msgspec.json.encode(self.header) + b"\n"
         for line in self.lines():
-            document = {
-                "ref": line.ref,
-                "received_at": stamp(line.at),
-                "tenant": tenant,
-                "kind": line.kind,
-            }
-            if labelled:
-                document["label"] = line.label
-            yield encode({**document, "body": line.body}) + b"\n"
+            yield self.text(line, labelled=labelled)
+
+    def text(self, line: Line, *, labelled: bool = False) -> bytes:
+        """One signal as a line of the input."""
+        document = {
+            "ref": line.ref,
+            "received_at": stamp(line.at),
+            "tenant": self.header["tenant"],
+            "kind": line.kind,
+        }
+        if labelled:
+            document["label"] = line.label
+        return msgspec.json.encode({**document, "body": line.body}) + b"\n"
 
 
 def _order(line: Line) -> tuple[int, str]:
