@@ -173,6 +173,8 @@ def tell_changes(
     Returns:
         The state as last told after this step: figures that were held back are not in it.
     """
+    if not linked and not revised and new == old:
+        return old
     current = old
     if linked or revised:
         with_figures = _take(current, new, ADVISORY_FIELDS | FIGURES)

@@ -188,6 +188,8 @@ def decide(
     now = max(now, instant_of(snapshot.state.sealed_to))
     desk = lay_out(snapshot, now=now, policy=policy)
     desk.memo = still_valid(snapshot.memo, snapshot.state)
+    if desk.memo is not None:
+        desk.rests = dict(desk.memo.resting)
     if desk.state.sealed_to == 0:  # the first step of a tenant: nothing older counts
         desk.state = replace(desk.state, sealed_to=sealed_target(desk.minute, policy))
     take_in(desk, signals)
@@ -195,5 +197,6 @@ def decide(
     find(desk)
     link_advisories(desk)
     advance_all(desk)
+    desk.memo.resting = desk.resting
     _forget(desk)
     return _decision(desk)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeAlias
 
 from app.core.aggregate import Touched
 from app.core.changes import Log
@@ -12,6 +13,10 @@ from app.core.state import EngineState, KnownAdvisory, Snapshot, minute_of
 from app.core.survey import Memo, Surveyed
 
 
+# An incident that stays as it is, its advisories and the stale sources: all that it depends on.
+Rest: TypeAlias = tuple[Incident, tuple[KnownAdvisory | None, ...], tuple[str, ...]]
+
+
 @dataclass(slots=True)
 class Desk:
     """What one step works on; lives for one call of ``decide``.
@@ -19,7 +24,7 @@ class Desk:
     ``revised``: advisories of this step, with posts. ``by_incident``: the newest disturbance that
     an incident holds; ``held``: all of them. ``linked``: vendor ids that joined an incident in this
     step. ``opened``: ids of incidents that are new. ``touched``: the minutes that this step's
-    signals changed.
+    signals changed. ``rests``: what the step before found to stay as it is; ``resting``: this one.
     """
 
     snapshot: Snapshot
@@ -38,6 +43,8 @@ class Desk:
     touched: Touched = field(default_factory=Touched)
     surveyed: Surveyed | None = None
     memo: Memo | None = None
+    rests: dict[str, Rest] = field(default_factory=dict)
+    resting: dict[str, Rest] = field(default_factory=dict)
 
     @property
     def minute(self) -> int:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from app.core.changes import tell_changes
-from app.core.desk import Desk
+from app.core.desk import Desk, Rest
 from app.core.disturbance import Disturbance
 from app.core.events import ENGINE, EventType
 from app.core.incident import Incident
@@ -96,11 +96,32 @@ def _follow(desk: Desk, incident: Incident, context: Context) -> Incident:
     linked = desk.linked.get(incident.id, [])
     revised = [a.id for a in incident.advisories if a.id in desk.revised and a.id not in linked]
     disturbance = desk.by_incident.get(incident.id)
+    rest = _rest(desk, incident, disturbance, context)
+    if rest is not None and rest == desk.rests.get(incident.id):
+        desk.resting[incident.id] = rest
+        return _close_if_due(desk, incident)
     target = _next(desk, incident, disturbance, context)
+    if rest is not None and not linked and not revised and target == incident:
+        desk.resting[incident.id] = rest
     told = tell_changes(
         desk.log, last_told, target, linked=linked, revised=revised, policy=desk.policy
     )
     return _close_if_due(desk, told)
+
+
+def _rest(
+    desk: Desk, incident: Incident, disturbance: Disturbance | None, context: Context
+) -> Rest | None:
+    """All that the next state depends on, where time alone has no say in it; else None."""
+    resolved = incident.status is Status.RESOLVED
+    if disturbance is not None or context.profile.windows:
+        return None
+    if incident.detected_at is not None and not resolved:
+        return None
+    if any(a.withdrawn for a in incident.advisories):
+        return None  # what was taken back counts as silence after a day
+    known = tuple(desk.state.advisories.get(a.id) for a in incident.advisories)
+    return incident, known, context.stale
 
 
 def _last_told(desk: Desk, incident: Incident) -> Incident:

@@ -4,7 +4,7 @@ What is sealed never changes; what came later is scanned anew at each step, or f
 before stood when no older minute was touched. So the findings are a function of the counts alone.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ SEAL_STEP = 10  # minutes that are sealed at once
 SETTLE = 1  # newest minutes that are always scanned anew: reports still come for them
 NEAR, MIDDLE, FAR = 8, 8, 32  # minutes of which each point is kept; between earlier, older points
 PUBLISH_AHEAD = 140  # minutes before its hour that a rate is published: sealed by then, never later
-MARKS_KEPT = 60  # minutes of epochs kept before the sealed ones: look-back of onset and freshness
+MARKS_KEPT = 95  # minutes of epochs kept before the sealed ones: look-back of onset, then of freshness
 ENDED_KEPT = 720  # minutes that an ended stretch is remembered
 GAP = 3 * 1440  # after a longer absence the minutes between are not walked through
 EVIDENCE_KEPT = 60  # minutes of counts kept before the sealed ones
@@ -43,6 +43,7 @@ class Memo:
     minute: int
     surveyed: "Surveyed"
     disturbances: Sequence[Any] = ()  # what was made of the findings
+    resting: Mapping[str, Any] = field(default_factory=dict)  # incidents that stay as they are
 
     def restamped(self, state: EngineState) -> "Memo":
         """The same for a state in which only sealed minutes were put away."""
