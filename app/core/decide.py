@@ -16,6 +16,7 @@ from app.core.lines import Domain
 from app.core.match import find, link_advisories
 from app.core.policy import Policy
 from app.core.rates import Rate
+from app.core.sealing import seal, sealed_target
 from app.core.signal import Command, Signal
 from app.core.state import (
     EngineState,
@@ -24,7 +25,7 @@ from app.core.state import (
     instant_of,
     minute_of,
 )
-from app.core.survey import Memo, Surveyed, seal, sealed_target, still_valid
+from app.core.survey import Memo, Surveyed, still_valid
 from app.core.types import (
     OPEN_STATUSES,
 )
@@ -124,6 +125,7 @@ def _keep_memo(desk: Desk, minute: int) -> None:
     memo, before = desk.memo, desk.snapshot.state.rates
     if memo is None:
         return
+    memo.resting = desk.resting
     fresh = desk.state.rates.keys() - before.keys()
     if any(hour * 60 <= minute for hour in fresh):
         desk.memo = None  # minutes were scanned before their rates were there
@@ -197,6 +199,5 @@ def decide(
     find(desk)
     link_advisories(desk)
     advance_all(desk)
-    desk.memo.resting = desk.resting
     _forget(desk)
     return _decision(desk)

@@ -12,7 +12,6 @@ from app.core.policy import Policy
 from app.core.state import EngineState, KnownAdvisory, Snapshot, minute_of
 from app.core.survey import Memo, Surveyed
 
-
 # An incident that stays as it is, its advisories and the stale sources: all that it depends on.
 Rest: TypeAlias = tuple[Incident, tuple[KnownAdvisory | None, ...], tuple[str, ...]]
 

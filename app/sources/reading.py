@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from datetime import datetime
-from functools import cache
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -20,12 +19,6 @@ R = TypeVar("R", bound=msgspec.Struct)
 S = TypeVar("S", ClientReport, ProbeResult)
 
 
-@cache
-def _names(kind: type[Any]) -> tuple[str, ...]:
-    """The fields of a signal besides its id, in the order of a row."""
-    return tuple(field.name for field in fields(kind))[1:]
-
-
 @dataclass(frozen=True, slots=True)
 class Parsed(Generic[S]):
     """What a body held: the good records as a batch, and the refused ones."""
@@ -37,7 +30,7 @@ class Parsed(Generic[S]):
     @property
     def good(self) -> list[S]:
         """The good records as objects; for readers of few."""
-        names = _names(self.kind)
+        names = [field.name for field in fields(self.kind)][1:]
         values = zip(self.batch.ids, self.batch.rows, strict=True)
         return [
             self.kind(id=signal_id(key), **dict(zip(names, row, strict=False)))
