@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from app.core.announce import ChannelFacts, Notice, NoticePhase, plain_message
 from app.core.errors import SettingsError
 from app.core.incident import Incident
-from app.core.ports import Channel, MirrorWord, Telling
+from app.core.ports import Channel, IncidentPictures, MirrorWord, Telling
 from app.core.returned import Returns
 from app.core.types import IncidentId, Origin, Severity, Status, TenantId, severity_of
 from app.flow.announce import ChannelTerms, ChannelTools
@@ -51,6 +51,7 @@ class Rooms(Protocol):
     clock: Clock
     settings: Settings
     fold: Fold
+    portraits: IncidentPictures
 
 
 def open_channel(settings: ChannelSettings) -> Channel:
@@ -109,6 +110,7 @@ async def channel_loop(
                 choose=choose_of(rooms.settings),
                 url_of=lambda incident: f"{public_url}/incidents/{incident}",
                 announce=rooms.fold.news,
+                pictures=rooms.portraits if settings.pictures else None,
             )
         )
         await paced_loop(f"channel:{settings.name}", loop, stop, speed=speed)

@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 from typing import Protocol
 
+from app.core.ports import IncidentPictures
 from app.core.types import Status, TenantId, severity_of
 from app.flow.fold import Fold
 from app.flow.terms import Terms, Tools
@@ -21,6 +22,7 @@ class Rooms(Protocol):
     clock: Clock
     settings: Settings
     fold: Fold
+    portraits: IncidentPictures
 
 
 def terms_of(owner: TenantId, settings: MirrorSettings, speed: float) -> Terms:
@@ -59,6 +61,7 @@ async def mirror_loop(
                 obey=rooms.fold.command,
                 announce=rooms.fold.news,
                 url_of=lambda incident: f"{public_url}/incidents/{incident}",
+                pictures=rooms.portraits if settings.pictures else None,
             )
         )
         await paced_loop(f"mirror:{settings.name}", loop, stop, speed=speed)

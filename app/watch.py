@@ -20,7 +20,7 @@ from app.core.errors import SettingsError
 from app.core.events import EventType
 from app.core.lease import FOLD, PROBE_RUNNER, lease_of
 from app.core.maintenance import excused
-from app.core.ports import StatusFeed
+from app.core.ports import IncidentPictures, StatusFeed
 from app.core.signal import ProbeResult
 from app.core.state import TenantProfile
 from app.core.types import TenantId
@@ -59,6 +59,7 @@ class Rooms(Protocol):
     clock: Clock
     settings: Settings
     fold: Fold
+    portraits: IncidentPictures
     intake: Intake
     maintenance: Maintenance
     metrics: Registry

@@ -47,8 +47,11 @@ class Calls:
     async def call(
         self, method: str, path: str, *, body: Any = None, params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        files: Mapping[str, tuple[str, bytes, str]] | None = None,
     ) -> Reply:  # fmt: skip
         """Call once; ``body`` is sent as JSON, or as it is where it is bytes.
+
+        ``files`` maps form field to name, content and media type, and takes the body's place.
 
         Raises:
             VendorError: it was refused, not reached, or with code ``lost`` nobody knows.
@@ -58,7 +61,7 @@ class Calls:
         try:
             request = self._client.stream(
                 method, path, params=dict(params) if params else None, headers=sent,
-                content=content, json=body if content is None else None,
+                content=content, json=body if content is None else None, files=files,
             )  # fmt: skip
             async with request as response:
                 raw = await read_body(response, BODY_BYTES, cut=not response.is_success)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import httpx
 
@@ -129,6 +129,10 @@ class ClientCredentials:
         return token, begun + max(timedelta(seconds=seconds) - SPARE, timedelta(seconds=5))
 
 
+Body: TypeAlias = Mapping[str, Any] | bytes | None  # sent as JSON, as it is, or not at all
+NO_CONTENT = 204
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """A success: status, what ``result`` holds, and the headers."""
@@ -184,9 +188,23 @@ class ServiceNowClient:
         """
         return await self._call("PATCH", path, params, body)
 
-    async def _call(
-        self, method: str, path: str, params: Mapping[str, str], body: Mapping[str, Any] | None
-    ) -> Reply:
+    async def upload(self, path: str, params: Mapping[str, str], content: bytes) -> Reply:
+        """Create from a PNG.
+
+        Raises:
+            VendorError: it was not done, or with code ``lost`` nobody knows.
+        """
+        return await self._call("POST", path, params, content)
+
+    async def delete(self, path: str) -> None:
+        """Delete.
+
+        Raises:
+            VendorError: it was not done, or with code ``lost`` nobody knows.
+        """
+        await self._call("DELETE", path, {}, None)
+
+    async def _call(self, method: str, path: str, params: Mapping[str, str], body: Body) -> Reply:
         try:
             return await self._once(method, path, params, body)
         except VendorError as error:
@@ -194,15 +212,16 @@ class ServiceNowClient:
                 raise
         return await self._once(method, path, params, body)
 
-    async def _once(
-        self, method: str, path: str, params: Mapping[str, str], body: Mapping[str, Any] | None
-    ) -> Reply:
+    async def _once(self, method: str, path: str, params: Mapping[str, str], body: Body) -> Reply:
         headers = {"accept": "application/json", **await self._sign_in.headers(self._client)}
+        is_file = isinstance(body, bytes)
+        headers |= {"content-type": "image/png"} if is_file else {}
         self.requests += 1
         try:
             request = self._client.stream(
-                method, path, params=dict(params), json=body, headers=headers
-            )
+                method, path, params=dict(params), json=None if is_file else body,
+                content=body if isinstance(body, bytes) else None, headers=headers,
+            )  # fmt: skip
             async with request as response:
                 content = await read_body(response, BODY_BYTES, cut=not response.is_success)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
@@ -223,6 +242,8 @@ def _read(method: str, response: httpx.Response, content: bytes) -> Reply:
     _check_odd(response, content)
     made = _json(content)
     status = response.status_code
+    if status == NO_CONTENT:
+        return Reply(status=status, result=None, headers=response.headers)
     if response.is_success:
         if not isinstance(made, dict) or "result" not in made:
             raise _lost(method, f"The instance answered {status} with half a body.", status)

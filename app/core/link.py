@@ -157,6 +157,7 @@ class Memory:
     intended: str = ""  # the state that a write is under way to, told before it is sent
     intended_text: str = ""
     intended_for: str = ""
+    pictured: str = ""  # the turn of the incident whose picture is in the ticket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

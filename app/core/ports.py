@@ -299,6 +299,10 @@ class Mirror(Protocol):
         """Entries of a ticket's journal, oldest first."""
         ...
 
+    async def attach(self, remote_id: str, name: str, content: bytes) -> MirrorAnswer:
+        """Put a PNG into a ticket, in place of ours of that name."""
+        ...
+
 
 class AlarmDoor(Protocol):
     """A platform that is told how an incident stands, and dedups by key; raises only for a bug."""
@@ -337,6 +341,7 @@ class Telling:
     whose first subject is the ``topic``.
     ``record`` is what the first left on the other side, empty before. ``asked_at`` is when it was
     first sent, where that was before. ``last_phase`` and ``last_severity`` were told before.
+    ``picture`` is a PNG, empty for none; a telling is whole without it.
     """
 
     key: str
@@ -348,6 +353,7 @@ class Telling:
     asked_at: datetime | None = None
     last_phase: str = ""
     last_severity: Severity = Severity.UNKNOWN
+    picture: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -371,6 +377,7 @@ class Channel(Protocol):
 
     name: str
     kind: str
+    pictures: bool  # whether it has a place for one
 
     async def tell(self, telling: Telling) -> ChannelAnswer:
         """Tell it, or tell it again; a first one makes the record, a later one changes it."""

@@ -23,12 +23,21 @@ from app.core.announce import (
 from app.core.document import rfc3339
 from app.core.incident import Incident
 from app.core.link import Link, LinkState, Trigger
-from app.core.ports import Channel, ChannelAnswer, Choose, MirrorWord, Say, Telling
+from app.core.ports import (
+    Channel,
+    ChannelAnswer,
+    Choose,
+    IncidentPictures,
+    MirrorWord,
+    Say,
+    Telling,
+)
 from app.core.telling import Told
 from app.core.ticket import FINAL
 from app.core.types import OPEN_STATUSES, severity_of
 from app.flow.held import HOUR
 from app.flow.messages import Known, known_of
+from app.flow.pictured import is_turn, picture_of
 from app.flow.terms import FAILED_AGAIN, RECONCILE, Terms, after, backoff
 from app.flow.terms import Announce as Announcing
 from app.flow.unheard import told_since
@@ -77,6 +86,7 @@ class ChannelTools:
     choose: Choose
     url_of: Callable[[str], str]
     announce: Announcing
+    pictures: IncidentPictures | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,9 +219,16 @@ class Announce:
         if wait is not None:
             why = "The hourly budget of first notices is spent; it follows."
             return replace(link, state=after(link, Trigger.SPENT), explanation=why, due_at=wait)
-        telling = self._telling(going, incident, view, phase)
+        telling = await self._illustrated(self._telling(going, incident, view, phase))
         answer = await tools.channel.tell(telling)
         return self._answered(going, incident, view, telling, answer)
+
+    async def _illustrated(self, telling: Telling) -> Telling:
+        """With the picture, where the channel has a place for one and users do not read it."""
+        tools, facts = self._tools, self._tools.terms.facts
+        if not (tools.channel.pictures and is_turn(telling)) or facts.audience is Audience.USERS:
+            return telling
+        return replace(telling, picture=await picture_of(tools.pictures, telling.notice.incident))
 
     def _budget(self, c: Connection, link: Link, now: datetime) -> datetime | None:
         """Take one first notice of this hour's budget; else say when there is one again."""

@@ -16,6 +16,7 @@ from app.flow import children, held
 from app.flow.create import Create
 from app.flow.following import followed
 from app.flow.keep import FAR, Keep
+from app.flow.pictured import pictured
 from app.flow.terms import FAILED_AGAIN, LEASE, Tools, backoff
 from app.flow.trouble import Trouble
 from app.flow.unheard import incident_of
@@ -167,6 +168,7 @@ class MirrorLoop:
                     after_it = replace(link, due_at=tools.clock.now() + FAR)
                 else:
                     after_it = await work(link, incident, token=token)
+                after_it = await pictured(tools, after_it, incident, token=token)
             except StorageUnavailable:
                 return  # the lease lapses
             self._log(link, after_it)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from app.core.incident import Incident
 from app.core.link import Link, LinkState, Trigger, moved
-from app.core.ports import Mirror
+from app.core.ports import IncidentPictures, Mirror
 from app.core.types import OPEN_STATUSES, Severity, Status, TenantId
 from app.kit.clock import Clock
 from app.store.engine import Database
@@ -65,6 +65,7 @@ class Tools:
     obey: Obey
     announce: Announce
     url_of: Callable[[str], str]
+    pictures: IncidentPictures | None = None
 
 
 def after(link: Link, trigger: Trigger) -> LinkState:

@@ -40,6 +40,7 @@ class ChannelSettings(BaseModel):
     updates: Literal["all", "milestones", "none"] | None = None
     update_seconds: _Seconds | None = None
     hourly_budget: int = Field(default=60, ge=1)
+    pictures: bool = True
     slack: SlackSettings | None = None
     smtp: SmtpSettings | None = None
     teams: TeamsSettings | None = None

@@ -16,6 +16,7 @@ from app.core.types import Severity
 from app.kit import http
 from app.kit.cutting import cut
 from app.sinks.answering import answered
+from app.sinks.picturing import file_of, with_picture
 
 MESSAGE = 130  # of an alert
 DESCRIPTION = 15_000  # of an alert
@@ -41,6 +42,13 @@ ISSUE_REMEDIES: Mapping[str, str] = {
     "bad_request": "See which fields the project demands: make them optional for this issue type.",
     "no_transition": "Set resolve_transition to a name that the workflow offers here.",
     "moved": "Set base_url to https://SITE.atlassian.net.",
+}
+
+SHOWING: Mapping[str, str] = {
+    "forbidden": "Give the account Create Attachments and Delete Own Attachments in the project, "
+    "or set pictures = false.",
+    "not_found": "See that attachments are turned on for the site, or set pictures = false.",
+    "too_large": "The site takes smaller attachments only; set pictures = false.",
 }
 
 
@@ -94,6 +102,7 @@ class JiraAlertChannel:
     """Implements ``core.ports.Channel``: an alert that its alias tells from others."""
 
     kind = "jira"
+    pictures = False  # its alerts have no place for a file
 
     def __init__(self, name: str, calls: Calls, settings: JiraAlerts) -> None:
         self.name = name
@@ -169,6 +178,7 @@ class JiraIssueChannel:
     """Implements ``core.ports.Channel``: an issue found by its label, told by comments."""
 
     kind = "jira"
+    pictures = True
 
     def __init__(self, name: str, calls: Calls, settings: JiraIssues) -> None:
         self.name = name
@@ -185,15 +195,33 @@ class JiraIssueChannel:
         """Create the issue, or comment and move it along; a person's state is left alone."""
         try:
             if not telling.record:
-                return await self._create(telling)
-            await self._move(telling)  # first, because it can be repeated and a comment not
-            await self._comment(telling)
+                answer = await self._create(telling)
+            else:
+                await self._move(telling)  # first, because it can be repeated and a comment not
+                await self._comment(telling)
+                answer = self._there(telling.record)
         except VendorError as error:
             answer = answered(error, ISSUE_REMEDIES)
             if error.code == "not_found" and telling.record:
                 return ChannelAnswer(word=MirrorWord.ABSENT, why=answer.why)
             return answer
-        return self._there(telling.record)
+        if not telling.picture:
+            return answer
+        return await with_picture(answer, self._show(telling, answer.record), SHOWING)
+
+    async def _show(self, telling: Telling, key: str) -> None:
+        """Attach the picture in place of the last one; where that stays, no other joins it."""
+        root, name = f"/rest/api/3/issue/{key}", file_of(telling)
+        made = await self._call("GET", root, params={"fields": "attachment"})
+        held = ((made or {}).get("fields") or {}).get("attachment") or []
+        for one in held:
+            if one.get("filename") == name:
+                path = f"/rest/api/3/attachment/{quote(str(one.get('id')), safe='')}"
+                await self._call("DELETE", path)
+        await self._calls.call(
+            "POST", f"{root}/attachments", files={"file": (name, telling.picture, "image/png")},
+            headers={**self._headers, "x-atlassian-token": "no-check"},
+        )  # fmt: skip
 
     async def heard(self, telling: Telling) -> ChannelAnswer:
         """Look for the issue by its label, or for the comment by its mark."""

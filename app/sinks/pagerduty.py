@@ -14,6 +14,7 @@ from app.core.types import Severity
 from app.kit import http
 from app.kit.cutting import cut
 from app.sinks.answering import answered
+from app.sinks.picturing import page_of
 
 SUMMARY = 1024
 DETAIL = 16_000  # characters of the text; a whole body may have 512 KB
@@ -54,6 +55,7 @@ class PagerDutyChannel:
     """Implements ``core.ports.Channel``."""
 
     kind = "pagerduty"
+    pictures = False  # it has no place for a file
 
     def __init__(self, name: str, calls: Calls, routing_key: str) -> None:
         self.name = name
@@ -154,7 +156,11 @@ def trigger_of(telling: Telling) -> dict[str, Any]:
         "payload": payload,
         "client": "Sextant",
         "client_url": notice.url,
-        "links": [{"href": notice.url, "text": incident.number}],
+        "links": [
+            {"href": url, "text": text}
+            for url, text in ((notice.url, incident.number), (page_of(notice.url), "Picture"))
+            if url
+        ],
     }
 
 

@@ -13,6 +13,7 @@ from app.core.ports import ChannelAnswer, MirrorWord, Telling
 from app.kit import http
 from app.kit.cutting import cut
 from app.sinks.answering import answered
+from app.sinks.picturing import file_of, with_picture, words_of
 
 # Limits of blocks, by the validators of Slack's own SDK and its documentation.
 HEADER = 150
@@ -52,6 +53,13 @@ REMEDIES: Mapping[str, str] = {
     "not_found": "Set base_url to https://slack.com/api, or remove it.",
 }
 
+SHOWING: Mapping[str, str] = {
+    "missing_scope": "Add the scope files:write and install the app again, or set pictures = "
+    "false.",
+    "not_allowed_token_type": "The token is not a bot token (xoxb-…); or set pictures = false.",
+    "file_uploads_disabled": "The workspace takes no files; set pictures = false.",
+}
+
 
 class SlackSettings(BaseModel):
     """``slack = {…}`` of a channel: the app's token and the channel it posts to."""
@@ -69,6 +77,7 @@ class SlackChannel:
     """Implements ``core.ports.Channel``."""
 
     kind = "slack"
+    pictures = True
 
     def __init__(self, name: str, client: SlackClient, channel: str) -> None:
         self.name = name
@@ -82,13 +91,30 @@ class SlackChannel:
     async def tell(self, telling: Telling) -> ChannelAnswer:
         """Post the message, or update it and say in its thread what happened."""
         try:
-            if not telling.record:
-                return await self._post(telling)
-            await self._client.write("chat.update", {"ts": telling.record, **self._said(telling)})
-            await self._client.write("chat.postMessage", self._reply(telling))
+            answer = await self._said_there(telling)
         except VendorError as error:
             return answered(error, REMEDIES, WORDS)
+        if not (telling.picture and self.pictures):
+            return answer
+        return await with_picture(answer, self._show(telling, answer.record), SHOWING)
+
+    async def _said_there(self, telling: Telling) -> ChannelAnswer:
+        if not telling.record:
+            return await self._post(telling)
+        await self._client.write("chat.update", {"ts": telling.record, **self._said(telling)})
+        await self._client.write("chat.postMessage", self._reply(telling))
         return self._told(telling.record)
+
+    async def _show(self, telling: Telling, ts: str) -> None:
+        """Put the picture into the thread; without the scope it is not tried again."""
+        try:
+            await self._client.upload(
+                file_of(telling), telling.picture, words=words_of(telling),
+                channel=self._channel, thread=ts,
+            )  # fmt: skip
+        except VendorError as error:
+            self.pictures = error.code not in SHOWING
+            raise
 
     async def heard(self, telling: Telling) -> ChannelAnswer:
         """Look for the telling's key in what Slack keeps beside each message."""
@@ -163,9 +189,8 @@ def open_slack(name: str, settings: SlackSettings) -> SlackChannel:
         base_url=settings.base_url,
     )
     calls = Calls(client, who="Slack")
-    return SlackChannel(
-        name, SlackClient(calls, settings.token.get_secret_value()), settings.channel
-    )
+    slack = SlackClient(calls, settings.token.get_secret_value(), settings.base_url)
+    return SlackChannel(name, slack, settings.channel)
 
 
 def escaped(text: str) -> str:

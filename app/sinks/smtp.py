@@ -1,6 +1,7 @@
 """SMTP: one thread of mails per incident, each mail with its own stable id."""
 
 import hashlib
+from dataclasses import replace
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
@@ -25,6 +26,7 @@ from app.core.ports import ChannelAnswer, MirrorWord, Telling
 from app.kit import html, http
 from app.kit.cutting import cut
 from app.sinks.answering import answered
+from app.sinks.picturing import file_of, words_of
 
 SUBJECT = 200  # characters; longer ones are folded into ugliness by some clients
 BODY = 200_000
@@ -140,6 +142,7 @@ class SmtpChannel:
     """Implements ``core.ports.Channel``."""
 
     kind = "smtp"
+    pictures = True
 
     def __init__(
         self, name: str, client: SmtpClient, settings: SmtpSettings, wires: Wires | None = None
@@ -156,6 +159,17 @@ class SmtpChannel:
 
     async def tell(self, telling: Telling) -> ChannelAnswer:
         """Send one mail; a later one answers the first, so that they make a thread."""
+        answer = await self._send(telling)
+        if answer.word is not MirrorWord.REFUSED or not telling.picture:
+            return answer
+        # A gateway may not like the picture; what it refused was not delivered.
+        plain = await self._send(replace(telling, picture=b""))
+        if plain.word is not MirrorWord.DONE:
+            return plain
+        why = f"{plain.why} Without its picture: {answer.why}".strip()
+        return replace(plain, why=why)
+
+    async def _send(self, telling: Telling) -> ChannelAnswer:
         settings = self._settings
         mail = mail_of(telling, self.name, settings)
         envelope = [parseaddr(one)[1] for one in settings.recipients]
@@ -246,8 +260,29 @@ def mail_of(telling: Telling, channel: str, settings: SmtpSettings) -> EmailMess
     text = said.text if said.subject == telling.topic else f"{said.subject}\n\n{said.text}"
     mail.set_content(cut(text, BODY))
     body = said.html or page_of(said.subject, said.text)
-    mail.add_alternative(cut(body, 2 * BODY) if not said.html else body, subtype="html")
+    body = cut(body, 2 * BODY) if not said.html else body
+    if not telling.picture:
+        mail.add_alternative(body, subtype="html")
+        return mail
+    cid = mail["Message-ID"].strip("<>")
+    mail.add_alternative(with_image(body, f"cid:{cid}", words_of(telling)), subtype="html")
+    page = mail.get_body(("html",))
+    if isinstance(page, EmailMessage):
+        page.add_related(
+            telling.picture, "image", "png", cid=f"<{cid}>", disposition="inline",
+            filename=file_of(telling),
+        )  # fmt: skip
     return mail
+
+
+def with_image(page: str, address: str, words: str) -> str:
+    """The page with a picture at its end, and words for those who do not see it."""
+    image = (
+        f'<p><img src="{html.escaped(address)}" alt="{html.escaped(words)}" width="640" '
+        'style="max-width:100%;height:auto"></p>'
+    )
+    head, end, rest = page.rpartition("</body>")
+    return f"{head}{image}{end}{rest}" if end else f"{page}{image}"
 
 
 def page_of(subject: str, text: str) -> str:

@@ -16,6 +16,7 @@ from app.kit import http
 from app.kit.cutting import cut
 from app.kit.egress import LOOPBACK
 from app.sinks.answering import answered
+from app.sinks.picturing import page_of
 
 BYTES = 28 * 1024  # of one message, documented as "approximately 28 KB"
 SPARE = 1024  # below that, because it is approximate
@@ -73,6 +74,7 @@ class TeamsChannel:
     """Implements ``core.ports.Channel``."""
 
     kind = "teams"
+    pictures = False  # it has no place for a file
 
     def __init__(self, name: str, calls: Calls, url: str) -> None:
         self.name = name
@@ -166,9 +168,11 @@ def _message(telling: Telling, text: str) -> dict[str, Any]:
             ),
             *(_said(part) for part in text.split("\n\n") if part.strip()),
         ],
-        "actions": [{"type": "Action.OpenUrl", "title": "Open incident", "url": notice.url}]
-        if notice.url
-        else [],
+        "actions": [
+            {"type": "Action.OpenUrl", "title": title, "url": url}
+            for title, url in (("Open incident", notice.url), ("Picture", page_of(notice.url)))
+            if url
+        ],
     }  # fmt: skip
     attachment = {"contentType": CARD, "contentUrl": None, "content": card}
     return {"type": "message", "attachments": [attachment]}

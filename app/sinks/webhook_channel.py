@@ -55,6 +55,7 @@ class WebhookChannel:
     """Implements ``core.ports.Channel``; a repetition carries the same ``webhook-id``."""
 
     kind = "webhook"
+    pictures = False  # it has no place for a file
 
     def __init__(
         self, name: str, calls: Calls, settings: WebhookSettings, wall: Callable[[], datetime]

@@ -25,7 +25,7 @@ from app.store import links
 from app.store.engine import Database
 from tests.chaos import ledger
 from tests.chaos.inline import Inline, Killed, Life, Mortal, number_ids
-from tests.flow.mirroring import MirrorWorld
+from tests.flow.mirroring import MirrorWorld, Painter
 from tests.standins.servicenow import Fault, Kind
 from tests.standins.servicenow.faults import Refused
 from tests.standins.servicenow.instance import Audit
@@ -275,7 +275,8 @@ async def play(db: Database, seed: int) -> tuple[list[str], Run]:
     """One run, with a tenant and a mirror of its own; the same seed gives the same run."""
     name = f"run-{seed}"
     number_ids()
-    world = MirrorWorld(db, tenant=TenantId(name), name=name, terms=TERMS)
+    pictures = Painter() if seed % 4 == 0 else None
+    world = MirrorWorld(db, tenant=TenantId(name), name=name, terms=TERMS, pictures=pictures)
     world.instance.closed_writes = random.Random(seed).choice(("refuse", "ignore"))
     run = Run(seed, world, random.Random(seed))
     return await run.play(), run

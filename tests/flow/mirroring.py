@@ -1,6 +1,7 @@
 """A world to mirror in: an engine, an instance that misbehaves on command, one clock for both."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,9 +12,10 @@ from app.clients.servicenow import Basic, ServiceNowClient
 from app.core.incident import Incident
 from app.core.link import Link
 from app.core.policy import Policy
+from app.core.ports import IncidentPictures
 from app.core.signal import Command
 from app.core.state import TenantProfile
-from app.core.types import ActorKind, SignalId, TenantId
+from app.core.types import ActorKind, IncidentId, SignalId, TenantId
 from app.flow.fold import Fold
 from app.flow.mirror import MirrorLoop
 from app.flow.terms import Terms, Tools
@@ -66,6 +68,23 @@ def settings_of(**changes: Any) -> MirrorSettings:
     return MirrorSettings(**{**values, **changes})
 
 
+@dataclass(slots=True)
+class Painter:
+    """Draws nothing worth seeing; ``drawn`` says what was asked of it."""
+
+    fails: bool = False
+    content: bytes = b"\x89PNG\r\n\x1a\n picture"
+    drawn: list[tuple[str, str, bool]] = field(default_factory=list)
+
+    async def draw(
+        self, tenant: TenantId, incident: IncidentId, form: str, *, outside: bool = False
+    ) -> bytes | None:
+        self.drawn.append((str(incident), form, outside))
+        if self.fails:
+            raise RuntimeError("no brush")
+        return self.content
+
+
 class MirrorWorld:
     """Everything around the mirror; ``replica`` makes further loops over the same database."""
 
@@ -75,10 +94,12 @@ class MirrorWorld:
         *,
         terms: dict[str, Any] | None = None,
         tenant: TenantId = TENANT,
+        pictures: IncidentPictures | None = None,
         **settings: Any,
     ) -> None:
         self.tenant = tenant
         self.db = db
+        self.pictures = pictures
         self.clock = FixedClock(NOW)
         self.instance = Instance(now=self.clock.now)
         self.instance.add_user(User(name="sextant", password="pw"))
@@ -112,7 +133,7 @@ class MirrorWorld:
             Tools(
                 db=db or self.db, clock=self.clock, mirror=mirror, terms=self.terms,
                 obey=fold.command, announce=fold.news,
-                url_of=lambda incident: f"http://x/incidents/{incident}",
+                url_of=lambda incident: f"http://x/incidents/{incident}", pictures=self.pictures,
             )
         )  # fmt: skip
 

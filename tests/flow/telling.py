@@ -8,7 +8,7 @@ from app.core.announce import ChannelFacts, Send, Updates, Verdict, plain_messag
 from app.core.incident import Incident
 from app.core.link import Link
 from app.core.policy import Policy
-from app.core.ports import Channel, Choose, Say
+from app.core.ports import Channel, Choose, IncidentPictures, Say
 from app.core.signal import Command
 from app.core.state import TenantProfile
 from app.core.types import ActorKind, SignalId, TenantId
@@ -37,7 +37,8 @@ class TellingWorld:
     def __init__(
         self, db: Database, channel: Channel, *, tenant: TenantId = TENANT,
         updates: Updates = Updates.ALL, choose: Choose = all_of, say: Say = plain_message,
-        plan: tuple[ChannelFacts, ...] = (), gap: float = 0, **terms: Any,
+        plan: tuple[ChannelFacts, ...] = (), gap: float = 0,
+        pictures: IncidentPictures | None = None, **terms: Any,
     ) -> None:  # fmt: skip
         self.db, self.channel, self.tenant = db, channel, tenant
         self.clock = FixedClock(NOW)
@@ -47,7 +48,7 @@ class TellingWorld:
             terms=Terms(**given), facts=facts, plan=plan or (facts,), updates=updates,
             gap=timedelta(seconds=gap),
         )  # fmt: skip
-        self.choose, self.say = choose, say
+        self.choose, self.say, self.pictures = choose, say, pictures
         self.fold = Fold(
             db, self.clock, render=Renderer(public_url="http://x"), plan=deliveries.plan,
             policy=Policy(), profiles={tenant: TenantProfile(id=tenant, users=100)},
@@ -61,7 +62,7 @@ class TellingWorld:
                 db=self.db, clock=self.clock, channel=self.channel, terms=self.terms,
                 say=self.say, choose=self.choose,
                 url_of=lambda incident: f"http://x/incidents/{incident}",
-                announce=self.fold.news,
+                announce=self.fold.news, pictures=self.pictures,
             )
         )  # fmt: skip
 

@@ -28,6 +28,7 @@ class Ear:
     """A channel that keeps what it is told."""
 
     is_repeatable = True
+    pictures = False
 
     def __init__(self, facts: ChannelFacts) -> None:
         self.name, self.kind = facts.name, facts.kind

@@ -90,6 +90,7 @@ class MirrorSettings(BaseModel):
     assignment_group: ByService = ""
     business_service: ByService = ""
     fields: dict[str, str] = Field(default_factory=dict)
+    pictures: bool = True
     hint_secret: SecretStr | None = None
     timeout_seconds: Annotated[float, Field(ge=1)] = 75
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from app.sinks.servicenow.settings import SYS_ID, MirrorSettings
 from app.sinks.servicenow.text import plain, value
 
 TABLE = "/api/now/table/incident"
+ATTACHMENT = "/api/now/attachment"
 JOURNAL = "/api/now/table/sys_journal_field"
 FIELDS = (
     "sys_id", "number", "state", "correlation_id", "sys_mod_count", "sys_updated_on",
@@ -44,6 +46,8 @@ WRITING = {
     "sysparm_fields": ",".join(FIELDS),
 }
 PAGE = 200
+PICTURES = 20  # of one record that are looked at
+NO_PICTURE = "Let the user create and delete attachments of incidents, or set pictures = false."
 ROWS = 1000  # journal rows of one record that are read at once
 STAMP = "%Y-%m-%d %H:%M:%S"
 OVERLAP = timedelta(seconds=120)  # what commits late is met again
@@ -205,6 +209,24 @@ class ServiceNowMirror:
             if row.get("element_id") == remote_id and row.get("sys_id")
         )
         return MirrorAnswer(word=MirrorWord.DONE, rows=rows)
+
+    async def attach(self, remote_id: str, name: str, content: bytes) -> MirrorAnswer:
+        """Put a PNG to a record, in place of the last; where that stays, no other joins it."""
+        query = f"table_name=incident^table_sys_id={value(remote_id)}^file_name={value(name)}"
+        params = {"sysparm_query": query, "sysparm_limit": str(PICTURES)}
+        upload = {"table_name": "incident", "table_sys_id": remote_id, "file_name": name}
+        try:
+            for row in _rows(await self._client.get(ATTACHMENT, params)):
+                # An instance ignores what it does not understand of a query, and shows everything.
+                if (row.get("table_sys_id"), row.get("file_name")) == (remote_id, name):
+                    await self._client.delete(f"{ATTACHMENT}/{row.get('sys_id')}")
+            await self._client.upload(f"{ATTACHMENT}/file", upload, content)
+        except VendorError as error:
+            met = self._met(error)
+            if met.word is not MirrorWord.REFUSED:
+                return met
+            return replace(met, remedy=f"{met.remedy} {NO_PICTURE}".strip())
+        return MirrorAnswer(word=MirrorWord.DONE)
 
     def _since(self, cursor: str) -> datetime:
         """From when to ask: literals are read in the user's zone, whatever we mean by them."""

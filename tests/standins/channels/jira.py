@@ -1,6 +1,8 @@
 """Jira: issues with a search index that lags, workflows, ADF; and alerts of its operations."""
 
 import base64
+import email
+import email.policy
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +32,7 @@ class Issue:
     fields: dict[str, Any]
     status: str = "Open"
     comments: list[dict[str, Any]] = field(default_factory=list)
+    attachments: dict[str, tuple[str, bytes]] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +44,9 @@ class Jira(Door):
     project: str = "OPS"
     unseen: int = 0
     is_closed: bool = False
+    attaches: bool = True  # whether the account may
+    deletes: bool = True
+    made: int = 0  # attachments ever
     issues: list[Issue] = field(default_factory=list)
 
     def routes(self) -> list[tuple[str, Answer]]:
@@ -51,6 +57,8 @@ class Jira(Door):
             ("/rest/api/3/issue/{key}", self._read),
             ("/rest/api/3/issue/{key}/comment", self._comments),
             ("/rest/api/3/issue/{key}/transitions", self._transitions),
+            ("/rest/api/3/issue/{key}/attachments", self._attach),
+            ("/rest/api/3/attachment/{id}", self._detach),
         ]
 
     def _refusal(self, request: Request) -> Response | None:
@@ -115,7 +123,38 @@ class Jira(Door):
         if refusal is not None or issue is None:
             return refusal or _missing()
         status = {"name": issue.status, "statusCategory": {"key": CATEGORY[issue.status]}}
-        return JSONResponse({"key": issue.key, "fields": {"status": status}})
+        held = [{"id": k, "filename": name} for k, (name, _) in issue.attachments.items()]
+        fields = {"status": status, "attachment": held}
+        return JSONResponse({"key": issue.key, "fields": fields})
+
+    async def _attach(self, request: Request, raw: bytes) -> Response:
+        issue = self._found(request)
+        refusal = self._refusal(request)
+        if refusal is not None or issue is None:
+            return refusal or _missing()
+        if request.headers.get("x-atlassian-token") != "no-check":
+            return Response("XSRF check failed", 403)
+        if not self.attaches:
+            return _no(403, "You do not have permission to create attachments for this issue.")
+        typed = request.headers.get("content-type", "")
+        head = b"content-type: " + typed.encode() + b"\r\n\r\n"
+        parts = email.message_from_bytes(head + raw, policy=email.policy.HTTP)
+        for part in parts.iter_parts():
+            self.made += 1
+            content = part.get_payload(decode=True)
+            assert isinstance(content, bytes)
+            issue.attachments[str(self.made)] = (part.get_filename() or "", content)
+        return JSONResponse([{"id": str(self.made)}], 200)
+
+    async def _detach(self, request: Request, raw: bytes) -> Response:
+        del raw
+        refusal, found = self._refusal(request), request.path_params["id"]
+        if refusal is not None or not self.deletes:
+            return refusal or _no(403, "You do not have permission to delete attachments.")
+        for issue in self.issues:
+            if issue.attachments.pop(found, None):
+                return Response(status_code=204)
+        return _missing()
 
     async def _comments(self, request: Request, raw: bytes) -> Response:
         issue = self._found(request)

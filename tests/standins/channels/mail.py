@@ -33,6 +33,7 @@ class Relay:
     admits: Callable[[str, str], bool] | None = None  # user and token; then nothing else signs in
     drops_repetitions: bool = True
     refuses: bool = False
+    largest: int = LONGEST  # bytes of a mail that a gateway behind it lets pass
     troubles: list[Trouble] = field(default_factory=list)
     mails: list[EmailMessage] = field(default_factory=list)
     attempts: int = 0
@@ -88,6 +89,8 @@ class Relay:
             return "451 4.3.2 Temporary server error"
         content = envelope.content
         assert isinstance(content, bytes)
+        if len(content) > self.largest:
+            return "552 5.3.4 Message size exceeds fixed maximum message size"
         made = email.message_from_bytes(content, policy=email.policy.default)
         assert isinstance(made, EmailMessage)
         self.mails.append(made)

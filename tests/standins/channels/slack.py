@@ -18,6 +18,8 @@ TOTAL = 13_200
 SCOPES = {
     "chat.postMessage": "chat:write",
     "chat.update": "chat:write",
+    "files.getUploadURLExternal": "files:write",
+    "files.completeUploadExternal": "files:write",
     "conversations.history": "channels:history",
     "conversations.replies": "channels:history",
 }
@@ -36,18 +38,34 @@ class SlackMessage:
 
 
 @dataclass(slots=True, kw_only=True)
+class SlackFile:
+    """A file: its address to upload to is used once, and it shows when it was completed."""
+
+    id: str
+    name: str
+    length: int
+    words: str
+    content: bytes = b""
+    thread_ts: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
 class Slack(Door):
     """A workspace with one channel that the app is in."""
 
     token: str = "xoxb-1234567890-right"
     channel: str = "C0123456789"
-    scopes: set[str] = field(default_factory=lambda: {"chat:write", "channels:history"})
+    scopes: set[str] = field(
+        default_factory=lambda: {"chat:write", "channels:history", "files:write"}
+    )
     messages: list[SlackMessage] = field(default_factory=list)
+    files: list[SlackFile] = field(default_factory=list)
+    uploads_at: str = ""  # another host that it sends uploads to
     refuses: str = ""  # an error that every write is answered with
     tick: int = 0
 
     def routes(self) -> list[tuple[str, Answer]]:
-        return [("/api/{method}", self._method)]
+        return [("/api/{method}", self._method), ("/upload/{file}", self._upload)]
 
     def broken(self) -> Response:
         return HTMLResponse("<title>Server Error | Slack</title>", 500)
@@ -68,8 +86,10 @@ class Slack(Door):
         if needed is not None and needed not in self.scopes:
             return _no("missing_scope", needed=needed, provided=",".join(sorted(self.scopes)))
         reads = method.startswith("conversations.")
+        if method == "files.getUploadURLExternal":  # takes no JSON
+            return self._promise(request)
         body = dict(request.query_params) if reads else json_of(raw) or {}
-        if body.get("channel") != self.channel:
+        if body.get("channel", body.get("channel_id")) != self.channel:
             return _no("channel_not_found")
         return _no(self.refuses) if self.refuses and not reads else self._do(method, body)
 
@@ -79,12 +99,48 @@ class Slack(Door):
                 return self._post(body)
             case "chat.update":
                 return self._update(body)
+            case "files.completeUploadExternal":
+                return self._complete(body)
             case "conversations.history":
                 return self._list(self.of_channel(), body)
             case "conversations.replies":
                 return self._list(self.replies(body.get("ts", "")), body)
             case _:
                 return _no("unknown_method")
+
+    def shown(self) -> list[SlackFile]:
+        """Files that people see."""
+        return [file for file in self.files if file.thread_ts is not None]
+
+    def _promise(self, request: Request) -> Response:
+        name, length = request.query_params.get("filename"), request.query_params.get("length")
+        if not name or not (length or "").isdecimal():
+            return _no("invalid_arguments")
+        words = request.query_params.get("alt_txt", "")
+        made = SlackFile(id=f"F{len(self.files):08d}", name=name, length=int(length or 0),
+                         words=words)  # fmt: skip
+        self.files.append(made)
+        root = self.uploads_at or str(request.base_url).rstrip("/")
+        url = f"{root}/upload/{made.id}"
+        return JSONResponse({"ok": True, "upload_url": url, "file_id": made.id})
+
+    async def _upload(self, request: Request, raw: bytes) -> Response:
+        found = next((f for f in self.files if f.id == request.path_params["file"]), None)
+        if found is None or found.content or len(raw) != found.length:
+            return Response("no", 400)
+        found.content = raw
+        return Response(f"OK - {len(raw)}")
+
+    def _complete(self, body: dict[str, Any]) -> Response:
+        files = {f.id: f for f in self.files}
+        if not any(m.ts == body.get("thread_ts") for m in self.messages):
+            return _no("invalid_thread_ts")
+        for one in body.get("files", []):
+            found = files.get(one["id"])
+            if found is None or not found.content:
+                return _no("file_not_found")
+            found.thread_ts = body["thread_ts"]
+        return JSONResponse({"ok": True, "files": body["files"]})
 
     def _post(self, body: dict[str, Any]) -> Response:
         wrong = _wrong(body)

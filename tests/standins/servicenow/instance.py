@@ -77,6 +77,8 @@ class Instance:
     leaked: list[str] = field(default_factory=list)  # credentials that came to the login host
     cookies: list[str] = field(default_factory=list)  # sessions that a client gave back
     hidden: set[str] = field(default_factory=set)  # sys_ids that an ACL hides
+    attaching: str = "all"  # what the user may: all, add or none
+    largest_file: int = 1024 * 1024 * 1024  # com.glide.attachment.max_size
     denied_fields: set[str] = field(default_factory=set)  # kept silently by a field ACL
     close_codes: tuple[str, ...] = words.CLOSE_CODES
     states: tuple[str, ...] = tuple(words.STATES)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from tests.standins.servicenow import incidents
-from tests.standins.servicenow.faults import NOT_FOUND, UNAUTHENTICATED, Refused
+from tests.standins.servicenow.faults import NOT_FOUND, UNAUTHENTICATED, Refused, failure
 from tests.standins.servicenow.instance import Instance, User
 
 DENIED = {"error_description": "access_denied", "error": "server_error"}
@@ -120,8 +120,30 @@ def attachment(instance: Instance, user: User, request: Request, size: int) -> R
     name, sys_id = params.get("table_name", ""), params.get("table_sys_id", "")
     if sys_id not in instance.tables.get(name, {}) or sys_id in instance.hidden:
         raise Refused(404, NOT_FOUND)
+    if instance.attaching == "none":
+        raise Refused(403, failure("User Not Authorized", "ACL on sys_attachment"))
+    if size > instance.largest_file:
+        raise Refused(413, failure("Attachment is too large", None))
     made = instance.insert("sys_attachment", by=user.name, table_name=name, table_sys_id=sys_id,
                            file_name=params.get("file_name", ""), size_bytes=str(size))  # fmt: skip
     where = f"{str(request.base_url).rstrip('/')}/api/now/attachment/{made}"
     record = instance.tables["sys_attachment"][made]
     return JSONResponse({"result": record}, status_code=201, headers={"location": where})
+
+
+def attachments(instance: Instance, user: User, request: Request) -> Response:
+    """List files by a query of equalities, or delete one."""
+    del user
+    table = instance.tables["sys_attachment"]
+    if request.method == "DELETE":
+        if request.path_params["sys_id"] not in table:
+            raise Refused(404, NOT_FOUND)
+        if instance.attaching != "all":
+            raise Refused(403, failure("User Not Authorized", "ACL on sys_attachment"))
+        del table[request.path_params["sys_id"]]
+        return Response(status_code=204)
+    asked = dict(
+        part.split("=", 1) for part in request.query_params.get("sysparm_query", "").split("^")
+    )
+    found = [row for row in table.values() if all(row.get(k) == v for k, v in asked.items())]
+    return JSONResponse({"result": found})

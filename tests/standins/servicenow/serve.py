@@ -62,6 +62,8 @@ def app_of(instance: Instance, *, nap: Nap = asyncio.sleep) -> ASGIApp:
         ("/api/global/em/jsonv2", made.events),
         ("/api/now/import/{staging}", made.import_set),
         ("/api/now/attachment/file", made.attachment),
+        ("/api/now/attachment", made.attachments),
+        ("/api/now/attachment/{sys_id}", made.attachments),
         ("/{rest:path}", made.nothing),
     ]
     methods = ["GET", *BODIES]
@@ -157,6 +159,13 @@ class _Served:
         instance, size = self._instance, len(await request.body())
         return await self._guarded(
             request, lambda user, _: other_apis.attachment(instance, user, request, size)
+        )
+
+    async def attachments(self, request: Request) -> Response:
+        """Answer lists of files, and their deletion."""
+        instance = self._instance
+        return await self._guarded(
+            request, lambda user, _: other_apis.attachments(instance, user, request)
         )
 
     async def _guarded(self, request: Request, work: Callable[[User, Any], Response]) -> Response:
