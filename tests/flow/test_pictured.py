@@ -1,4 +1,4 @@
-"""The picture in messages and tickets: there once, as outsiders may see it, and never in the way."""
+"""The picture in messages and tickets: there once, as outsiders see it, and never in the way."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -168,7 +168,7 @@ async def test_jira_holds_the_newest_one(sqlite_database: Database, issues: Http
 
 @pytest.mark.parametrize(("attaches", "held"), [(False, 0), (True, 1)])
 async def test_what_jira_forbids_is_left_alone_and_told_all_the_same(
-    attaches: bool, held: int, sqlite_database: Database, issues: HttpBench
+    *, attaches: bool, held: int, sqlite_database: Database, issues: HttpBench
 ) -> None:
     door = issues.door
     assert isinstance(door, Jira)
