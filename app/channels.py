@@ -31,7 +31,7 @@ from app.sinks.webhook_channel import open_webhook
 from app.store import links
 from app.store.engine import Database
 from app.words import choose_of, say_of
-from app.workers import paced_loop
+from app.workers import Spared, paced_loop
 
 PREFIX = "sextant"
 OPENERS: Mapping[str, Callable[[str, Any], Channel]] = {
@@ -110,7 +110,7 @@ async def channel_loop(
                 choose=choose_of(rooms.settings),
                 url_of=lambda incident: f"{public_url}/incidents/{incident}",
                 announce=rooms.fold.news,
-                pictures=rooms.portraits if settings.pictures else None,
+                pictures=Spared(rooms.portraits) if settings.pictures else None,
             )
         )
         await paced_loop(f"channel:{settings.name}", loop, stop, speed=speed)

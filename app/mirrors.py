@@ -12,7 +12,7 @@ from app.kit.clock import Clock
 from app.settings import Settings
 from app.sinks.servicenow import MirrorSettings
 from app.store.engine import Database
-from app.workers import paced_loop
+from app.workers import Spared, paced_loop
 
 
 class Rooms(Protocol):
@@ -61,7 +61,7 @@ async def mirror_loop(
                 obey=rooms.fold.command,
                 announce=rooms.fold.news,
                 url_of=lambda incident: f"{public_url}/incidents/{incident}",
-                pictures=rooms.portraits if settings.pictures else None,
+                pictures=Spared(rooms.portraits) if settings.pictures else None,
             )
         )
         await paced_loop(f"mirror:{settings.name}", loop, stop, speed=speed)

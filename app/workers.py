@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Protocol
@@ -11,7 +12,8 @@ from typing import Protocol
 from app.core.errors import LeaseLost, StorageUnavailable
 from app.core.lease import FOLD
 from app.core.pace import TICK
-from app.core.types import TenantId
+from app.core.ports import IncidentPictures
+from app.core.types import IncidentId, TenantId
 from app.flow.fold import Fold
 from app.flow.leases import Lease, Leases
 from app.kit.wake import Bell
@@ -37,6 +39,23 @@ class Paced(Protocol):
     async def step(self) -> timedelta:
         """Do it once and say how long to wait, in time of the story."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Spared:
+    """Pictures that fail by themselves: whatever is wrong with one, its message goes out."""
+
+    pictures: IncidentPictures
+
+    async def draw(
+        self, tenant: TenantId, incident: IncidentId, form: str, *, outside: bool = False
+    ) -> bytes | None:
+        """Draw one; see ``core.ports.IncidentPictures``. None also where that fails."""
+        try:
+            return await self.pictures.draw(tenant, incident, form, outside=outside)
+        except Exception:
+            log.exception("picture_failed", extra={"incident": str(incident)})
+            return None
 
 
 async def fold_loop(

@@ -25,8 +25,8 @@ async def picture_of(pictures: IncidentPictures | None, incident: Incident) -> b
     try:
         async with asyncio.timeout(DRAWING):
             drawn = await pictures.draw(incident.tenant, incident.id, "png", outside=True)
-    except Exception:  # whatever is wrong with a picture, its message goes out
-        log.warning("picture_failed", extra={"incident": str(incident.id)}, exc_info=True)
+    except TimeoutError:
+        log.warning("picture_late", extra={"incident": str(incident.id)})
         return b""
     return drawn if drawn and len(drawn) <= LARGEST else b""
 

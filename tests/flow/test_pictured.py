@@ -9,8 +9,10 @@ import pytest
 from app.core.announce import Audience, ChannelFacts
 from app.core.incident import Incident
 from app.core.link import LinkState
+from app.core.ports import IncidentPictures
 from app.flow.pictured import LARGEST
 from app.store.engine import Database
+from app.workers import Spared
 from tests.flow.mirroring import MirrorWorld, Painter
 from tests.flow.telling import TellingWorld
 from tests.sinks.benches import (
@@ -188,11 +190,13 @@ async def test_users_get_words_alone(sqlite_database: Database, desk: SlackBench
     assert (len(desk.door.of_channel()), painter.drawn) == (1, [])
 
 
-@pytest.mark.parametrize("painter", [Painter(fails=True), Painter(content=b"x" * (LARGEST + 1))])
+@pytest.mark.parametrize(
+    "pictures", [Spared(Painter(fails=True)), Painter(content=b"x" * (LARGEST + 1))]
+)
 async def test_a_picture_that_fails_holds_nothing_back(
-    painter: Painter, sqlite_database: Database, desk: SlackBench
+    pictures: IncidentPictures, sqlite_database: Database, desk: SlackBench
 ) -> None:
-    await told(TellingWorld(sqlite_database, desk.channel, pictures=painter))
+    await told(TellingWorld(sqlite_database, desk.channel, pictures=pictures))
     assert (len(desk.door.of_channel()), desk.door.shown()) == (1, [])
 
 
