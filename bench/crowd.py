@@ -24,7 +24,7 @@ from sqlalchemy import insert, text
 from app.core.batch import batch_of_reports
 from app.core.ids import derived_id
 from app.core.types import IncidentId, Status
-from app.store import incidents, intake, migrate
+from app.store import chunks, incidents, migrate
 from app.store.engine import Database
 from app.store.tables import IntakeRow
 from bench.rig import HOST, TENANT, Process, create_key, quantile, running, start_sextant
@@ -66,7 +66,7 @@ def report(db: Database) -> None:
     row: dict[str, Any] = {
         "tx": 0, "tenant": TENANT, "kind": batch.kind.value, "source": "bench",
         "intake_id": "int_0", "received_at": NOW, "count": REPORTS, "codec": "bench",
-        "ids": b"".join(batch.ids), "body": intake.pack(batch.rows),
+        "ids": b"".join(batch.ids), "body": chunks.pack(batch),
     }  # fmt: skip
     db.write_now(lambda c: c.execute(insert(I), [row]))
     names = ", ".join(row)

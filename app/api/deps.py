@@ -91,6 +91,7 @@ def require(*scopes: str) -> Callable[..., Awaitable[Principal]]:
     ) -> Principal:
         """Authenticate, check the scopes and settle the tenant."""
         key = await authenticate(request)
+        state = request.scope["state"]  # there since then; faster than ``request.state``
         operator = key.tenant == OPERATOR
         reading = request.method in READING
         named = tenant if reading else sextant_tenant
@@ -103,8 +104,8 @@ def require(*scopes: str) -> Callable[..., Awaitable[Principal]]:
             kind=ActorIs(key.kind),
             grants=key.grants,
             operation=getattr(request.scope.get("route"), "name", ""),
-            request_id=getattr(request.state, "request_id", None),
-            once=getattr(request.state, "once", None),
+            request_id=state.get("request_id"),
+            once=state.get("once"),
         )
         missing = [scope for scope in scopes if not caller.may(scope)]
         if missing:

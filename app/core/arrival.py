@@ -1,11 +1,15 @@
 """What is settled about a signal at the door: its time, its service, its ids, what it means."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from ipaddress import ip_address
+from itertools import repeat
+from struct import pack
 from typing import Protocol
+
+from siphashc import siphash
 
 from app.core.batch import KEY_BYTES
 from app.core.catalogue import OTHER, is_known, slug_of
@@ -13,6 +17,7 @@ from app.core.policy import Policy
 from app.core.types import Client, SignalKind, Symptom, TenantId
 
 ACTOR_BYTES = 16  # of the keyed hash that stands for a reporter
+SIP_KEY_BYTES = 16  # of the key of SipHash
 KEY_LIMIT = 64  # longest key of BLAKE2b
 PERIOD_HOURS = 30 * 24  # how long a person is hashed under one key
 NOBODY = "0" * ACTOR_BYTES * 2  # the one actor of all reports that name nobody
@@ -142,22 +147,17 @@ class Digests:
         key = key if len(key) <= KEY_LIMIT else blake2b(key).digest()
         prefix = tenant.encode() + b"\0"
         person = kind.value.encode()[:16]
-        self._id = blake2b(prefix, key=key, digest_size=KEY_BYTES, person=person)
+        self._id = blake2b(prefix, key=key, digest_size=SIP_KEY_BYTES, person=person).digest()
         self._actor = blake2b(prefix, key=key, digest_size=ACTOR_BYTES, person=b"actor")
         self._prefix = prefix
         self._people = people
         self._hour = hour
 
-    def ids_of(self, contents: Iterable[bytes]) -> list[bytes]:
-        """The derived ids of signals, eight bytes each."""
-        copy = self._id.copy  # a copy of a keyed state costs less than keying a new one
-        ids: list[bytes] = []
-        add = ids.append
-        for content in contents:
-            digest = copy()
-            digest.update(content)
-            add(digest.digest())
-        return ids
+    def ids_of(self, contents: Sequence[str | bytes]) -> list[bytes]:
+        """The derived ids of signals, eight bytes each: SipHash-2-4, made for short and many."""
+        numbers = map(siphash, repeat(self._id), contents)
+        blob = pack(f">{len(contents)}Q", *numbers)
+        return [blob[at : at + KEY_BYTES] for at in range(0, len(blob), KEY_BYTES)]
 
     def actor_of(self, role: bytes, name: str) -> str:
         """What stands for a person, device or network; letter case does not matter.

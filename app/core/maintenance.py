@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
-from app.core.batch import RESULT_FIELDS, Batch
+from app.core.batch import RESULT_FIELDS, ResultBatch
 from app.core.signal import ProbeResult
 from app.core.types import SelfCheck, TenantId
 
@@ -87,9 +87,9 @@ def excused(result: ProbeResult, windows: Sequence[Window]) -> ProbeResult:
     return replace(result, self_check=SelfCheck.FAILED, diagnostics=told)
 
 
-def excused_batch(batch: Batch, windows: Sequence[Window]) -> Batch:
+def excused_batch(batch: ResultBatch, windows: Sequence[Window]) -> ResultBatch:
     """The same for a batch of probe results; its ids stay, so that a repetition is still one."""
-    return Batch(batch.kind, batch.ids, [_excused_row(row, windows) for row in batch.rows])
+    return ResultBatch(batch.ids, [_excused_row(row, windows) for row in batch.rows])
 
 
 def _excused_row(row: tuple[Any, ...], windows: Sequence[Window]) -> tuple[Any, ...]:

@@ -1,8 +1,9 @@
 """Intake: what was accepted becomes durable in the log before anybody is told that it was.
 
 Requests that come while a commit runs share the next one: one row per tenant, kind and source. A
-group is filtered against the dedup memory in the transaction that stores it, and the memory grows
-only after the commit; so a repetition is counted as one only when its first copy is durable.
+group is filtered against the dedup memory in the transaction that stores it, and what the memory
+took is given back if that fails; so a repetition is counted as one only when its first copy is
+durable, for the next group of a tenant is looked at after the commit of this one.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from app.core.batch import Batch, batch_of_reports, batch_of_results
+from app.core.batch import Batch, ResultBatch, batch_of_reports, batch_of_results
 from app.core.errors import Overloaded
 from app.core.maintenance import Window, excused_batch
 from app.core.signal import Advisory, ClientReport, ProbeResult
@@ -23,6 +24,7 @@ from app.flow.leases import Lease, fenced
 from app.flow.seen import Seen
 from app.kit.ids import new_id
 from app.kit.wake import Bell
+from app.store import chunks
 from app.store import intake as store
 from app.store.engine import Database
 
@@ -67,7 +69,7 @@ class _Group:
 
 @dataclass(slots=True)
 class _Stored:
-    """What one transaction did: new ids, (new, old) per batch, the last row it knows of."""
+    """What one transaction does: ids it took as new, (new, old) per batch, its last row."""
 
     ids: list[bytes] = field(default_factory=list)
     counts: list[tuple[int, int]] = field(default_factory=list)
@@ -149,14 +151,14 @@ class Intake:
         limit = self._limit * (1 if batch.kind is SignalKind.CLIENT_REPORT else 2)
         if self._waiting and self._waiting + len(batch.ids) > limit:
             raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS)
-        if batch.kind is SignalKind.PROBE_RESULT and self._maintenance is not None:
+        if isinstance(batch, ResultBatch) and self._maintenance is not None:
             windows = self._maintenance(tenant)
             batch = excused_batch(batch, windows) if windows else batch
         lane = self._lanes.get(tenant)
         if lane is None:
             lane = self._lanes[tenant] = _Lane(tenant, Seen(self._window))
         receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        chunk = store.pack(batch.rows)
+        chunk = chunks.pack(batch)
         lane.queue.append(_Waiting(batch.kind, batch.ids, chunk, source, now, receipt))
         self._waiting += len(batch.ids)
         del batch  # rows that live until the commit cost more than all that is done with them
@@ -237,19 +239,25 @@ class Intake:
             lane.loaded = True
         groups = _group(taken)
         seen = lane.seen
+        stored = _Stored()
 
-        def work(c: Connection) -> tuple[_Stored, list[tuple[int, datetime, bytes]]]:
-            others: list[tuple[int, datetime, bytes]] = []
+        def work(c: Connection) -> None:
+            nonlocal stored
+            seen.drop(stored.ids)  # of a first try that came to nothing
+            stored = _Stored()
             if c.dialect.name == "postgresql":
                 store.lock_tenant(c, lane.tenant)
-                others = list(store.ids_after(c, lane.tenant, seen.position, since))
-            foreign = Seen(self._window)
-            foreign.learn(others)
-            return _store(c, lane.tenant, groups, seen=seen, foreign=foreign), others
+                seen.learn(store.ids_after(c, lane.tenant, seen.position, since))
+            _store(c, lane.tenant, groups, seen=seen, now=now, stored=stored)
 
-        stored, others = await self._database.write(work)
-        seen.learn(others)
-        seen.add(stored.ids, now)
+        try:
+            await self._database.write(work)
+        except Exception:
+            seen.drop(stored.ids)
+            raise
+        except BaseException:  # let go of while it may still be stored: only the log knows
+            lane.seen, lane.loaded = Seen(self._window), False
+            raise
         seen.position = max(seen.position, stored.position)
         seen.forget(now)
         if stored.ids:
@@ -285,24 +293,29 @@ def _group(taken: Sequence[_Waiting]) -> list[_Group]:
 
 
 def _store(
-    c: Connection, tenant: TenantId, groups: Sequence[_Group], *, seen: Seen, foreign: Seen
-) -> _Stored:
-    stored = _Stored()
-    present = {key for group in groups for one in group.waiting for key in one.ids}
-    asked = sum(len(one.ids) for group in groups for one in group.waiting)
-    fresh = len(present) == asked and seen.has_none_of(present) and foreign.has_none_of(present)
-    if not fresh:
-        present = set()
+    c: Connection,
+    tenant: TenantId,
+    groups: Sequence[_Group],
+    *,
+    seen: Seen,
+    now: datetime,
+    stored: _Stored,
+) -> None:
+    asked = [key for group in groups for one in group.waiting for key in one.ids]
+    fresh = seen.take(asked, now)
+    if fresh:
+        stored.ids = asked
     for group in groups:
         ids: list[bytes] = []
         chunks: list[bytes] = []
         for one in group.waiting:
-            chosen = None if fresh else _choose(one.ids, seen, foreign, present)
-            if chosen is None:
-                kept, chunk = one.ids, one.chunk
-            else:
-                kept, chunk = list(compress(one.ids, chosen)), store.pick(one.chunk, chosen)
-            ids.extend(kept)
+            kept, chunk = one.ids, one.chunk
+            if not fresh and not seen.take(kept, now):
+                kept, chunk = _chosen(one, seen)
+                seen.add(kept, now)
+            if not fresh:
+                stored.ids += kept
+            ids += kept
             chunks.append(chunk)
             stored.counts.append((len(kept), len(one.ids) - len(kept)))
         if ids:
@@ -316,27 +329,13 @@ def _store(
                 intake_id=group.intake_id,
                 received_at=max(one.now for one in group.waiting),
             )
-            stored.ids.extend(ids)
-    return stored
 
 
-def _choose(
-    ids: Sequence[bytes], seen: Seen, foreign: Seen, present: set[bytes]
-) -> list[bool] | None:
-    """Which ids are new; None for all of them."""
-    keys = set(ids)
-    if (
-        len(keys) == len(ids)
-        and seen.has_none_of(keys)
-        and foreign.has_none_of(keys)
-        and present.isdisjoint(keys)
-    ):
-        present |= keys
-        return None
+def _chosen(one: _Waiting, seen: Seen) -> tuple[list[bytes], bytes]:
+    """The ids of a batch that are new, and its chunk without the others."""
+    present: set[bytes] = set()
     chosen = []
-    for key in ids:
-        new = key not in seen and key not in foreign and key not in present
-        chosen.append(new)
-        if new:
-            present.add(key)
-    return chosen
+    for key in one.ids:
+        chosen.append(key not in present and key not in seen)
+        present.add(key)
+    return list(compress(one.ids, chosen)), chunks.pick(one.kind, one.chunk, chosen)

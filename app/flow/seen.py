@@ -62,15 +62,46 @@ class Seen:
         """Remember ids that were stored at an instant and are not remembered yet."""
         if not keys:
             return
+        mark = self._open(at, len(keys))
+        drawers = self._drawers
+        for place, entry in self._entry.iter_unpack(mark.join([*keys, b""])):
+            drawers[place] += entry
+
+    def take(self, keys: Sequence[bytes], at: datetime) -> bool:
+        """Remember ids that are all new, in one go; False, and nothing, if one may be known.
+
+        One that comes twice is known the second time. What is taken before it is stored is given
+        back by ``drop`` if it cannot be stored; nobody may ask meanwhile.
+        """
+        mark = self._open(at, len(keys))
+        drawers = self._drawers
+        entries = self._shape.iter_unpack(b"".join(keys))
+        for taken, (place, rest) in enumerate(entries):
+            drawer = drawers[place]
+            if rest in drawer:  # also between two others, or forgotten
+                self._hours[self._newest] -= len(keys) - taken
+                self.drop(keys[:taken])
+                return False
+            drawers[place] = drawer + rest + mark
+        return True
+
+    def drop(self, keys: Sequence[bytes]) -> None:
+        """Give back the ids that were remembered last; they are not in the log."""
+        width = self._rest + HOUR_BYTES
+        for place, _ in self._shape.iter_unpack(b"".join(keys)):
+            self._drawers[place] = self._drawers[place][:-width]
+        if keys:
+            self._hours[self._newest] -= len(keys)
+
+    def _open(self, at: datetime, count: int) -> bytes:
+        """Make room for as many ids, counted under the hour of an instant; its mark."""
         if not self._newest:
             self._oldest = _hour(at - self._window)
         hour = self._newest = max(_hour(at), self._newest)
-        self._hours[hour] = self._hours.get(hour, 0) + len(keys)
+        self._hours[hour] = self._hours.get(hour, 0) + count
         if self._rest == KEY_BYTES - 1 and len(self) > WIDE_FROM:
             self._widen()
-        drawers, mark = self._drawers, _mark(hour)
-        for place, entry in self._entry.iter_unpack(mark.join([*keys, b""])):
-            drawers[place] += entry
+        return _mark(hour)
 
     def learn(self, rows: Iterable[tuple[int, datetime, bytes]]) -> None:
         """Take over rows of the log: position, time and concatenated ids."""

@@ -18,10 +18,9 @@ from hashlib import blake2b
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from app.core.batch import KEY_BYTES, REPORT_FIELDS, RESULT_FIELDS, Batch
+from app.core.batch import KEY_BYTES, RESULT_FIELDS, Batch, ReportBatch, ResultBatch
 from app.core.errors import RateLimited
 from app.core.policy import Policy
-from app.core.types import SignalKind
 from app.flow.rates import Buckets
 from app.store.keys import ApiKey
 
@@ -32,7 +31,6 @@ BARRED = "The key may not bring results of this location."
 NO_ADVISORIES = "The key may not speak for the vendor; one made with --voices 0 may."
 OPENING = frozenset({"admin", "incidents:write"})  # scopes that open incidents by command
 ACTOR_BYTES = 16  # of what stands for a voice
-_ACTOR, _NETWORK = REPORT_FIELDS.index("actor"), REPORT_FIELDS.index("network")
 _LOCATION = RESULT_FIELDS.index("location")
 
 
@@ -132,7 +130,7 @@ class Bound:
         cannot take those of others. They name no network: sites that agree are evidence too, and
         whoever holds the key can name as many as they like.
         """
-        if batch.kind is SignalKind.CLIENT_REPORT:
+        if isinstance(batch, ReportBatch):
             return (self._voiced(batch) if self.voices else batch), []
         if not self.locations:
             return batch, []
@@ -142,22 +140,15 @@ class Bound:
         gone = set(barred)
         kept = [n for n in range(len(batch.rows)) if n not in gone]
         ids, rows = [batch.ids[n] for n in kept], [batch.rows[n] for n in kept]
-        return Batch(batch.kind, ids, rows), barred
+        return ResultBatch(ids, rows), barred
 
-    def _voiced(self, batch: Batch) -> Batch:
+    def _voiced(self, batch: ReportBatch) -> ReportBatch:
         owner = self.key_id.encode()
         names = [
             blake2b(b"%s %d" % (owner, number), digest_size=ACTOR_BYTES).hexdigest()
             for number in range(self.voices)
         ]
-        rows = []
-        for row in batch.rows:
-            values = list(row)
-            values[_ACTOR] = names[int(row[_ACTOR][:8], 16) % self.voices]
-            values[_NETWORK] = None
-            rows.append(tuple(values))
-        ids = [blake2b(owner + key, digest_size=KEY_BYTES).digest() for key in batch.ids]
-        return Batch(batch.kind, ids, rows)
+        return batch.voiced(blake2b(owner, digest_size=KEY_BYTES).digest(), names)
 
 
 def bound_of(key: ApiKey, *, voices: int) -> Bound | None:

@@ -1,8 +1,11 @@
 """Client reports as they come over the wire: read, judged one by one and normalized."""
 
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeAlias
+from operator import attrgetter
+from typing import Annotated, NamedTuple, cast
 
 import msgspec
 
@@ -17,6 +20,7 @@ from app.core.arrival import (
     known_service,
     place_of,
 )
+from app.core.batch import ReportBatch, Shared
 from app.core.policy import DEFAULT_POLICY, Policy
 from app.core.signal import ClientReport
 from app.core.types import Client, SignalKind, Symptom, TenantId
@@ -27,6 +31,14 @@ from app.sources.reading import BodyReader, Parsed, parsed
 MESSAGE_KEPT = 500  # characters of a message that are stored
 CODE_KEPT = 120  # characters of a code that are stored
 CACHE_ENTRIES = 32_768  # of each memory: actors of a tenant, meanings, texts
+ONCE = frozenset({None, 1})  # how a report says that it counts once
+
+_MEANING = attrgetter(
+    "service", "client", "code", "http_status", "symptom", "region", "network"
+)  # all that tells what a report means, but its text
+_MESSAGE, _REPORTER = attrgetter("message"), attrgetter("reporter")
+_INSTANT, _COUNT = attrgetter("occurred_at"), attrgetter("count")
+_ZONE = attrgetter("tzinfo")
 
 Word = Annotated[str, msgspec.Meta(max_length=256)]
 
@@ -50,13 +62,6 @@ class ClientReportWire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 EVERYONE = TenantId("*")  # whose key addresses are hashed under: a meaning is of no one tenant
-
-# What of a row is the same in many reports, or why they are refused (detail, pointer): fault,
-# service, client, symptom, code, fine, region, network, weight. A plain tuple unpacks fastest.
-_Meaning: TypeAlias = tuple[
-    tuple[str, str] | None,
-    str, Client, Symptom, str | None, str | None, str | None, str | None, float,
-]  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -113,77 +118,71 @@ class ClientReportReader(BodyReader[ClientReportWire, ClientReport]):
         self._places = Digests(key, EVERYONE, SignalKind.CLIENT_REPORT)
         self._hour = 0
         self._desks: dict[TenantId, _Desk] = {}
-        self._meanings: dict[tuple[object, ...], _Meaning] = {}
+        self._known = _Meanings()
         self._texts: dict[int, str] = {}
 
     def _translate(
         self, tenant: TenantId, records: Records[ClientReportWire], arrival: Arrival
     ) -> Parsed[ClientReport]:
-        desk = self._desk(tenant, hour_of(arrival.now))
-        contents: list[bytes] = []
-        rows: list[tuple[Any, ...]] = []
-        rejected = records.faults
-        # Looked up once: this loop is the dearest part of intake.
-        encode, add, put = self._encode, contents.append, rows.append
-        reporter_of, meaning_of, text_of = desk.reporters.get, self._meanings.get, self._texts.get
-        now, oldest = arrival.now, arrival.oldest
-        for index, report in zip(records.indexes, records.items, strict=True):
-            status = report.http_status
-            key = (
-                report.service,
-                report.client,
-                report.code,
-                status,
-                report.symptom,
-                report.region,
-                report.network,
-            )
-            fault, service, client, symptom, code, fine, region, network, weight = meaning_of(
-                key
-            ) or self._learn(key, report)
-            message = report.message
-            if message:
-                message = text_of(hash(message)) or self._scrub(message)
-            at, late, clamped = report.occurred_at, False, False
-            if at is None or not (oldest <= at <= now and at.tzinfo is UTC):
-                try:
-                    at, late, clamped = arrival.settle(at)
-                except OverflowError:
-                    fault = ("The instant is before year 1.", "/occurred_at")
-            if fault is not None:
-                rejected.append(Fault(index, *fault))
-                continue
-            name = report.id
-            add(encode(report) if name is None else b"i" + name.encode())
-            put(
-                (
-                    service,
-                    client,
-                    symptom,
-                    reporter_of(hash(report.reporter)) or desk.actor(report),
-                    at,
-                    now,
-                    code,
-                    fine,
-                    status,
-                    message or None,
-                    region,
-                    network,
-                    report.count or 1,
-                    weight,
-                    late,
-                    clamped,
-                )
-            )
-        ids = desk.digests.ids_of(contents)
-        return parsed(ClientReport, SignalKind.CLIENT_REPORT, ids, rows, rejected)
+        # Column by column, and mostly without a step of Python for each report: this is the
+        # dearest part of intake. What is not known yet is looked at one by one.
+        desk, items = self._desk(tenant, hour_of(arrival.now)), records.items
+        known, which = self._meant(items)
+        settled = _Settled(list(map(_INSTANT, items)))
+        if not _plain(settled.instants, arrival):
+            settled.settle(arrival)
+        if settled.faults or (which and min(which) < 0):
+            return self._translate(tenant, _without(records, settled, known, which), arrival)
+        actors = list(map(desk.reporters.get, map(hash, map(_REPORTER, items))))
+        if None in actors:
+            actors = [actor or desk.actor(one) for actor, one in zip(actors, items, strict=True)]
+        given = list(map(_COUNT, items))
+        encode = self._encode
+        contents = [encode(one) if (name := one.id) is None else "i" + name for one in items]
+        batch = ReportBatch(
+            desk.digests.ids_of(contents),
+            {number: known.shared[number] for number in set(which)},
+            which,
+            cast("list[str]", actors),
+            cast("list[datetime]", settled.instants),
+            [arrival.now] * len(items),
+            self._told(items),
+            [count or 1 for count in given] if set(given) - ONCE else None,
+            settled.late,
+            settled.clamped,
+        )
+        return parsed(ClientReport, batch, records.faults)
+
+    def _meant(self, items: Sequence[ClientReportWire]) -> "tuple[_Meanings, list[int]]":
+        """The number of what each report means, and where that stands."""
+        known = self._known  # held on to: another thread may begin a new one meanwhile
+        if len(known.numbers) >= CACHE_ENTRIES:
+            known = self._known = _Meanings()
+        which = list(map(known.numbers.get, map(_MEANING, items)))
+        if None in which:
+            which = [
+                self._learn(known, _MEANING(one), one) if number is None else number
+                for number, one in zip(which, items, strict=True)
+            ]
+        return known, cast("list[int]", which)
+
+    def _told(self, items: Sequence[ClientReportWire]) -> list[str | None]:
+        """The text of each report without what names people."""
+        given = list(map(_MESSAGE, items))
+        texts = list(map(self._texts.get, map(hash, given)))
+        if None in texts or "" in texts:
+            texts = [
+                known or (self._scrub(text) or None if text else None)
+                for known, text in zip(texts, given, strict=True)
+            ]
+        return texts
 
     def _desk(self, tenant: TenantId, hour: int) -> _Desk:
         if self._people is not None and hour != self._hour:
             self._places = Digests(
                 self._key, EVERYONE, SignalKind.CLIENT_REPORT, people=self._people, hour=hour
             )
-            self._meanings.clear()  # they hold networks
+            self._known = _Meanings()  # for these hold networks
             self._hour = hour
         desk = self._desks.get(tenant)
         if desk is None or (desk.hour != hour and self._people is not None):
@@ -193,28 +192,27 @@ class ClientReportReader(BodyReader[ClientReportWire, ClientReport]):
             desk = self._desks[tenant] = _Desk(digests, hour)
         return desk
 
-    def _learn(self, key: tuple[object, ...], report: ClientReportWire) -> _Meaning:
+    def _learn(self, known: "_Meanings", key: tuple[object, ...], report: ClientReportWire) -> int:
         # The hash stands for the text, so that no text of a user is held here.
         whole = (*key, hash(report.message))
-        meaning = self._meanings.get(whole)
-        if meaning is None:
-            if len(self._meanings) >= CACHE_ENTRIES:
-                self._meanings.clear()
-            meaning, sure = self._judge(report)
-            self._meanings[key if sure else whole] = meaning
-        return meaning
+        number = known.numbers.get(whole)
+        if number is None:
+            found, sure = self._judge(report)
+            number = known.put(key if sure else whole, found)
+        return number
 
-    def _judge(self, report: ClientReportWire) -> tuple[_Meaning, bool]:
+    def _judge(self, report: ClientReportWire) -> "tuple[Shared | _Refusal, bool]":
+        """What a report means or why it is refused, and whether its text has no part in that."""
         service = known_service(report.service)
         if service is None:
             reason = f"Unknown service {report.service!r}: {HOW_TO_LIST}."
-            return _refused(reason, "/service"), False
+            return _Refusal(reason, "/service"), False
         if not (report.code or report.http_status or report.message or report.symptom):
             reason = "Give at least one of symptom, code, http_status, message."
-            return _refused(reason, ""), False
+            return _Refusal(reason, ""), False
         for name in ("region", "network"):
             if not (getattr(report, name) or "").isprintable():
-                return _refused("Control characters are not taken here.", f"/{name}"), False
+                return _Refusal("Control characters are not taken here.", f"/{name}"), False
         found = self._classify(
             report.code or None,
             report.http_status,
@@ -224,12 +222,12 @@ class ClientReportReader(BodyReader[ClientReportWire, ClientReport]):
             service=service,
         )
         code = (scrub(found.code, CODE_KEPT) or None) if found.code else None
-        client, region = report.client or Client.OTHER, report.region or None
-        meaning = (
-            None, service, client, found.symptom, code, found.fine, region,
-            place_of(report.network, self._places), found.weight,
+        shared = (
+            service, report.client or Client.OTHER, found.symptom, code, found.fine,
+            report.http_status, report.region or None, place_of(report.network, self._places),
+            found.weight,
         )  # fmt: skip
-        return meaning, found.sure
+        return shared, found.sure
 
     def _scrub(self, message: str) -> str:
         if len(self._texts) >= CACHE_ENTRIES:
@@ -238,5 +236,83 @@ class ClientReportReader(BodyReader[ClientReportWire, ClientReport]):
         return kept
 
 
-def _refused(detail: str, pointer: str) -> _Meaning:
-    return (detail, pointer), "", Client.OTHER, Symptom.OTHER, None, None, None, None, 0.0
+class _Refusal(NamedTuple):
+    detail: str
+    pointer: str
+
+
+class _Meanings:
+    """What reports mean, under numbers; a number below zero stands for why they are refused.
+
+    Large bodies are read in a thread of their own beside the small ones.
+    """
+
+    def __init__(self) -> None:
+        self.numbers: dict[tuple[object, ...], int] = {}  # by all that tells what a report means
+        self.shared: list[Shared] = []
+        self._refusals: list[_Refusal] = []
+        self._lock = threading.Lock()
+
+    def put(self, key: tuple[object, ...], found: Shared | _Refusal) -> int:
+        """Remember a meaning, or a reason; its number."""
+        with self._lock:
+            if isinstance(found, _Refusal):
+                number = ~len(self._refusals)
+                self._refusals.append(found)
+            else:
+                number = len(self.shared)
+                self.shared.append(found)
+            self.numbers[key] = number
+        return number
+
+    def refusal(self, number: int) -> _Refusal | None:
+        """Why reports of this number are refused; None if they are not."""
+        return self._refusals[~number] if number < 0 else None
+
+
+@dataclass(slots=True)
+class _Settled:
+    """When reports happened: what came plainly needs no look at each."""
+
+    instants: list[datetime | None]
+    late: list[int] = field(default_factory=list)
+    clamped: list[int] = field(default_factory=list)
+    faults: dict[int, _Refusal] = field(default_factory=dict)
+
+    def settle(self, arrival: Arrival) -> None:
+        """Settle each by the rules of time."""
+        for place, stated in enumerate(self.instants):
+            try:
+                self.instants[place], late, clamped = arrival.settle(stated)
+            except OverflowError:
+                self.faults[place] = _Refusal("The instant is before year 1.", "/occurred_at")
+                continue
+            if late:
+                self.late.append(place)
+            if clamped:
+                self.clamped.append(place)
+
+
+def _plain(instants: Sequence[datetime | None], arrival: Arrival) -> bool:
+    """Whether all are stated, in UTC, within the window, and not ahead of us."""
+    try:
+        known = cast("Sequence[datetime]", instants)
+        within = arrival.oldest <= min(known) and max(known) <= arrival.now
+        return within and set(map(_ZONE, known)) == {UTC}
+    except (TypeError, ValueError):  # one is not stated, or there is none
+        return False
+
+
+def _without(
+    records: Records[ClientReportWire], settled: _Settled, known: _Meanings, which: Sequence[int]
+) -> Records[ClientReportWire]:
+    """The records without those that are refused now, which become faults."""
+    left: list[tuple[int, ClientReportWire]] = []
+    faults = records.faults
+    for place, (index, one) in enumerate(zip(records.indexes, records.items, strict=True)):
+        refusal = settled.faults.get(place) or known.refusal(which[place])
+        if refusal is None:
+            left.append((index, one))
+        else:
+            faults.append(Fault(index, *refusal))
+    return Records([one for _, one in left], [index for index, _ in left], faults)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 
 from app.core.arrival import HOW_TO_LIST, Arrival, Classify, Digests, known_service
+from app.core.batch import ResultBatch
 from app.core.catalogue import OTHER
 from app.core.policy import DEFAULT_POLICY, Policy
 from app.core.signal import ProbeResult
@@ -78,7 +79,7 @@ class ProbeResultReader(BodyReader[ProbeResultWire, ProbeResult]):
         if digests is None:
             digests = Digests(self._key, tenant, SignalKind.PROBE_RESULT)
             self._digests[tenant] = digests
-        contents: list[bytes] = []
+        contents: list[str | bytes] = []
         rows: list[tuple[Any, ...]] = []
         rejected = records.faults
         for index, result in zip(records.indexes, records.items, strict=True):
@@ -91,10 +92,10 @@ class ProbeResultReader(BodyReader[ProbeResultWire, ProbeResult]):
             if fault is not None:
                 rejected.append(Fault(index, *fault))
                 continue
-            named = b"" if result.id is None else b"i" + result.id.encode()
+            named = "" if result.id is None else "i" + result.id
             contents.append(named or self._encode(result))
         ids = digests.ids_of(contents)
-        return parsed(ProbeResult, SignalKind.PROBE_RESULT, ids, rows, rejected)
+        return parsed(ProbeResult, ResultBatch(ids, rows), rejected)
 
     def _row(self, result: ProbeResultWire, arrival: Arrival) -> tuple[Any, ...]:
         at, late, clamped = arrival.settle(result.occurred_at)

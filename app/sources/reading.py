@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -12,7 +12,7 @@ from app.core.batch import Batch, signal_id
 from app.core.errors import InvalidInput, UnsupportedMediaType
 from app.core.policy import DEFAULT_POLICY, Policy
 from app.core.signal import ClientReport, ProbeResult
-from app.core.types import SignalKind, TenantId
+from app.core.types import TenantId
 from app.kit.wire import BodyRefused, Fault, MediaRefused, RecordReader, Records
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -73,10 +73,7 @@ class BodyReader(ABC, Generic[R, S]):
         """Judge and normalize the records of a body that arrived now."""
 
 
-def parsed(
-    made: type[S], kind: SignalKind, ids: list[bytes], rows: list[tuple[Any, ...]],
-    rejected: list[Fault],
-) -> Parsed[S]:  # fmt: skip
+def parsed(made: type[S], batch: Batch, rejected: list[Fault]) -> Parsed[S]:
     """Put together what a body held; faults go by their place in it."""
     rejected.sort(key=lambda fault: fault.index)
-    return Parsed(made, Batch(kind, ids, rows), rejected)
+    return Parsed(made, batch, rejected)

@@ -3,22 +3,20 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import compress
 from typing import Any
 
 import msgspec
 from sqlalchemy import BigInteger, Connection, RowMapping, Text, cast, func, insert, select, tuple_
 from sqlalchemy.sql import ColumnElement
 
-from app.core.batch import KEY_BYTES, key_of
-from app.core.signal import Advisory, ClientReport, Command, ProbeResult, Signal
-from app.core.types import Client, Outcome, SelfCheck, SignalKind, Symptom, TenantId
-from app.store import packing
+from app.core.batch import key_of
+from app.core.signal import Advisory, Command, Signal
+from app.core.types import SignalKind, TenantId
+from app.store import chunks, packing
 from app.store.tables import IntakeRow
 
 T = IntakeRow.__table__  # type: ignore[attr-defined]  # SQLModel adds it at run time
 
-ROWS = "rows1+zstd"  # [bytes of all ids, [chunk, …]] in msgpack, a chunk being [row, …] in msgpack
 OBJECTS = "objects1+zstd"  # [[signal, …], {vendor id: raw bytes}] in msgpack
 ROWS_AT_ONCE = 100  # of ids, read into memory together
 FOLDED_TX = -1  # marks a row that was folded in the transaction that stored it
@@ -47,78 +45,9 @@ class IntakeRecord:
         return decode(self.kind, self.codec, self.body)
 
 
-class _Report(msgspec.Struct, array_like=True, gc=False):
-    service: str
-    client: Client
-    symptom: Symptom
-    actor: str
-    occurred_at: datetime
-    received_at: datetime
-    code: str | None = None
-    fine: str | None = None
-    http_status: int | None = None
-    message: str | None = None
-    region: str | None = None
-    network: str | None = None
-    count: int = 1
-    weight: float = 1.0
-    late: bool = False
-    clamped: bool = False
-    id: str = ""
-
-
-class _Result(msgspec.Struct, array_like=True, gc=False):
-    probe: str
-    location: str
-    outcome: Outcome
-    occurred_at: datetime
-    received_at: datetime
-    service: str = "other"
-    feature: str | None = None
-    client: Client | None = None
-    symptom: Symptom | None = None
-    http_status: int | None = None
-    error: str | None = None
-    latency_ms: float | None = None
-    phases: dict[str, float] | None = None
-    self_check: SelfCheck = SelfCheck.NONE
-    region: str | None = None
-    late: bool = False
-    clamped: bool = False
-    answer: dict[str, str] | None = None
-    diagnostics: dict[str, str] | None = None
-    id: str = ""
-
-
-_LAYOUTS = {SignalKind.CLIENT_REPORT: _Report, SignalKind.PROBE_RESULT: _Result}
-
 _encoder = msgspec.msgpack.Encoder()
-_chunks = msgspec.msgpack.Decoder(tuple[bytes, list[bytes]])
-_rows = msgspec.msgpack.Decoder(list[list[Any]])
-_reports = msgspec.msgpack.Decoder(list[_Report])
-_results = msgspec.msgpack.Decoder(list[_Result])
 _advisories = msgspec.msgpack.Decoder(tuple[tuple[Advisory, ...], dict[str, bytes]])
 _commands = msgspec.msgpack.Decoder(tuple[tuple[Command, ...], dict[str, bytes]])
-
-
-def layout(kind: SignalKind) -> tuple[str, ...]:
-    """The names of a stored row's values in their order; it may only grow, at its end."""
-    return _LAYOUTS[kind].__struct_fields__[:-1]
-
-
-def pack(rows: Sequence[tuple[Any, ...]]) -> bytes:
-    """Write the rows of one request as a chunk; bytes wait for their commit more cheaply."""
-    return _encoder.encode(rows)
-
-
-def pick(chunk: bytes, chosen: Sequence[bool]) -> bytes:
-    """Keep only the chosen rows of a chunk."""
-    return _encoder.encode(list(compress(_rows.decode(chunk), chosen)))
-
-
-def encode_chunks(ids: Sequence[bytes], chunks: Sequence[bytes]) -> bytes:
-    """Encode reports or results; the codec is ``ROWS``."""
-    return packing.pack(_encoder.encode((b"".join(ids), chunks)))
 
 
 def encode(signals: Sequence[Advisory | Command], raw: dict[str, bytes] | None = None) -> bytes:
@@ -135,15 +64,9 @@ def decode(kind: SignalKind | str, codec: str, body: bytes) -> tuple[Signal, ...
     plain = _unpack(codec, body)
     match SignalKind(kind):
         case SignalKind.CLIENT_REPORT:
-            keys, chunks = _chunks.decode(plain)
-            reports = [report for chunk in chunks for report in _reports.decode(chunk)]
-            _name(keys, reports)
-            return tuple(msgspec.convert(reports, list[ClientReport], from_attributes=True))
+            return chunks.decode_reports(plain, codec)
         case SignalKind.PROBE_RESULT:
-            keys, chunks = _chunks.decode(plain)
-            results = [result for chunk in chunks for result in _results.decode(chunk)]
-            _name(keys, results)
-            return tuple(msgspec.convert(results, list[ProbeResult], from_attributes=True))
+            return chunks.decode_results(plain)
         case SignalKind.ADVISORY:
             return _advisories.decode(plain)[0]
         case SignalKind.COMMAND:
@@ -161,16 +84,9 @@ def raw_of(codec: str, body: bytes) -> dict[str, bytes]:
 
 
 def _unpack(codec: str, body: bytes) -> bytes:
-    if codec not in {ROWS, OBJECTS}:
+    if codec not in {chunks.ROWS, chunks.COLUMNS, OBJECTS}:
         raise ValueError(f"the intake log holds a row of the unknown codec {codec!r}")
     return packing.unpack(body)
-
-
-def _name(keys: bytes, signals: Sequence[_Report | _Result]) -> None:
-    text = keys.hex()
-    width = KEY_BYTES * 2
-    for position, signal in enumerate(signals):
-        signal.id = text[position * width : (position + 1) * width]
 
 
 def append(
@@ -206,7 +122,7 @@ def append_rows(
     c: Connection,
     tenant: TenantId,
     kind: SignalKind,
-    chunks: Sequence[bytes],
+    parts: Sequence[bytes],
     *,
     ids: Sequence[bytes],
     source: str,
@@ -222,8 +138,8 @@ def append_rows(
         intake_id=intake_id,
         received_at=received_at,
         ids=ids,
-        codec=ROWS,
-        body=encode_chunks(ids, chunks),
+        codec=chunks.codec_of(kind),
+        body=chunks.encode_chunks(ids, parts),
     )
 
 

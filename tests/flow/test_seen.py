@@ -52,6 +52,33 @@ def test_many_ids_are_told_apart_and_forgotten(monkeypatch: pytest.MonkeyPatch):
     assert len(seen) == 800
 
 
+def test_what_is_taken_is_new_or_given_back():
+    drawn, now = random.Random(5), NOW.replace(minute=0)
+    seen, known = Seen(WINDOW), {}
+    taken = refused = 0
+    for _ in range(2000):
+        now += timedelta(minutes=drawn.randrange(40)) * drawn.randrange(2)
+        keys = [bytes(drawn.choices(range(3), k=8)) for _ in range(drawn.randrange(6))]
+        seen.forget(now)
+        oldest = (now - WINDOW).replace(minute=0)  # forgotten by whole hours
+        known = {key: at for key, at in known.items() if at >= oldest}
+        if seen.take(keys, now):
+            assert len(set(keys)) == len(keys)
+            assert known.keys().isdisjoint(keys)
+            taken += 1
+            if drawn.random() < 0.3:
+                seen.drop(keys)  # it could not be stored
+            else:
+                known |= dict.fromkeys(keys, now)
+        else:
+            refused += 1
+        assert len(seen) == len(known)
+        assert all(key in seen for key in known)
+        assert [key in seen for key in keys] == [key in known for key in keys]
+    assert taken > 500
+    assert refused > 20
+
+
 def test_rows_of_the_log_are_learned_once():
     seen, made = Seen(WINDOW), random.Random(2)
     keys = [made.randbytes(8) for _ in range(50)]

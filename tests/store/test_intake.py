@@ -3,15 +3,23 @@
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from itertools import compress, product
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.batch import REPORT_FIELDS, RESULT_FIELDS, batch_of_reports, batch_of_results
+from app.core.batch import (
+    REPORT_FIELDS,
+    RESULT_FIELDS,
+    ResultBatch,
+    batch_of_reports,
+    batch_of_results,
+)
 from app.core.signal import Understood
 from app.core.types import Client, SelfCheck, SignalKind, Symptom, TenantId
-from app.store import intake
+from app.store import chunks, intake
 from app.store.engine import Database
 from tests.builders import NOW, TENANT, a_command, a_probe_result, a_report, an_advisory
 
@@ -19,14 +27,26 @@ OTHER = TenantId("fabrikam")
 
 
 def put(c, batch, *, tenant=TENANT, at=NOW):
-    chunks = [intake.pack(batch.rows)]
+    parts = [chunks.pack(batch)]
     return intake.append_rows(
-        c, tenant, batch.kind, chunks, ids=batch.ids, source="t", intake_id="int_1", received_at=at
+        c, tenant, batch.kind, parts, ids=batch.ids, source="t", intake_id="int_1", received_at=at
     )
 
 
-def encoded(ids, rows):
-    return intake.encode_chunks(ids, [intake.pack(rows[:1]), intake.pack(rows[1:])])
+def encoded(batch):
+    """One group of two requests."""
+    halves = (
+        [batch.only([True, *others]), batch.only([False, *(not one for one in others)])]
+        if (others := [False] * (len(batch.ids) - 1))
+        else [batch]
+    )
+    return chunks.encode_chunks(batch.ids, [chunks.pack(half) for half in halves])
+
+
+def earlier(batch):
+    """The reports of a batch as releases before wrote them, row by row."""
+    pack = msgspec.msgpack.Encoder().encode
+    return chunks.encode_chunks(batch.ids, [pack(batch.rows[:1]), pack(batch.rows[1:])])
 
 
 def store(database, *reports, tenant=TENANT, at=NOW):
@@ -43,39 +63,57 @@ def hexed(number: int) -> str:
 
 
 def test_the_layout_of_a_row_is_that_of_the_signal():
-    assert intake.layout(SignalKind.CLIENT_REPORT) == REPORT_FIELDS
-    assert intake.layout(SignalKind.PROBE_RESULT) == RESULT_FIELDS
+    assert chunks.layout(SignalKind.CLIENT_REPORT) == REPORT_FIELDS
+    assert chunks.layout(SignalKind.PROBE_RESULT) == RESULT_FIELDS
 
 
-def test_reports_and_results_come_back_equal():
-    report = a_report(
-        id=hexed(1), message="nö", fine="x", network="n", count=7, weight=0.25, late=True,
+def everything(number: int):
+    return a_report(
+        id=hexed(number), message="nö", fine="x", network="n", count=7, weight=0.25, late=True,
         occurred_at=NOW - timedelta(microseconds=1), clamped=True, client=Client.TEAMS_WEB,
     )  # fmt: skip
+
+
+def test_reports_come_back_equal():
+    reports = (everything(1), a_report(id=hexed(2), actor="f" * 32), a_report(id=hexed(3)))
+    batch = batch_of_reports(reports)
+    assert chunks.codec_of(batch.kind) == chunks.COLUMNS
+    assert intake.decode(batch.kind, chunks.COLUMNS, encoded(batch)) == reports
+    assert intake.decode(batch.kind, chunks.ROWS, earlier(batch)) == reports
+    assert tuple(dict(zip(REPORT_FIELDS, row, strict=True)) for row in batch.rows) == tuple(
+        {name: getattr(report, name) for name in REPORT_FIELDS} for report in reports
+    )
+
+
+@pytest.mark.parametrize("actor", ["a" * 32, "A" * 32, "a", "", "zz" * 16, "ab" * 15 + " a"])
+def test_whatever_stands_for_a_reporter_comes_back_equal(actor):
+    reports = (a_report(id=hexed(1), actor="0" * 32), a_report(id=hexed(2), actor=actor))
+    batch = batch_of_reports(reports)
+    assert intake.decode(batch.kind, chunks.COLUMNS, encoded(batch)) == reports
+
+
+def test_results_come_back_equal():
     result = a_probe_result(
         id=hexed(2), phases={"dns_ms": 1.5}, self_check=SelfCheck.FAILED, symptom=Symptom.SLOW
     )
-    for batch, signal in (
-        (batch_of_reports([report]), report),
-        (batch_of_results([result]), result),
-    ):
-        body = encoded(batch.ids, batch.rows)
-        assert intake.decode(batch.kind, intake.ROWS, body) == (signal,)
+    batch = batch_of_results([result])
+    body = chunks.encode_chunks(batch.ids, [chunks.pack(batch)])
+    assert intake.decode(batch.kind, chunks.codec_of(batch.kind), body) == (result,)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.text(max_size=20)), max_size=5))
 def test_any_text_comes_back_equal(given_):
-    reports = [a_report(id=hexed(key), message=text) for key, text in given_]
+    reports = tuple(a_report(id=hexed(key), message=text) for key, text in given_)
     batch = batch_of_reports(reports)
-    body = encoded(batch.ids, batch.rows)
-    assert intake.decode(SignalKind.CLIENT_REPORT, intake.ROWS, body) == tuple(reports)
+    assert intake.decode(SignalKind.CLIENT_REPORT, chunks.COLUMNS, encoded(batch)) == reports
 
 
 def test_values_left_off_at_the_end_take_their_defaults():
-    report = a_report(id=hexed(3), code=None, http_status=None, region=None)
-    batch = batch_of_reports([report])
-    body = encoded(batch.ids, [batch.rows[0][:6]])
-    assert intake.decode(SignalKind.CLIENT_REPORT, intake.ROWS, body) == (report,)
+    result = a_probe_result(id=hexed(3))
+    (row,) = batch_of_results([result]).rows
+    short = ResultBatch([bytes.fromhex(hexed(3))], [row[: RESULT_FIELDS.index("answer")]])
+    body = chunks.encode_chunks(short.ids, [chunks.pack(short)])
+    assert intake.decode(SignalKind.PROBE_RESULT, chunks.ROWS, body) == (result,)
 
 
 def test_advisories_and_commands_come_back_equal():
@@ -89,13 +127,22 @@ def test_advisories_and_commands_come_back_equal():
     assert intake.decode("command", intake.OBJECTS, intake.encode([command])) == (command,)
 
 
-def test_rows_are_picked_out_of_a_chunk():
-    reports = [a_report(id=hexed(n), message=f"é{n}") for n in range(4)]
+def test_reports_are_picked_out_of_a_chunk():
+    reports = [everything(0), *(a_report(id=hexed(n), message=f"é{n}") for n in range(1, 4))]
     batch = batch_of_reports(reports)
-    chunk = intake.pick(intake.pack(batch.rows), [True, False, False, True])
-    body = intake.encode_chunks([batch.ids[0], batch.ids[3]], [chunk])
-    kept = intake.decode(SignalKind.CLIENT_REPORT, intake.ROWS, body)
-    assert kept == (reports[0], reports[3])
+    for chosen in product((True, False), repeat=4):
+        kept = tuple(compress(reports, chosen))
+        chunk = chunks.pick(batch.kind, chunks.pack(batch), chosen)
+        body = chunks.encode_chunks(list(compress(batch.ids, chosen)), [chunk])
+        assert intake.decode(SignalKind.CLIENT_REPORT, chunks.COLUMNS, body) == kept
+
+
+def test_results_are_picked_out_of_a_chunk():
+    results = [a_probe_result(id=hexed(n), error=f"é{n}") for n in range(3)]
+    batch = batch_of_results(results)
+    chunk = chunks.pick(batch.kind, chunks.pack(batch), [True, False, True])
+    body = chunks.encode_chunks([batch.ids[0], batch.ids[2]], [chunk])
+    assert intake.decode(batch.kind, chunks.ROWS, body) == (results[0], results[2])
 
 
 def test_reading_ends_with_the_row_that_brings_enough(database: Database):
