@@ -34,6 +34,12 @@ _DENIED_V6 = tuple(
     ipaddress.IPv6Network(text)
     for text in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "2620:4f:8000::/48")
 )
+# What an operator may call their own.
+_PRIVATE: tuple[Network, ...] = tuple(
+    ipaddress.ip_network(text)
+    for text in ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
+                 "::1/128", "fc00::/7")
+)  # fmt: skip
 # Clouds hand out credentials here: only an entry for the single address permits them.
 _METADATA = frozenset(
     ipaddress.ip_address(text)
@@ -104,19 +110,7 @@ class Egress:
         Raises:
             Refused: the URL is not permitted; the text may be shown.
         """
-        try:
-            parsed = httpx.URL(url)
-            host = parsed.raw_host.decode("ascii").lower().rstrip(".")
-        except (httpx.InvalidURL, ValueError, TypeError) as error:
-            raise Refused("unreadable", "The URL cannot be read.") from error
-        if len(url) > URL_LENGTH or any(ord(mark) <= ord(" ") or mark == "\\" for mark in url):
-            raise Refused("unreadable", "The URL is too long or has a character it may not have.")
-        if parsed.scheme not in {"https", "http"} or not host:
-            raise Refused("scheme", "The URL must start with https:// and name a host.")
-        if parsed.userinfo or "@" in parsed.netloc.decode("ascii"):
-            raise Refused("userinfo", "The URL must not carry a user name or password.")
-        plain = parsed.scheme == "http"
-        port = parsed.port or (80 if plain else 443)
+        host, port, plain = _read(url)
         address = literal(host)
         if address is not None:
             self.judge(address, port, plain=plain, host=None)
@@ -196,6 +190,52 @@ class Egress:
             raise Refused("scheme", "The URL must use https.")
         if port not in PUBLIC_PORTS:
             raise Refused("port", "The port is not permitted; use 443 or 8443.")
+
+
+def check_own(url: str) -> None:
+    """Judge an address of the operator's own file, which may be private, by its form.
+
+    No allow-list is asked. Refused are what no operator means: another scheme, plain http beyond
+    this machine, user names and passwords, numbers in legacy spellings, and the addresses where
+    clouds hand out credentials or where no single machine is.
+
+    Raises:
+        Refused: the URL is not permitted; the text may be shown.
+    """
+    host, _, plain = _read(url)
+    address = literal(host)
+    if plain and host not in LOOPBACK:
+        raise Refused("scheme", "The URL must use https.")
+    if address is None:
+        return
+    address = _unwrap(address)
+    private = any(address.version == one.version and address in one for one in _PRIVATE)
+    if address in _METADATA or not (private or is_public(address)):
+        raise Refused("address", "That address is not permitted.")
+
+
+def _read(url: str) -> tuple[str, int, bool]:
+    """Give host, port and whether it is plain http.
+
+    Raises:
+        Refused: it is not a URL of a web server, or carries more than one.
+    """
+    try:
+        parsed = httpx.URL(url)
+        host = parsed.raw_host.decode("ascii").lower().rstrip(".")
+    except (httpx.InvalidURL, ValueError, TypeError) as error:
+        raise Refused("unreadable", "The URL cannot be read.") from error
+    if len(url) > URL_LENGTH or any(ord(mark) <= ord(" ") or mark == "\\" for mark in url):
+        raise Refused("unreadable", "The URL is too long or has a character it may not have.")
+    if parsed.scheme not in {"https", "http"} or not host:
+        raise Refused("scheme", "The URL must start with https:// and name a host.")
+    if parsed.userinfo or "@" in parsed.netloc.decode("ascii"):
+        raise Refused("userinfo", "The URL must not carry a user name or password.")
+    plain = parsed.scheme == "http"
+    port = parsed.port or (80 if plain else 443)
+    if port >= _PORTS:
+        raise Refused("port", "There is no such port.")
+    return host, port, plain
 
 
 def is_public(address: Address) -> bool:

@@ -25,6 +25,7 @@ from app.core.announce import NoticePhase
 from app.core.ports import ChannelAnswer, MirrorWord, Telling
 from app.kit import html, http
 from app.kit.cutting import cut
+from app.kit.egress import Refused, check_own
 from app.sinks.answering import answered
 from app.sinks.picturing import file_of, words_of
 
@@ -75,6 +76,15 @@ class SmtpOAuth(BaseModel):
     federated_token_file: str | None = Field(default=None, min_length=1)
     authority: str = Field(default="https://login.microsoftonline.com", pattern=r"^https?://[^/]+$")
     scope: str = "https://outlook.office365.com/.default"
+
+    @field_validator("authority")
+    @classmethod
+    def _own(cls, value: str) -> str:
+        try:
+            check_own(value)
+        except Refused as error:
+            raise ValueError(error.text) from error
+        return value
 
     @model_validator(mode="after")
     def _one_proof(self) -> Self:

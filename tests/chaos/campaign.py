@@ -1,9 +1,10 @@
 """A long run in pieces: each piece is a whole run of its own, and leaves a line in a ledger.
 
 Run: ``python -m tests.chaos.campaign sqlite --target 1000 --piece 50 [--minutes 30]``. It goes on
-where the ledger ends, under the next seed, until the target is reached or the minutes are over; who
-is interrupted loses the piece under way. ``python -m tests.chaos.campaign table`` writes what the
-ledger holds into ``bench/chaos.md``.
+where the ledger ends, under the next seed, until the target is reached, the minutes are over or so
+many ``--pieces`` were run; who is interrupted loses the piece under way. ``--again`` first runs
+anew what did not hold, under its own seed: its line then counts, the old one stays in the list.
+``python -m tests.chaos.campaign table`` writes what the ledger holds into ``bench/chaos.md``.
 """
 
 import argparse
@@ -15,7 +16,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,17 @@ TITLES = {
 TARGETS = {"sqlite": 1000, "postgresql": 200, "faults": 400, "disorder": 1_000_000}
 
 Line = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """How far to go: to a target in all, in pieces, at most so many of them, at most so long."""
+
+    target: int
+    piece: int = 50
+    pieces: int = 1_000_000
+    minutes: float = 24 * 60.0
+    again: bool = False
 
 
 def _kept(report: Report) -> Line:
@@ -94,11 +107,23 @@ def lines(ledger: Path) -> list[Line]:
     return [json.loads(line) for line in ledger.read_text("utf-8").splitlines() if line]
 
 
+def counted(found: Iterable[Line]) -> list[Line]:
+    """The lines that count: of pieces that were run again the last."""
+    last = {(line["kind"], line["seed"]): line for line in found}
+    return list(last.values())
+
+
 def done(ledger: Path, kind: str) -> tuple[int, int]:
     """How many were done of a kind, and the seed of its next piece."""
-    mine = [line for line in lines(ledger) if line["kind"] == kind]
+    mine = [line for line in counted(lines(ledger)) if line["kind"] == kind]
     seeds = [line["seed"] for line in mine]
     return sum(line["done"] for line in mine), max(seeds, default=FIRST_SEED - 1) + 1
+
+
+def broken(ledger: Path, kind: str) -> list[tuple[int, int]]:
+    """Count and seed of the pieces of a kind that did not hold."""
+    mine = [line for line in counted(lines(ledger)) if line["kind"] == kind]
+    return [(line["done"], line["seed"]) for line in mine if not line["holds"]]
 
 
 def _revision() -> str:
@@ -107,27 +132,36 @@ def _revision() -> str:
     return told.stdout.strip() or "unknown"
 
 
-def go_on(kind: str, ledger: Path, *, target: int, piece: int, minutes: float) -> bool:
-    """Run pieces until the target is reached or time is over; False when one broke a promise."""
-    until = time.monotonic() + 60 * minutes
-    held = True
-    while time.monotonic() < until:
+def run(kind: str, ledger: Path, count: int, seed: int) -> bool:
+    """Run one piece and write its line; False when it broke a promise."""
+    revision, begun = _revision(), time.monotonic()
+    found = PIECES[kind](count, seed)
+    line = {
+        "kind": kind, "seed": seed, "done": count, "revision": revision,
+        "ended_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}",
+        "minutes": round((time.monotonic() - begun) / 60, 1),
+        "load": round(os.getloadavg()[1], 1), **found,
+    }  # fmt: skip
+    with ledger.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+    return bool(line["holds"])
+
+
+def go_on(kind: str, ledger: Path, wish: Wish) -> bool:
+    """Run pieces until the wish is met or its time is over; False when one broke a promise."""
+    until = time.monotonic() + 60 * wish.minutes
+    held, left = True, wish.pieces
+    for count, seed in broken(ledger, kind) if wish.again else ():
+        if left and time.monotonic() < until:
+            say(f"{kind}: again {count}, seed {seed}")
+            held, left = run(kind, ledger, count, seed) and held, left - 1
+    while left and time.monotonic() < until:
         so_far, seed = done(ledger, kind)
-        if so_far >= target:
+        if so_far >= wish.target:
             break
-        count = min(piece, target - so_far)
-        say(f"{kind}: {so_far} of {target} done; {count} more, seed {seed}")
-        revision, begun = _revision(), time.monotonic()
-        found = PIECES[kind](count, seed)
-        line = {
-            "kind": kind, "seed": seed, "done": count, "revision": revision,
-            "ended_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}",
-            "minutes": round((time.monotonic() - begun) / 60, 1),
-            "load": round(os.getloadavg()[1], 1), **found,
-        }  # fmt: skip
-        with ledger.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        held = held and line["holds"]
+        count = min(wish.piece, wish.target - so_far)
+        say(f"{kind}: {so_far} of {wish.target} done; {count} more, seed {seed}")
+        held, left = run(kind, ledger, count, seed) and held, left - 1
     return held
 
 
@@ -138,8 +172,9 @@ def table(found: Iterable[Line]) -> str:
     heads += ["replays", "new secrets", "hours"]
     rows = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
     every = list(found)
+    counting = counted(every)
     for kind, title in TITLES.items():
-        mine = [line for line in every if line["kind"] == kind]
+        mine = [line for line in counting if line["kind"] == kind]
         total: Counter[str] = Counter()
         for line in mine:
             total.update({k: v for k, v in line.items() if isinstance(v, int | float)})
@@ -154,16 +189,18 @@ def table(found: Iterable[Line]) -> str:
     return "\n".join([*rows, "", *_pieces(every)])
 
 
-def _pieces(every: Iterable[Line]) -> list[str]:
+def _pieces(every: Sequence[Line]) -> list[str]:
     """One line per piece, so that each can be run again."""
     heads = ["piece", "done", "seed", "revision", "ended", "minutes", "load", "held"]
     heads += [*KINDS[:-1], "duplicates", "unheard", "restart p50, worst (s)"]
     rows = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
+    counting = counted(every)
     for line in every:
+        held = "yes" if line["holds"] else "no" if line in counting else "no, run again"
         restart = f"{line['restart_median']}, {line['restart_worst']}" if "events" in line else "-"
         cells = [
             line["kind"], f"{line['done']:,}", line["seed"], line["revision"], line["ended_at"],
-            line["minutes"], line["load"], "yes" if line["holds"] else "no",
+            line["minutes"], line["load"], held,
             *(line[name] for name in KINDS), line["unheard"], restart,
         ]  # fmt: skip
         rows.append(f"| {' | '.join(str(cell) for cell in cells)} |")
@@ -182,16 +219,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("kind", choices=[*PIECES, "table"])
     parser.add_argument("--target", type=int, help="the usual one of its kind, unless given")
     parser.add_argument("--piece", type=int, default=50)
+    parser.add_argument("--pieces", type=int, default=1_000_000, help="no more than so many")
     parser.add_argument("--minutes", type=float, default=24 * 60.0)
+    parser.add_argument("--again", action="store_true", help="first those that did not hold")
     parser.add_argument("--ledger", type=Path, default=LEDGER)
     given = parser.parse_args(argv)
     if given.kind == "table":
         _write(given.ledger)
         return 0
-    held = go_on(
-        given.kind, given.ledger, target=given.target or TARGETS[given.kind],
-        piece=given.piece, minutes=given.minutes,
+    wish = Wish(
+        target=given.target or TARGETS[given.kind], piece=given.piece, pieces=given.pieces,
+        minutes=given.minutes, again=given.again,
     )  # fmt: skip
+    held = go_on(given.kind, given.ledger, wish)
     return 0 if held else 1
 
 

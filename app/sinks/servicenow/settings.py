@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from app.kit.egress import LOOPBACK
+from app.kit.egress import Refused, check_own
 
 _Seconds = Annotated[float, Field(ge=0)]
 SYS_ID = re.compile(r"^[0-9a-f]{32}$")
@@ -97,10 +97,11 @@ class MirrorSettings(BaseModel):
     @field_validator("base_url")
     @classmethod
     def _root(cls, value: str) -> str:
+        try:
+            check_own(value)
+        except Refused as error:
+            raise ValueError(f"give the https address of the instance: {error.text}") from error
         parts = urlsplit(value)
-        local = parts.scheme == "http" and parts.hostname in LOOPBACK
-        if not parts.hostname or not (parts.scheme == "https" or local):
-            raise ValueError("give the https address of the instance")
         if parts.query or parts.fragment or "/api/now" in parts.path:
             raise ValueError("give the root of the instance alone, without path or query")
         return value.rstrip("/")

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from app.kit.egress import LOOPBACK
+from app.kit.egress import Refused, check_own
 
 # Authority and Graph root of each national cloud (reference of the Graph API, national clouds).
 CLOUDS: Mapping[str, tuple[str, str]] = {
@@ -95,10 +95,11 @@ class GraphSettings(BaseModel):
     def _root(cls, value: str | None) -> str | None:
         if value is None:
             return None
+        try:
+            check_own(value)
+        except Refused as error:
+            raise ValueError(f"give an https address: {error.text}") from error
         parts = urlsplit(value)
-        local = parts.scheme == "http" and parts.hostname in LOOPBACK
-        if not parts.hostname or not (parts.scheme == "https" or local):
-            raise ValueError("give an https address")
         if parts.query or parts.fragment or re.search(r"/(v1\.0|beta)/?$", parts.path):
             raise ValueError("give the root alone, without version, query or fragment")
         return value.rstrip("/")
