@@ -72,6 +72,7 @@ class Finding:
     most_failing: int
     locations: tuple[str, ...]
     marks: tuple[int, ...]
+    gap: int = 0
 
 
 def _likelihoods(rate: Rate, count: int, exposure: float) -> tuple[float, ...]:
@@ -282,6 +283,7 @@ class Scan:
 
 
 def _go_on(episode: Episode, minute: int) -> None:
+    episode.gap = max(episode.gap, minute - episode.last_bad - 1)
     episode.last_bad = minute
     episode.silence = 0.0
     episode.recovered = {}
@@ -338,6 +340,7 @@ def _finding(
         most_failing=episode.most_failing,
         locations=domain.locations,
         marks=_marks(domain, episode, now),
+        gap=episode.gap,
     )
 
 

@@ -66,6 +66,11 @@ class Disturbance:
         return min(self.findings, key=lambda f: (f.onset, f.domain))
 
     @property
+    def gap(self) -> int:
+        """Most quiet minutes after which it came back."""
+        return max(f.gap for f in self.findings)
+
+    @property
     def failing_now(self) -> tuple[str, ...]:
         """Locations that fail now, over all findings."""
         return tuple(sorted({name for f in self.findings for name in f.failing_now}))

@@ -12,7 +12,8 @@ class Episode:
     ``silence`` is the information gathered since the last bad minute, ``turned`` the ratio of the
     evidence that it is over. ``recent``: reporters of the last minutes; ``crest``: most of them, as
     it fades. ``recovered``: location → clean minutes since the last bad one. ``marks`` are the
-    smallest marks of its reporters up to the minute ``marked_to``.
+    smallest marks of its reporters up to the minute ``marked_to``. ``gap``: most quiet minutes
+    after which it came back.
     """
 
     onset: int
@@ -38,6 +39,7 @@ class Episode:
     recovered: dict[str, int] = field(default_factory=dict)
     marks: list[int] = field(default_factory=list)
     marked_to: int = 0
+    gap: int = 0
 
     def clone(self) -> "Episode":
         """A copy that may be followed on its own; ``marks`` is replaced, never changed."""

@@ -4,11 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 from app.core.changes import tell_changes
+from app.core.context import Context
 from app.core.desk import Desk, Rest
 from app.core.disturbance import Disturbance
 from app.core.events import ENGINE, EventType
 from app.core.incident import Incident
-from app.core.lifecycle import Context, advance, refresh
+from app.core.lifecycle import advance, refresh
 from app.core.maintenance import explaining
 from app.core.state import (
     minute_of,

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from app.core.advisory import Phase, condition_of, phase_of, services_of
+from app.core.advisory import Phase, condition_of, services_of
+from app.core.context import Context, is_vendor_open, vendor_phase
 from app.core.correlate import started_at
 from app.core.disturbance import Disturbance, clients_of, named, symptoms_of
 from app.core.explain import (
@@ -19,8 +20,7 @@ from app.core.explain import (
 )
 from app.core.incident import EvidenceSummary, Impact, Incident, LinkedAdvisory, Reason
 from app.core.measure import impact_of, own_evidence, severity_of
-from app.core.policy import Policy
-from app.core.state import KnownAdvisory, TenantProfile, instant_of
+from app.core.state import KnownAdvisory, instant_of
 from app.core.types import (
     Disagreement,
     ImpactLevel,
@@ -31,21 +31,10 @@ from app.core.types import (
     Status,
 )
 
+LONGEST_FLAP = 30  # minutes of silence after which a return is a fault that flaps
+RELAPSE_HOLD = timedelta(minutes=2)  # a relapse told from part of a minute stands so long
 CALM_MINUTES = 3  # quiet minutes after which a confirmed incident is monitored
 VENDOR_ONLY_CONFIDENCE = {"incident": 0.8, "advisory": 0.6}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
-    """What a state is worked out from besides the incident itself."""
-
-    profile: TenantProfile
-    policy: Policy
-    now: datetime
-    minute: int
-    known: dict[str, KnownAdvisory]
-    stale: tuple[str, ...] = ()
-    hears_vendor: bool = True  # a source of advisories is configured and not stale
 
 
 def link(known: KnownAdvisory, *, score: float, linked_at: datetime) -> LinkedAdvisory:
@@ -74,39 +63,6 @@ def refresh_links(incident: Incident, context: Context) -> tuple[LinkedAdvisory,
         linked_at = old.linked_at or context.now
         result.append(old if known is None else link(known, score=old.score, linked_at=linked_at))
     return tuple(sorted(result, key=lambda a: (a.linked_at or context.now, a.id)))
-
-
-def vendor_phase(advisories: Sequence[LinkedAdvisory], context: Context) -> Phase:
-    """What the vendor says as a whole: the least hopeful of the advisories still open."""
-    speaking = [a for a in advisories if not _silent(a, context)]
-    if not speaking:
-        return Phase.NONE
-    active = [a for a in speaking if not a.is_resolved]
-    if not active:
-        if all(phase_of(a.status) is Phase.WITHDRAWN for a in speaking):
-            return Phase.WITHDRAWN
-        return Phase.FIXED
-    order = (
-        Phase.CONFIRMED,
-        Phase.SUSPECTED,
-        Phase.UNKNOWN,
-        Phase.UNCHANGED,
-        Phase.MITIGATING,
-        Phase.MONITORING,
-        Phase.FIXED,
-        Phase.NONE,
-        Phase.WITHDRAWN,
-    )
-    phase = min((phase_of(a.status) for a in active), key=order.index)
-    return Phase.MONITORING if phase is Phase.FIXED else phase
-
-
-def _silent(advisory: LinkedAdvisory, context: Context) -> bool:
-    known = context.known.get(advisory.id)
-    gone = known.advisory.withdrawn_at if known is not None else None
-    if not advisory.withdrawn or gone is None:
-        return False
-    return context.now - gone >= timedelta(hours=context.policy.vendor_silent_hours)
 
 
 def _advisory_evidence(
@@ -226,10 +182,6 @@ def _quiet_minutes(disturbance: Disturbance, context: Context) -> int:
     return max(0, context.minute - disturbance.last_bad - 1)
 
 
-def _vendor_open(advisories: Sequence[LinkedAdvisory], context: Context) -> bool:
-    return any(not a.is_resolved and not _silent(a, context) for a in advisories)
-
-
 @dataclass(frozen=True, slots=True)
 class _Next:
     status: Status
@@ -237,14 +189,30 @@ class _Next:
     resolution: Resolution | None = None
 
 
+def _is_over(incident: Incident, disturbance: Disturbance, context: Context) -> bool:
+    """Whether the evidence has turned for long enough, and says enough."""
+    policy = context.policy
+    vendor_open = is_vendor_open(incident.advisories, context)
+    needed = policy.quiet_minutes_vendor_open if vendor_open else policy.quiet_minutes
+    if policy.quiet_minutes < disturbance.gap <= LONGEST_FLAP:
+        needed = max(needed, disturbance.gap + policy.quiet_minutes)  # it came back after as much
+    trusted = disturbance.silence >= policy.power_nats and disturbance.turned >= policy.close_ratio
+    return trusted and _quiet_minutes(disturbance, context) >= needed and not disturbance.waiting
+
+
+def _came_back_now(incident: Incident, context: Context) -> bool:
+    """Whether a relapse was told so lately that its first minute may not be whole yet."""
+    relapsed = incident.status is Status.CONFIRMED and incident.status_reason == "relapse"
+    return relapsed and context.now - incident.updated_at < RELAPSE_HOLD
+
+
 def _own_status(incident: Incident, disturbance: Disturbance, context: Context) -> _Next:
     quiet = _quiet_minutes(disturbance, context)
     phase = vendor_phase(incident.advisories, context)
-    vendor_open = _vendor_open(incident.advisories, context)
     policy = context.policy
-    needed = policy.quiet_minutes_vendor_open if vendor_open else policy.quiet_minutes
-    trusted = disturbance.silence >= policy.power_nats and disturbance.turned >= policy.close_ratio
-    if quiet >= needed and not disturbance.waiting and trusted:
+    if _came_back_now(incident, context):
+        quiet = 0
+    elif _is_over(incident, disturbance, context):
         return _Next(Status.RESOLVED, "evidence_quiet", _how(incident, phase))
     if quiet >= policy.low_evidence_minutes:
         return _Next(Status.RESOLVED, "timeout_low_evidence", _how(incident, phase))

@@ -13,6 +13,7 @@ TOUCHED_ACTORS = 2  # reporters of a service from which it counts as touched
 TOUCHED_RESULTS = 2  # bad minutes of a probe from which it counts as touched
 CLEAR_RESULTS = 2  # good minutes of a probe elsewhere that speak for the service
 MISSED_ACTORS = 5.0  # reporters elsewhere that a fault of the vendor would have shown by now
+AT_ONCE = 3  # minutes within which networks fail by one path even where each might fail alone
 MISSED_SHARE = 0.25  # at most so many of them did show
 
 Group = tuple[Finding, ...]  # the stretches of networks that fail together
@@ -34,9 +35,14 @@ def find_locals(lines: Lines, found: Sequence[Finding], now: int) -> Locals:
         found: stretches of network domains.
         now: the present minute.
     """
-    alone = [f for f in found if _is_own(lines, (f,))]
-    groups: list[Group] = [(f,) for f in alone]
-    groups += [g for g in _together(lines, [f for f in found if f not in alone]) if len(g) > 1]
+    # One path explains networks that fail at once better than a fault of each of them does.
+    groups = [g for g in _together(lines, found, AT_ONCE) if len(g) > 1]
+    rest = [f for f in found if not any(f in group for group in groups)]
+    alone = [f for f in rest if _is_own(lines, (f,))]
+    groups += [(f,) for f in alone]
+    rest = [f for f in rest if f not in alone]
+    near = lines.policy.common_cause_minutes
+    groups += [g for g in _together(lines, rest, near) if len(g) > 1]
     excluded: dict[str, list[tuple[int, int]]] = {}
     for finding in (f for group in groups for f in group):
         # Until it is over its network stays unheard; afterwards a fault there may be the vendor's.
@@ -47,13 +53,13 @@ def find_locals(lines: Lines, found: Sequence[Finding], now: int) -> Locals:
     return Locals(tuple(groups), excluded)
 
 
-def _together(lines: Lines, found: Sequence[Finding]) -> Iterable[Group]:
-    """Networks that began to fail at once, while others did not: the path to them."""
+def _together(lines: Lines, found: Sequence[Finding], within: int) -> Iterable[Group]:
+    """Networks that began to fail ``within`` so many minutes, while others did not: one path."""
     rest = sorted(found, key=lambda f: (f.onset, f.domain))
     everywhere = {*lines.networks, *lines.places}
     while rest:
         begun = rest[0].onset
-        group = tuple(f for f in rest if f.onset - begun <= lines.policy.common_cause_minutes)
+        group = tuple(f for f in rest if f.onset - begun <= within)
         rest = [f for f in rest if f not in group]
         networks = {f.network for f in group}
         some = len(networks) == len(group) and len(networks) < len(everywhere)
