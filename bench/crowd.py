@@ -39,14 +39,14 @@ WARM = 20  # requests that are not counted
 I = IntakeRow.__table__  # type: ignore[attr-defined]  # noqa: E741 - SQLModel adds it at run time
 
 
-def fill(db: Database, count: int) -> None:
+def fill(db: Database, count: int, *, live: int = LIVE) -> None:
     """Store incidents, the oldest first, the last of them alive."""
     base = an_incident(tenant=TENANT)
     for first in range(0, count, STEP):
         made = []
         for number in range(first, min(first + STEP, count)):
             at = NOW - timedelta(minutes=10 * (count - number))
-            ended = {} if number >= count - LIVE else {
+            ended = {} if number >= count - live else {
                 "status": Status.CLOSED, "resolved_at": at, "closed_at": at
             }  # fmt: skip
             made.append(

@@ -72,9 +72,12 @@ def _row(incident: Incident) -> dict[str, Any]:
 
 def put(c: Connection, incidents: Sequence[Incident]) -> None:
     """Store the state of incidents, in place of what was known of them."""
-    for incident in incidents:
-        c.execute(delete(T).where(T.c.tenant == incident.tenant, T.c.id == incident.id))
-        c.execute(insert(T).values(_row(incident)))
+    known: dict[tuple[str, str], Incident] = {(one.tenant, one.id): one for one in incidents}
+    for tenant in dict.fromkeys(tenant for tenant, _ in known):
+        ids = [identity for owner, identity in known if owner == tenant]
+        c.execute(delete(T).where(T.c.tenant == tenant, T.c.id.in_(ids)))
+    if known:
+        c.execute(insert(T), [_row(one) for one in known.values()])
 
 
 def get(c: Connection, tenant: TenantId, incident: str) -> Incident | None:

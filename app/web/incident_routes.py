@@ -43,9 +43,15 @@ async def show_incidents(request: Request, viewer: Looking) -> Response:
 
 @incident_pages.get("/incidents/{incident_id}")
 async def show_incident(
-    request: Request, viewer: Looking, incident_id: str, done: str = "", language: str = ""
+    request: Request,
+    viewer: Looking,
+    incident_id: str,
+    *,
+    done: str = "",
+    language: str = "",
+    notes: str = "",
 ) -> Response:
-    """Show one incident; ``done`` names the command that led here."""
+    """Show one incident; ``done`` names the command that led here, ``notes`` may be ``all``."""
     shown = await _read(request, viewer, incident_id)
     frame = frame_of(request, viewer, flash=done_words(done, viewer.name))
     messages = await _messages(request, viewer, incident_id, language)
@@ -54,6 +60,7 @@ async def show_incident(
         **shown,
         messages=messages,
         languages=context_of(request).messages.writer.languages,
+        every_note=notes == "all",
     )
     return html(request, page)
 

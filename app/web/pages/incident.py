@@ -33,6 +33,8 @@ from app.web.words import (
 
 LINES = 12  # rows of the evidence table; its own page shows all
 TOLD = 60  # newest lines of the timeline
+NOTED = 20  # newest notes, and
+NOTE_LENGTH = 20_000  # most characters of them: the page stays small
 
 
 def incident_page(
@@ -49,6 +51,7 @@ def incident_page(
     loose: Sequence[Document] = (),
     messages: Sequence[Document] = (),
     languages: Sequence[str] = (),
+    every_note: bool = False,
 ) -> str:
     """Render an incident from its documents.
 
@@ -66,11 +69,13 @@ def incident_page(
         messages: ``{"audience", "language", "phase", "title", "text", "holds", "fallback",
             "words"}``; ``words`` stands for what a person reads.
         languages: in which they can be had.
+        every_note: whether all notes are shown, or the newest alone.
     """
     now = frame.now
     picture = picture_of(incident, evidence, events, advisories, now)
     item = card(incident, now)
     told = timeline(events, now)
+    shown = list(reversed(notes)) if every_note else _newest(notes)
     return frame.render(
         "incident.html",
         here="incidents",
@@ -86,7 +91,8 @@ def incident_page(
         all_cells=sum(1 for cell in evidence.get("cells") or [] if cell.get("count")),
         timeline=told[:TOLD],
         untold=len(told[TOLD:]),
-        notes=[{**note, "when": when(note["at"], now)} for note in reversed(notes)],
+        notes=[{**note, "when": when(note["at"], now)} for note in shown],
+        older_notes=len(notes) - len(shown),
         acts=acts_of(incident, evidence, others, loose),
         severities=SEVERITIES,
         resolutions=[(value, RESOLUTION[value]) for value in BY_HAND],
@@ -103,6 +109,16 @@ def incident_page(
             for one in messages
         ],
     )
+
+
+def _newest(notes: Sequence[Document]) -> list[Document]:
+    shown, length = [], 0
+    for note in reversed(notes[-NOTED:]):
+        length += len(note["text"])
+        if shown and length > NOTE_LENGTH:
+            break
+        shown.append(note)
+    return shown
 
 
 def _advisories(
