@@ -112,7 +112,8 @@ def incident_page(
 
 
 def _newest(notes: Sequence[Document]) -> list[Document]:
-    shown, length = [], 0
+    shown: list[Document] = []
+    length = 0
     for note in reversed(notes[-NOTED:]):
         length += len(note["text"])
         if shown and length > NOTE_LENGTH:
