@@ -57,6 +57,7 @@ class Cloud:
         self._all = json.dumps({"value": every}).encode()
         self._names = json.dumps({"value": []}).encode()
         self.read_at: dict[str, list[float]] = defaultdict(list)
+        self.asked_at: dict[str, float] = {}  # for issues, open or all
         self.requests = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -79,10 +80,12 @@ class Cloud:
         await send({"type": "http.response.body", "body": body})
 
     def _listed(self, scope: Any) -> bytes:
+        bearer = next(v for k, v in scope["headers"] if k == b"authorization")
+        tenant = bearer.decode().removeprefix("Bearer ")
+        self.asked_at[tenant] = time.monotonic()
         if "$filter" not in parse_qs(scope["query_string"].decode()):
             return self._all
-        bearer = next(v for k, v in scope["headers"] if k == b"authorization")
-        self.read_at[bearer.decode().removeprefix("Bearer ")].append(time.monotonic())
+        self.read_at[tenant].append(time.monotonic())
         return self._open
 
     def _discovery(self, scope: Any, tenant: str) -> bytes:

@@ -139,6 +139,11 @@ class Postgres:
         self._server = self._start(self._settings)
         self._admin = self._connect()
 
+    @property
+    def socket(self) -> str:
+        """The file by which it is reached, for what stands before it."""
+        return str(self.root / ".s.PGSQL.5432")
+
     def url(self, name: str) -> str:
         """The address of a database."""
         return f"postgresql://postgres@/{name}?host={self.root}"

@@ -96,8 +96,11 @@ def _revision(connection: Connection) -> str | None:
     return connection.execute(select(_VERSION)).scalar_one_or_none()
 
 
-def run(connection: Connection, scripts: Path, revision: str) -> None:
-    """Move the tables up to ``head``, or down to an older revision, in this transaction."""
+def run(connection: Connection, scripts: Path, revision: str, *, up: bool = False) -> None:
+    """Move the tables up to ``head``, or down to an older revision, in this transaction.
+
+    With ``up`` a revision is one to move up to.
+    """
     # Imported here: a start on a current database must not pay for it.
     from alembic.config import Config  # noqa: PLC0415
 
@@ -109,5 +112,5 @@ def run(connection: Connection, scripts: Path, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(scripts).replace("%", "%%"))
     config.attributes["connection"] = connection
-    move = command.upgrade if revision == "head" else command.downgrade
+    move = command.upgrade if up or revision == "head" else command.downgrade
     move(config, revision)

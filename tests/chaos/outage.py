@@ -1,7 +1,8 @@
 """PostgreSQL goes away for a while under load, and comes back.
 
 ``python -m tests.chaos.outage --gone 60 --times 3`` runs two replicas on one PostgreSQL under the
-clients of the kills. The server stops at once, stays away and starts again. Told are how long the
+clients of the kills. The server stops at once, stays away and starts again; with ``--hang`` a proxy
+before it keeps all connections and forwards nothing meanwhile. Told are how long the
 slowest request of that time waited for its 503, when ``/readyz`` said no and when yes again,
 whether ``/livez`` ever failed, and how long after the return the first request was acknowledged.
 Then the checker judges the whole run.
@@ -9,6 +10,7 @@ Then the checker judges the whole run.
 
 import argparse
 import asyncio
+import contextlib
 import sys
 import tempfile
 import time
@@ -23,6 +25,7 @@ from tests.chaos.faults import Replicas, Storm
 from tests.chaos.history import Phase
 from tests.chaos.kill import START_SECONDS, Plan, Report, Say, say, tell
 from tests.postgres import Postgres
+from tests.standins.proxy import Proxy
 
 BEFORE_SECONDS = 2.0  # of load before each outage
 LOOK_SECONDS = 0.05
@@ -100,10 +103,11 @@ class Absence(Storm):
     """A run in which the database is away now and then."""
 
     def __init__(
-        self, plan: Plan, folder: Path, say: Say, postgres: Postgres, *, gone: float
-    ) -> None:
+        self, plan: Plan, folder: Path, say: Say, postgres: Postgres, *,
+        gone: float, proxy: Proxy | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(plan, folder, say, postgres)
-        self.gone = gone
+        self.gone, self.proxy = gone, proxy
         self.outages: list[Outage] = []
 
     async def lives(self, stage: Stage) -> None:
@@ -126,12 +130,12 @@ class Absence(Storm):
 
     async def _one(self, health: Health) -> Outage:
         health.dead, begun = 0, len(self.history.acts)
-        await asyncio.to_thread(self.postgres.stop)
+        await self._lose()
         went = time.monotonic()
         await asyncio.sleep(self.gone)
         self.history.life += 1
         self.first.clear()
-        await asyncio.to_thread(self.postgres.start)
+        await self._regain()
         came = self.server.began = time.monotonic()
         async with asyncio.timeout(START_SECONDS):
             await self.first.wait()
@@ -147,6 +151,18 @@ class Absence(Storm):
             acknowledged_after=round(acknowledged, 2),
             livez_failed=health.dead,
         )
+
+    async def _lose(self) -> None:
+        if self.proxy is not None:
+            self.proxy.hang()
+        else:
+            await asyncio.to_thread(self.postgres.stop)
+
+    async def _regain(self) -> None:
+        if self.proxy is not None:
+            self.proxy.go_on()
+        else:
+            await asyncio.to_thread(self.postgres.start)
 
     def _told(self, begun: int, went: float, came: float) -> tuple[list[float], int]:
         """How long refusals took that fell into the absence, and how much was acknowledged in it.
@@ -169,13 +185,22 @@ class Absence(Storm):
         return waits, acknowledged
 
 
-async def absence(times: int, gone: float, seed: int, say: Say) -> tuple[Report, list[Outage], int]:
+async def absence(
+    times: int, gone: float, seed: int, say: Say, *, hang: bool = False
+) -> tuple[Report, list[Outage], int]:
     """Carry out a run on a server of its own; gives also how many processes gave up."""
     postgres = await asyncio.to_thread(Postgres, synchronous_commit="on")
     try:
-        plan = Plan(url=postgres.url(postgres.create()), kills=times, seed=seed)
-        with tempfile.TemporaryDirectory(prefix="sxgone") as folder:
-            run = Absence(plan, Path(folder), say, postgres, gone=gone)
+        direct, proxy = postgres.url(name := postgres.create()), None
+        async with contextlib.AsyncExitStack() as stack:
+            url = direct
+            if hang:
+                proxy = Proxy(postgres.socket)
+                await stack.enter_async_context(proxy.open())
+                url = f"postgresql://postgres@127.0.0.1:{proxy.port}/{name}"
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="sxgone"))
+            plan = Plan(url=url, kills=times, seed=seed)
+            run = Absence(plan, Path(folder), say, postgres, gone=gone, proxy=proxy)
             report = await run.whole()
             assert isinstance(run.server, Replicas)
             return report, run.outages, run.server.gave_up
@@ -189,8 +214,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--gone", type=float, default=60.0, help="seconds of each absence")
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--hang", action="store_true", help="it falls silent instead of stopping")
     given = parser.parse_args(argv)
-    report, outages, gave_up = asyncio.run(absence(given.times, given.gone, given.seed, say))
+    report, outages, gave_up = asyncio.run(
+        absence(given.times, given.gone, given.seed, say, hang=given.hang)
+    )
     tell(report, say)
     met = all(outage.met for outage in outages) and not gave_up
     say(f"  {gave_up} processes gave up; {'as promised' if met else 'NOT AS PROMISED'}")

@@ -112,6 +112,7 @@ class Server:
         self._cradle = None if sabotage else cradle
         self.base_urls: tuple[str, ...] = (f"http://127.0.0.1:{port}",)
         self._module = ["app.cli"] if sabotage is None else ["tests.chaos.sabotage", sabotage]
+        self.home = PROJECT  # where its code is
         self.lives = 0
         self.began = 0.0
         self.listening = asyncio.Event()
@@ -140,13 +141,13 @@ class Server:
         self.lives += 1
         self.began = time.monotonic()
         arguments = ["serve", "--config", str(self._config), "--port", str(self.port)]
-        if self._cradle is not None and self.lives % AFRESH != 1:
+        if self._cradle is not None and self.lives % AFRESH != 1 and self.home == PROJECT:
             self._process = self._cradle.start(arguments, self._log)
             return
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *self._module, *arguments],
-                cwd=PROJECT, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                cwd=self.home, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
 
     async def watch(self) -> None:

@@ -276,7 +276,7 @@ class Turns(Storm):
 
         checks: dict[str, Callable[[], bool]] = {
             FOLD: folded,
-            GRAPH: lambda: all(_after(self.outside.cloud.read_at[t], at) for t in TENANTS),
+            GRAPH: lambda: all(self.outside.cloud.asked_at.get(t, 0) > at for t in TENANTS),
             PROBES: lambda: all(_after(self.outside.probed_at[t], at) for t in TENANTS),
             MIRROR: lambda: all(_after(self.outside.mirrored_at(t), at) for t in TENANTS),
             DELIVER: lambda: any(

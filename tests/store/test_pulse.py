@@ -46,7 +46,7 @@ def one(c: Connection) -> int:
 async def test_whoever_waits_for_a_hanging_server_is_told_so_and_all_threads_come_free(
     postgres: Postgres,
 ) -> None:
-    proxy = Proxy(str(postgres.root / ".s.PGSQL.5432"))
+    proxy = Proxy(postgres.socket)
     async with proxy.open():
         db = Database(behind(postgres, proxy, postgres.create()))
         async with beating(db):
@@ -70,7 +70,7 @@ async def test_whoever_waits_for_a_hanging_server_is_told_so_and_all_threads_com
 
 async def test_a_server_that_never_speaks_again_holds_no_thread(postgres: Postgres) -> None:
     name = postgres.create()
-    proxy = Proxy(str(postgres.root / ".s.PGSQL.5432"))
+    proxy = Proxy(postgres.socket)
     async with proxy.open():
         db = Database(behind(postgres, proxy, name))
         async with beating(db):
@@ -106,7 +106,7 @@ async def test_requests_are_told_503_and_readiness_goes_while_liveness_stays(
     name = postgres.create()
     first = await furnish(served(postgres.url(name)))
     first.db.close()
-    proxy = Proxy(str(postgres.root / ".s.PGSQL.5432"))
+    proxy = Proxy(postgres.socket)
     async with proxy.open():  # on this very loop, so whoever waits for it must be on a thread
         surface = await asyncio.to_thread(served, behind(postgres, proxy, name))
         try:
