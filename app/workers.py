@@ -131,9 +131,19 @@ async def guarded(name: str, run: Callable[[], Awaitable[None]], stop: asyncio.E
     while not stop.is_set():
         try:
             await run()
-        except Exception:  # a loop survives its step
-            log.exception("loop_died", extra={"loop": name})
+        except Exception as error:  # a loop survives its step
+            if _is_storage(error):
+                log.warning("loop_waits", extra={"loop": name})
+            else:
+                log.exception("loop_died", extra={"loop": name})
             await asyncio.sleep(BACKOFF_SECONDS)
+
+
+def _is_storage(error: Exception) -> bool:
+    """Whether nothing is wrong but that the database is away."""
+    if isinstance(error, ExceptionGroup):
+        return error.split(StorageUnavailable)[1] is None
+    return isinstance(error, StorageUnavailable)
 
 
 class Crew:
@@ -162,7 +172,8 @@ class Crew:
     async def end(self, names: Iterable[str] | None = None) -> None:
         """Tell loops to stop, all of them unless named, and wait until they have."""
         chosen = list(self._members) if names is None else list(names)
-        ending = [self._members.pop(name) for name in chosen]
+        # Whoever stops all of them may have been faster than a lease that was lost meanwhile.
+        ending = [self._members.pop(name) for name in chosen if name in self._members]
         for stop, _ in ending:
             stop.set()
         tasks = {task for _, task in ending}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app import workers
+from app.core.errors import StorageUnavailable
 from app.core.types import TenantId
 from app.flow.leases import Lease, Rhythm
 from app.kit.wake import Bell
@@ -124,4 +125,35 @@ async def test_loops_run_while_their_leases_are_ours() -> None:
     assert leases.given == ["graph:b"]  # after its loop had ended
     await shifts.drop(["graph:a", "graph:unheard-of"])
     assert leases.given == ["graph:b", "graph:a"]
+    assert len(crew) == 0
+
+
+async def test_a_loop_whose_database_is_away_waits_and_one_that_breaks_is_an_error(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "BACKOFF_SECONDS", 0.0)
+    stop = asyncio.Event()
+    faults: list[Exception] = [
+        StorageUnavailable(),
+        ExceptionGroup(
+            "checks", [StorageUnavailable(), ExceptionGroup("x", [StorageUnavailable()])]
+        ),
+        ExceptionGroup("checks", [StorageUnavailable(), ValueError("a bug")]),
+    ]
+
+    async def run() -> None:
+        if not faults:
+            stop.set()
+            return
+        raise faults.pop(0)
+
+    await workers.guarded("probes:contoso", run, stop)
+    assert [one.message for one in caplog.records] == ["loop_waits", "loop_waits", "loop_died"]
+
+
+async def test_work_that_was_ended_already_is_ended_without_a_word() -> None:
+    crew = workers.Crew()
+    crew.start("probes:contoso", lambda stop: stop.wait())  # type: ignore[arg-type,return-value]
+    await crew.end()
+    await crew.end(["probes:contoso"])
     assert len(crew) == 0

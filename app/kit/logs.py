@@ -61,6 +61,8 @@ def configure(*, level: str = "INFO", stream: IO[str] | None = None) -> None:
         logger.propagate = True
     # Its lines quote paths with their query strings; the edge logs and counts requests itself.
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+    # A connection that ended is told by whoever needed it; the pool would call it an error.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     for name in ("httpx", "httpcore", "msal", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

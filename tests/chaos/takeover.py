@@ -223,10 +223,13 @@ class Turns(Storm):
                 self.changes.append(await self._turn(db, turn))
                 self.say(f"{turn}: {self.changes[-1]}")
                 await self._until(lambda: self._is_shared(db))
-            await self._look_for_two()
+            if len(self.turns) > 1:
+                await self._look_for_two()
             await self._until(self._all_have_tickets)
         finally:
             db.close()
+        if self.plan.kills:
+            await super().lives(stage)
 
     async def _turn(self, db: Database, turn: str) -> Change:
         kind, tenant = turn, self.chance.choice(TENANTS)
@@ -342,11 +345,13 @@ def _after(at: Sequence[float], instant: float) -> bool:
     return bool(at) and at[-1] > instant
 
 
-async def takeover(turns: Sequence[str], seed: int, say: Say) -> tuple[Report, Turns]:
-    """Carry out a run on a server of its own."""
+async def takeover(
+    turns: Sequence[str], seed: int, say: Say, *, faults: int = 0
+) -> tuple[Report, Turns]:
+    """Carry out a run on a server of its own; so many faults of the storm follow the turns."""
     postgres = await asyncio.to_thread(Postgres, synchronous_commit="on")
     try:
-        plan = Plan(url=postgres.url(postgres.create()), kills=len(turns), seed=seed)
+        plan = Plan(url=postgres.url(postgres.create()), kills=faults, seed=seed)
         outside = Outside()
         with tempfile.TemporaryDirectory(prefix="sxturns") as folder:
             async with outside.open(Path(folder)) as watched:
