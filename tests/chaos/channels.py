@@ -1,9 +1,10 @@
-"""Channels survive SIGKILL: each incident is told once on every kind of channel, whenever it dies.
+"""Channels and a mirror survive SIGKILL: each incident is told once, whenever the process dies.
 
 ``python -m tests.chaos.channels --kills 5`` runs ``sextant serve`` before the stand-ins of Slack,
-PagerDuty, Jira, Teams and a mail relay, opens incidents by its API, kills it again and again while
-it tells, resolves them, and counts what people see in the end. Where the other side has a key or
-lets us look, nothing may be there twice; a card of Teams may, once for each kill at most.
+PagerDuty, Jira, Teams, ServiceNow and a mail relay, opens incidents by its API, kills it again and
+again while it tells, resolves them, and counts what people see in the end. Where the other side has
+a key or lets us look, nothing may be there twice; a card of Teams may, once for each kill at most.
+A ticket has one picture, or none where the process died over it.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from typing import Any
 
 import httpx
 
+from app.kit.clock import SystemClock
 from tests.chaos.process import free_port
 from tests.sinks.benches import certificates
 from tests.standins.channels.jira import Jira
@@ -29,10 +31,13 @@ from tests.standins.channels.pagerduty import PagerDuty
 from tests.standins.channels.slack import Slack
 from tests.standins.channels.teams import Workflow
 from tests.standins.channels.trouble import serving
+from tests.standins.servicenow import Instance, User
+from tests.standins.servicenow.instance import Record
+from tests.standins.servicenow.serve import serving as serving_desk
 
 PATIENCE = 1500.0  # seconds: a lost creation in Jira is looked for 130 s, a lease lasts 240 s
 STARTS = 300.0  # seconds, on a machine that does much else
-CHANNELS = 5
+CHANNELS = 6  # with the mirror
 PROGRAM = str(Path(sys.executable).parent / "sextant")
 
 
@@ -45,6 +50,8 @@ class Run:
         self.port = free_port()
         self.slack, self.pagerduty, self.jira = Slack(), PagerDuty(), Jira()
         self.teams, self.relay = Workflow(), Relay()
+        self.desk = Instance(now=SystemClock().now)
+        self.desk.add_user(User(name="sextant", password="servicenow-right"))
         self.server: asyncio.subprocess.Process | None = None
         self.incidents: list[str] = []
 
@@ -66,6 +73,11 @@ class Run:
         text = (
             f'allow_inline_secrets = true\n[database]\nurl = "sqlite:///{self.folder}/x.db"\n'
             '[[tenants]]\nid = "contoso"\n'
+        )
+        text += (
+            f'[[tenants.mirrors]]\nname = "snow"\nbase_url = "{roots["snow"]}"\n'
+            'credential = { basic = { username = "sextant", password = "servicenow-right" } }\n'
+            "debounce_seconds = 0\npoll_seconds = 2\nhourly_create_budget = 1000\n"
         )
         for name, table in tables.items():
             kind = name.partition(".")[0]
@@ -115,11 +127,11 @@ class Run:
                 await asyncio.sleep(self.draw.uniform(0.05, 2.0))
                 await self.end(signal.SIGKILL)
                 await self.start(client)
-        await self.until(client, {"first", "resolved"})
+        await self.until(client, {"first", "resolved", "New"})
         for one in self.incidents:
             body = {"resolution": "vendor_fix"}
             (await client.post(f"/v1/incidents/{one}/resolve", json=body)).raise_for_status()
-        await self.until(client, {"resolved"})
+        await self.until(client, {"resolved", "Resolved"})
         await self.end(signal.SIGTERM)
 
     async def until(self, client: httpx.AsyncClient, phases: set[str]) -> None:
@@ -134,6 +146,10 @@ class Run:
         told = sum(one["remote_state"] in phases for one in found)
         return told == CHANNELS * len(self.incidents)
 
+    def tickets(self) -> list[Record]:
+        """What stands in ServiceNow."""
+        return self.desk.incidents(correlation_display="Sextant")
+
     def verdict(self, kills: int) -> tuple[Counter[str], list[str]]:
         """What people see, and what is wrong with it."""
         wanted = len(self.incidents)
@@ -143,6 +159,7 @@ class Run:
             "jira": len(self.jira.issues),
             "mail threads": sum("In-Reply-To" not in m for m in self.relay.mailbox),
             "teams": len(self.teams.cards),
+            "tickets": len(self.tickets()),
         })  # fmt: skip
         wrong = [f"{n}: {c} of {wanted}" for n, c in seen.items() if n != "teams" and c != wanted]
         if not 2 * wanted <= seen["teams"] <= 2 * wanted + kills:
@@ -150,9 +167,17 @@ class Run:
         wrong += [f"open at PagerDuty: {a['dedup_key']}" for a in self.pagerduty.alerts
                   if a["status"] != "resolved"]  # fmt: skip
         wrong += [f"open in Jira: {i.key}" for i in self.jira.issues if i.status != "Resolved"]
+        wrong += [f"open in ServiceNow: {t['number']}" for t in self.tickets()
+                  if t["state"] != "6"]  # fmt: skip
+        shown = Counter(f["table_sys_id"] for f in self.desk.tables["sys_attachment"].values())
+        shown |= Counter({i.key: len(i.attachments) for i in self.jira.issues})
+        wrong += [f"{n} pictures of {what}" for what, n in shown.items() if n > 1]
+        seen["pictures of tickets"] = len(self.desk.tables["sys_attachment"])
+        seen["pictures of issues"] = sum(len(i.attachments) for i in self.jira.issues)
+        seen["pictures in threads"] = len(self.slack.shown())
         log = (self.folder / "log").read_text()
         secrets = (self.slack.token, self.pagerduty.routing_key, self.jira.api_token,
-                   self.teams.sig, self.relay.password)  # fmt: skip
+                   self.teams.sig, self.relay.password, "servicenow-right")  # fmt: skip
         wrong += ["a secret stands in the log" for secret in secrets if secret in log]
         return seen, wrong
 
@@ -165,6 +190,7 @@ async def run(kills: int, seed: int) -> int:
             doors = {"slack": made.slack, "pagerduty": made.pagerduty, "jira": made.jira,
                      "teams": made.teams}  # fmt: skip
             roots = {n: await stack.enter_async_context(serving(d)) for n, d in doors.items()}
+            roots["snow"] = await stack.enter_async_context(serving_desk(made.desk))
             await stack.enter_async_context(relaying(made.relay, certificates().server_context()))
             (Path(folder) / "s.toml").write_text(made.settings(roots))
             base = f"http://127.0.0.1:{made.port}"
@@ -173,7 +199,7 @@ async def run(kills: int, seed: int) -> int:
             await made.play(client, kills)
         seen, wrong = made.verdict(kills)
     print(f"{len(made.incidents)} incidents, {kills} kills, seed {seed}: {dict(seen)}")
-    print("\n".join(wrong) or "each told once on every channel")
+    print("\n".join(wrong) or "each told once on every channel, and one ticket each")
     return 1 if wrong else 0
 
 
