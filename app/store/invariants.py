@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Select, exists, func, not_, select, tuple_
 from app.core.route import PlannedEvent, Subscription, judge, recalled
 from app.core.types import TenantId
 from app.store import deliveries, subscriptions
+from app.store.intake import FOLDED_TX
 from app.store.link_tables import LinkRow, MirrorRow
 from app.store.tables import (
     DeliveryRow,
@@ -80,7 +81,8 @@ def ahead(c: Connection, now: datetime) -> int:
     for tenant, tx, seq in c.execute(select(_STATES.c.tenant, _STATES.c.tx, _STATES.c.seq)):
         newest = (
             select(_INTAKE.c.tx, _INTAKE.c.seq)
-            .where(_INTAKE.c.tenant == tenant)
+            # A command was folded in the transaction that stored it; no checkpoint is ahead of it.
+            .where(_INTAKE.c.tenant == tenant, _INTAKE.c.tx != FOLDED_TX)
             .order_by(_INTAKE.c.tx.desc(), _INTAKE.c.seq.desc())
             .limit(1)
         )

@@ -25,6 +25,7 @@ from app.store.tables import (
 )
 from tests.api.surface import Surface, furnish, served
 from tests.builders import NOW, TENANT, an_incident
+from tests.flow.mirroring import MirrorWorld
 
 EVENTS: Any = EventRow.__table__  # type: ignore[attr-defined]
 STATES: Any = FoldStateRow.__table__  # type: ignore[attr-defined]
@@ -144,6 +145,13 @@ def _try(c: Connection, *, plant: Callable[[Connection], None], name: str, count
     plant(c)
     assert invariants.INVARIANTS[name](c, NOW + timedelta(minutes=1)) == count, name
     raise _Undone
+
+
+async def test_a_tenant_of_whom_only_people_spoke_breaks_nothing(
+    sqlite_database: Database,
+) -> None:
+    await MirrorWorld(sqlite_database).open()
+    assert found(sqlite_database) == {}
 
 
 async def test_what_is_found_is_counted_and_logged(
