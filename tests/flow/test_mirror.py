@@ -1,5 +1,7 @@
 """One ticket per incident, kept in step, never fought over."""
 
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from app.core.types import Status
 from app.store import events
 from app.store.engine import Database
 from tests.builders import TENANT
+from tests.chaos.inline import Inline
 from tests.chaos.storm import named_in
 from tests.flow.mirroring import MirrorWorld
 from tests.standins.servicenow import Fault, Kind
@@ -17,8 +20,10 @@ RESOLVED = {"state": "6", "close_code": "Solution provided", "close_notes": "By 
 
 
 @pytest.fixture
-def world(sqlite_database: Database) -> MirrorWorld:
-    return MirrorWorld(sqlite_database)
+def world() -> Iterator[MirrorWorld]:
+    database = Inline()  # nothing here depends on threads, nor outlives the test
+    yield MirrorWorld(database)
+    database.close()
 
 
 def happened(world: MirrorWorld, kind: str) -> list[Any]:
@@ -321,7 +326,7 @@ async def test_a_denied_field_is_noticed_by_the_echo_and_not_fought_for(
 
 
 async def test_a_storm_keeps_to_its_budget_and_forgets_nobody(database: Database) -> None:
-    world = MirrorWorld(database, terms={"budget": 10})
+    world = MirrorWorld(database, terms={"budget": 10, "poll": timedelta(seconds=240)})
     opened = [await world.open(f"fault {n}") for n in range(25)]
     await world.run(300)
     ours = [t for t in world.tickets() if "held-" not in t["correlation_id"]]

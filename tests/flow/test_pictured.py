@@ -1,6 +1,6 @@
 """The picture in messages and tickets: there once, as outsiders see it, and never in the way."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from email.message import EmailMessage
 
@@ -13,6 +13,7 @@ from app.core.ports import IncidentPictures
 from app.flow.pictured import LARGEST
 from app.store.engine import Database
 from app.workers import Spared
+from tests.chaos.inline import Inline
 from tests.flow.mirroring import MirrorWorld, Painter
 from tests.flow.telling import TellingWorld
 from tests.sinks.benches import (
@@ -210,12 +211,19 @@ async def test_a_card_links_to_it_where_the_console_has_an_address(
         assert "picture.png" not in "".join(bench.shown())  # http://x is for nobody's eyes
 
 
+@pytest.fixture
+def quick() -> Iterator[Database]:
+    database = Inline()  # nothing depends on threads here
+    yield database
+    database.close()
+
+
 def files(world: MirrorWorld) -> list[Record]:
     return list(world.instance.tables["sys_attachment"].values())
 
 
-async def test_a_ticket_holds_the_newest_one(sqlite_database: Database) -> None:
-    world = MirrorWorld(sqlite_database, pictures=Painter(), terms=TERMS)
+async def test_a_ticket_holds_the_newest_one(quick: Database) -> None:
+    world = MirrorWorld(quick, pictures=Painter(), terms=TERMS)
     incident = await world.open()
     await world.run(300)
     assert [f["table_sys_id"] for f in files(world)] == [world.ticket()["sys_id"]]
@@ -233,10 +241,8 @@ async def test_a_ticket_holds_the_newest_one(sqlite_database: Database) -> None:
 
 
 @pytest.mark.parametrize(("attaching", "held"), [("none", 0), ("add", 1)])
-async def test_an_acl_is_said_and_not_fought(
-    attaching: str, held: int, sqlite_database: Database
-) -> None:
-    world = MirrorWorld(sqlite_database, pictures=Painter(), terms=TERMS)
+async def test_an_acl_is_said_and_not_fought(attaching: str, held: int, quick: Database) -> None:
+    world = MirrorWorld(quick, pictures=Painter(), terms=TERMS)
     world.instance.attaching = attaching
     incident = await world.open()
     await world.run(300)
@@ -249,9 +255,9 @@ async def test_an_acl_is_said_and_not_fought(
 
 
 async def test_an_instance_that_takes_small_files_only_gets_its_ticket(
-    sqlite_database: Database,
+    quick: Database,
 ) -> None:
-    world = MirrorWorld(sqlite_database, pictures=Painter(), terms=TERMS)
+    world = MirrorWorld(quick, pictures=Painter(), terms=TERMS)
     world.instance.largest_file = 4
     incident = await world.open()
     await world.run(1200)
@@ -261,9 +267,9 @@ async def test_an_instance_that_takes_small_files_only_gets_its_ticket(
 
 @pytest.mark.parametrize("kind", [Kind.ERROR, Kind.COMMIT_RESET, Kind.THROTTLED])
 async def test_a_lost_upload_makes_no_second_ticket_and_no_second_picture(
-    kind: Kind, sqlite_database: Database
+    kind: Kind, quick: Database
 ) -> None:
-    world = MirrorWorld(sqlite_database, pictures=Painter(), terms=TERMS)
+    world = MirrorWorld(quick, pictures=Painter(), terms=TERMS)
     fault = Fault(kind=kind, path="/api/now/attachment/file", method="POST", seconds=5.0)
     world.instance.faults.append(fault)
     incident = await world.open()
