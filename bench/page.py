@@ -136,9 +136,13 @@ def _deliver(found: dict[str, Any]) -> Table:
         share = part["per_core"] / bare["16"]
         rows.append((f"durable, {count} receivers", f"{part['per_core']:,.0f}", f"{share:.2f}"))
     calm, hanging = one["calm"], one["hanging"]
+    durable = one["durable"]["16"]["per_core"]
+    at_16, at_64 = (durable / one["stacks"]["httpx"][flight] for flight in ("16", "64"))
     note = (
         "1 kB over loopback. Durable: claimed, signed, posted, outcome and attempt committed"
-        " (SQLite, synchronous=FULL). An event to 50 receivers that answer, beside 200 that do"
+        f" (SQLite, synchronous=FULL), to 16 receivers {at_16:.1f} times what bare httpx does with"
+        f" 16 in flight and {at_64:.1f} times what it does with 64. An event to 50"
+        " receivers that answer, beside 200 that do"
         f" too: p99 {calm['p99']:.0f} ms; beside 200 that hang: p99 {hanging['p99']:.0f} ms, and"
         f" {hanging['grown_mib']:.1f} MiB more."
     )
