@@ -11,22 +11,16 @@ from pydantic import SecretStr
 from app.clients.servicenow import Basic, ServiceNowClient
 from app.core.incident import Incident
 from app.core.link import Link
-from app.core.policy import Policy
 from app.core.ports import IncidentPictures
-from app.core.signal import Command
-from app.core.state import TenantProfile
-from app.core.types import ActorKind, IncidentId, SignalId, TenantId
-from app.flow.fold import Fold
+from app.core.types import IncidentId, TenantId
 from app.flow.mirror import MirrorLoop
 from app.flow.terms import Terms, Tools
-from app.formats.native_v1 import Renderer
-from app.kit.clock import FixedClock
-from app.kit.ids import new_id
 from app.sinks.servicenow.settings import BasicSettings, MirrorCredential, MirrorSettings
 from app.sinks.servicenow.sink import ServiceNowMirror
-from app.store import deliveries, incidents, links
+from app.store import incidents, links
 from app.store.engine import Database
 from tests.builders import NOW, TENANT
+from tests.flow.engine import EngineWorld
 from tests.standins.servicenow import Instance, User, app_of
 from tests.standins.servicenow.incidents import change
 from tests.standins.servicenow.instance import Record
@@ -85,7 +79,7 @@ class Painter:
         return self.content
 
 
-class MirrorWorld:
+class MirrorWorld(EngineWorld):
     """Everything around the mirror; ``replica`` makes further loops over the same database."""
 
     def __init__(
@@ -97,30 +91,20 @@ class MirrorWorld:
         pictures: IncidentPictures | None = None,
         **settings: Any,
     ) -> None:
-        self.tenant = tenant
-        self.db = db
+        super().__init__(db, tenant)
         self.pictures = pictures
-        self.clock = FixedClock(NOW)
         self.instance = Instance(now=self.clock.now)
         self.instance.add_user(User(name="sextant", password="pw"))
         self.instance.add_user(AGENT)
         self.settings = settings_of(**settings)
         given = {"tenant": tenant, **(terms or {})}
         self.terms = Terms(**given)
-        self.fold = self._fold(db)
         self.wires: list[Breaking] = []
         self.loop = self.replica()
 
-    def _fold(self, db: Database) -> Fold:
-        return Fold(
-            db, self.clock, render=Renderer(public_url="http://x"), plan=deliveries.plan,
-            policy=Policy(), profiles={self.tenant: TenantProfile(id=self.tenant, users=100)},
-            committed=lambda: None,
-        )  # fmt: skip
-
     def replica(self, db: Database | None = None) -> MirrorLoop:
         """A loop of its own; with a view of the database also with a fold of its own."""
-        fold = self._fold(db) if db else self.fold
+        fold = self.fold_over(db) if db else self.fold
         wire = Breaking(self.instance)
         self.wires.append(wire)
         client = httpx.AsyncClient(transport=wire, base_url=BASE, timeout=75)
@@ -133,25 +117,12 @@ class MirrorWorld:
             Tools(
                 db=db or self.db, clock=self.clock, mirror=mirror, terms=self.terms,
                 obey=fold.command, announce=fold.news,
-                url_of=lambda incident: f"http://x/incidents/{incident}", pictures=self.pictures,
+                url_of=self.url_of, pictures=self.pictures,
             )
         )  # fmt: skip
 
     def seconds(self) -> float:
         return self.clock.at.timestamp()
-
-    async def open(self, title: str = "Mail is down", severity: str = "major") -> Incident:
-        body = {"title": title, "services": ["exchange-online"], "severity": severity}
-        return await self.fold.command(self.tenant, self._command("open", body))
-
-    async def do(self, name: str, incident: Incident, **body: Any) -> Incident:
-        return await self.fold.command(self.tenant, self._command(name, body, str(incident.id)))
-
-    def _command(self, name: str, body: dict[str, Any], incident: str | None = None) -> Command:
-        return Command(
-            id=SignalId(new_id("cmd")), name=name, actor_kind=ActorKind.PERSON.value,
-            actor="anna", received_at=self.clock.at, body=body, incident=incident,
-        )  # fmt: skip
 
     async def run(self, seconds: float, *, loop: MirrorLoop | None = None) -> None:
         """Let so much time pass; the clock jumps from one thing to do to the next."""

@@ -7,21 +7,15 @@ from typing import Any
 from app.core.announce import ChannelFacts, Send, Updates, Verdict, plain_message
 from app.core.incident import Incident
 from app.core.link import Link
-from app.core.policy import Policy
 from app.core.ports import Channel, Choose, IncidentPictures, Say
-from app.core.signal import Command
-from app.core.state import TenantProfile
-from app.core.types import ActorKind, SignalId, TenantId
+from app.core.types import TenantId
 from app.flow.announce import ChannelTerms, ChannelTools
 from app.flow.channel import ChannelLoop
-from app.flow.fold import Fold
 from app.flow.terms import Terms
-from app.formats.native_v1 import Renderer
-from app.kit.clock import FixedClock
-from app.kit.ids import new_id
-from app.store import deliveries, links
+from app.store import links
 from app.store.engine import Database
-from tests.builders import NOW, TENANT
+from tests.builders import TENANT
+from tests.flow.engine import EngineWorld
 
 
 def all_of(
@@ -31,7 +25,7 @@ def all_of(
     return {one.name: Send() for one in plan}
 
 
-class TellingWorld:
+class TellingWorld(EngineWorld):
     """Everything around one channel; ``replica`` makes a further loop over the same database."""
 
     def __init__(
@@ -40,8 +34,8 @@ class TellingWorld:
         plan: tuple[ChannelFacts, ...] = (), gap: float = 0,
         pictures: IncidentPictures | None = None, **terms: Any,
     ) -> None:  # fmt: skip
-        self.db, self.channel, self.tenant = db, channel, tenant
-        self.clock = FixedClock(NOW)
+        super().__init__(db, tenant)
+        self.channel = channel
         facts = ChannelFacts(name=channel.name, kind=channel.kind)
         given = {"tenant": tenant, "debounce": timedelta(0), **terms}
         self.terms = ChannelTerms(
@@ -49,11 +43,6 @@ class TellingWorld:
             gap=timedelta(seconds=gap),
         )  # fmt: skip
         self.choose, self.say, self.pictures = choose, say, pictures
-        self.fold = Fold(
-            db, self.clock, render=Renderer(public_url="http://x"), plan=deliveries.plan,
-            policy=Policy(), profiles={tenant: TenantProfile(id=tenant, users=100)},
-            committed=lambda: None,
-        )  # fmt: skip
         self.loop = self.replica()
 
     def replica(self) -> ChannelLoop:
@@ -61,22 +50,9 @@ class TellingWorld:
             ChannelTools(
                 db=self.db, clock=self.clock, channel=self.channel, terms=self.terms,
                 say=self.say, choose=self.choose,
-                url_of=lambda incident: f"http://x/incidents/{incident}",
+                url_of=self.url_of,
                 announce=self.fold.news, pictures=self.pictures,
             )
-        )  # fmt: skip
-
-    async def open(self, title: str = "Mail is down", severity: str = "major") -> Incident:
-        body = {"title": title, "services": ["exchange-online"], "severity": severity}
-        return await self.fold.command(self.tenant, self._command("open", body))
-
-    async def do(self, name: str, incident: Incident, **body: Any) -> Incident:
-        return await self.fold.command(self.tenant, self._command(name, body, str(incident.id)))
-
-    def _command(self, name: str, body: dict[str, Any], incident: str | None = None) -> Command:
-        return Command(
-            id=SignalId(new_id("cmd")), name=name, actor_kind=ActorKind.PERSON.value,
-            actor="anna", received_at=self.clock.at, body=body, incident=incident,
         )  # fmt: skip
 
     async def run(self, seconds: float = 0, *, loop: ChannelLoop | None = None) -> None:
