@@ -83,10 +83,10 @@ chaos: setup
 bench: setup
 	$(PY) -m bench
 
-# Unseen seeds, the usual rules beside, every size; resumable, about two hours on two cores.
-EVALUATION ?= --first-seed 1000 --seeds 10 --permutations 5
+# Unseen seeds, part by part as bench/evaluate/count.toml lists them; goes on where it stood.
+EVALUATION ?= --jobs 2 --minutes 75
 evaluation: setup
-	$(BIN)/sextant evaluate --scenarios named,sizes $(EVALUATION) --write docs/evaluation.md
+	$(BIN)/sextant evaluate --plan count $(EVALUATION) --write docs/evaluation.md
 
 openapi: setup
 	$(BIN)/sextant openapi

@@ -21,6 +21,7 @@ from app.core.types import OPEN_STATUSES, Outcome, SelfCheck, Status, TenantId
 LOOK = int(TICK.total_seconds())  # seconds between looks, as the loops tick
 OPEN_TICK = 60  # while something is open and nothing bad arrived lately
 IDLE_TICK = 300  # while nothing is open either
+SETTLED = 600  # minutes after which a stretch that is not told any more is remembered as it was
 RUN_OUT = timedelta(hours=24)  # most that the clock runs on after the last line
 
 
@@ -140,8 +141,7 @@ class Offline:
         self.sequence, self.number = decision.sequence, decision.number
         self.steps += 1
         for incident, disturbances in decision.held.items():
-            for disturbance in disturbances:
-                self._remember(incident, disturbance)
+            self._remember(incident, disturbances, minute_of(now))
 
     def _decided(self, snapshot: Snapshot, signals: Sequence[Signal], now: datetime) -> Decision:
         """Decide; a command about an incident that is not there, or not so, is passed over."""
@@ -153,11 +153,17 @@ class Offline:
             fresh = replace(snapshot, memo=None)  # the one that failed has used it up
             return decide(fresh, others, now=now, policy=self.policy)
 
-    def _remember(self, incident: str, disturbance: Disturbance) -> None:
-        spans = self.spans.setdefault(incident, {})
-        for finding in disturbance.findings:
+    def _remember(self, incident: str, disturbances: Sequence[Disturbance], minute: int) -> None:
+        """Keep what an incident stands for; what an earlier look made of the same minutes goes."""
+        spans = {
+            domain: span
+            for domain, span in self.spans.get(incident, {}).items()
+            if span[1] < minute - SETTLED
+        }
+        for finding in (f for disturbance in disturbances for f in disturbance.findings):
             start, end = spans.get(finding.domain, (finding.onset, finding.last_bad))
             spans[finding.domain] = (min(start, finding.onset), max(end, finding.last_bad))
+        self.spans[incident] = spans
 
     def _survivor(self, incident: str) -> str:
         found = self.incidents[incident]

@@ -6,13 +6,15 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 from app.core.errors import InvalidInput, SettingsError
+from app.core.policy import Policy
 from app.recordings import load_policy
 from bench.evaluate import cost, page, show, table
+from bench.evaluate.count import Counted, read
 from bench.evaluate.digest import of_run
 from bench.evaluate.run import STORE, Wish, case_of, judged, make, play, run
 from bench.evaluate.targets import targets
@@ -42,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--permutations", type=int, default=0, help="orders asked of each run")
     parser.add_argument("--json", action="store_true", help="print every run and total as JSON")
     parser.add_argument("--losses", action="store_true", help="say what each losing run lost")
+    parser.add_argument("--plan", metavar="FILE", help="parts to run one after the other; `count`")
+    parser.add_argument("--minutes", type=float, help="begin no run of --plan after so long")
     parser.add_argument("--show", metavar="SCENARIO:SEED", help="one seed, truth beside incidents")
     parser.add_argument("--signals", metavar="FILE", help="score a file of signals instead")
     parser.add_argument("--truth", metavar="FILE", help="the truth of --signals")
@@ -75,7 +79,11 @@ def _main(arguments: argparse.Namespace) -> int:
     )
     if arguments.show:
         return _show(arguments.show, wish)
-    if arguments.signals:
+    counted = Counted()
+    if arguments.plan:
+        counted = _count(arguments, policy)
+        found = counted.runs
+    elif arguments.signals:
         found = [_of_files(arguments, wish)]
     else:
         chosen = _chosen(arguments.scenarios)
@@ -86,10 +94,35 @@ def _main(arguments: argparse.Namespace) -> int:
         print(json.dumps(_plain({"runs": found, "targets": _told(found)}), indent=1))
         return 0
     if arguments.write:
-        page.write(Path(arguments.write), found, tick=arguments.tick, cost=cost.measure())
+        page.write(Path(arguments.write), found, tick=arguments.tick, cost=cost.measure(),
+                   counted=counted)  # fmt: skip
     for text in _tables(found, losses=arguments.losses):
         print(text)
     return 0
+
+
+def _count(arguments: argparse.Namespace, policy: Policy) -> Counted:
+    """Run the parts of a plan until the time is up; what was run before is not run again."""
+    until = None
+    if arguments.minutes is not None:
+        until = time.perf_counter() + 60 * arguments.minutes
+    counted = Counted()
+    for part in read(arguments.plan):
+        wish = Wish(
+            options=part.options,
+            baselines=part.baselines,
+            permutations=part.permutations,
+            policy=policy,
+            tick=arguments.tick,
+            only_order=part.only_order,
+        )
+        seeds = range(part.first_seed, part.first_seed + part.seeds)
+        asked = [(name, seed) for seed in seeds for name in _chosen(part.scenarios)]
+        print(f"{part.name}: {len(asked)} runs", file=sys.stderr, flush=True)
+        found = _run_all(asked, wish, jobs=arguments.jobs, fresh=arguments.fresh, until=until)
+        (counted.orders if part.only_order else counted.runs).extend(found)
+        counted.done.append((part.name, len(found), len(asked)))
+    return counted
 
 
 def _chosen(words: str) -> list[str]:
@@ -194,7 +227,12 @@ def _labels(texts: Iterable[bytes], document: Mapping[str, Any]) -> dict[str, st
 
 
 def _run_all(
-    asked: Sequence[tuple[str, int]], wish: Wish, *, jobs: int, fresh: bool
+    asked: Sequence[tuple[str, int]],
+    wish: Wish,
+    *,
+    jobs: int,
+    fresh: bool,
+    until: float | None = None,
 ) -> list[dict[str, Any]]:
     """Run what was not run before by the same engine; each result is stored as it comes."""
     STORE.mkdir(mode=0o700, exist_ok=True)
@@ -203,7 +241,7 @@ def _run_all(
     waiting = [one for one in asked if one not in known]
     if waiting:
         with stored.open("a", encoding="utf-8") as file:
-            for one, result in _results(waiting, wish, jobs):
+            for one, result in _results(waiting, wish, jobs, until):
                 known[one] = result
                 file.write(json.dumps({"name": one[0], "run": result}) + "\n")
                 file.flush()
@@ -212,7 +250,8 @@ def _run_all(
 
 def _key(wish: Wish) -> str:
     options = sorted(wish.options.items())
-    return of_run(options, wish.baselines, wish.permutations, wish.policy, wish.tick)
+    return of_run(options, wish.baselines, wish.permutations, wish.policy, wish.tick,
+                  wish.only_order)  # fmt: skip
 
 
 def _stored(file: Path) -> dict[tuple[str, int], dict[str, Any]]:
@@ -223,15 +262,24 @@ def _stored(file: Path) -> dict[tuple[str, int], dict[str, Any]]:
 
 
 def _results(
-    waiting: Sequence[tuple[str, int]], wish: Wish, jobs: int
+    waiting: Sequence[tuple[str, int]], wish: Wish, jobs: int, until: float | None
 ) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
-    begun = time.perf_counter()
+    begun, left, number = time.perf_counter(), list(reversed(waiting)), 0
+    running: dict[Future[dict[str, Any]], tuple[str, int]] = {}
     with ProcessPoolExecutor(max_workers=max(1, jobs)) as pool:
-        futures = {pool.submit(run, *one, wish): one for one in waiting}
         try:
-            for number, future in enumerate(as_completed(futures), 1):
-                _progress(number, len(waiting), time.perf_counter() - begun, futures[future])
-                yield futures[future], future.result()
+            while left or running:
+                while left and len(running) <= jobs:
+                    if until is not None and time.perf_counter() > until:
+                        left = []
+                        break
+                    one = left.pop()
+                    running[pool.submit(run, *one, wish)] = one
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    one, number = running.pop(future), number + 1
+                    _progress(number, len(waiting), time.perf_counter() - begun, one)
+                    yield one, future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

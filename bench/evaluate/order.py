@@ -1,24 +1,35 @@
-"""Order: the same signals in other orders, doubled, delayed and with restarts, must group alike."""
+"""Order: the same signals in other orders, doubled, delayed and with restarts, must group alike.
+
+What is permuted is the busiest hour of a scenario, thinned to some hundred reporters, under a
+lateness window of half an hour: a fold of it costs a tenth of a second, that of a whole scenario
+ten, and a thousand are asked for. Everything that order could disturb is in it: late signals that
+fold minutes again, minutes that are sealed meanwhile, doubles, restarts, delays longer than a look.
+"""
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from app.core.policy import Policy
-from app.core.signal import Advisory, Command
+from app.core.signal import Advisory, ClientReport, Command, Signal
 from app.core.state import EngineState, TenantProfile
 from app.flow.offline import Offline
 from app.sources.recorded import Line
 from app.store import states
 from bench.evaluate.partition import groups
 
-TICK = 60  # seconds: what is asked here does not depend on it
-SLACK_MINUTES = 10  # kept free of the lateness window
+LATENESS_MINUTES = 30  # the window of the permuted hour
+SLACK_MINUTES = 10  # kept free of it
+HOUR = timedelta(hours=1)
+BEFORE = timedelta(minutes=15)  # of the busiest hour, so that there is calm before it
+REPORTS = 400  # kept of the hour, by the people who reported
+LOOK = timedelta(seconds=300)  # between looks: what is asked here does not depend on it
 TWICE = 0.02  # share of the signals that come twice
-RESTART = 0.02  # chance of a restart after a step
-SPREADS = (30.0, 300.0, 3600.0, None)  # longest delays in seconds; None: the whole window
+RESTART = 0.1  # chance of a restart after a look
+SPREADS = (30.0, 300.0, 600.0, 1200.0)  # longest delays in seconds; the last: the whole window
 
 
 def examine(
@@ -30,33 +41,88 @@ def examine(
     permutations: int,
 ) -> dict[str, Any]:
     """Say how many of the permutations give the partition that the told order gives."""
-    refs = [line.ref for line in lines]
-    told = Offline(profile=profile, policy=policy, tick=TICK).run(lines)
-    expected = groups(dict(told.assignments))
+    policy = replace(policy, lateness_minutes=LATENESS_MINUTES)
+    hour = busiest(lines)
+    begin = hour[0].received_at - LOOK  # the first look says from when signals count
+    refs = [line.ref for line in hour]
+    expected = groups(dict(_fold(profile, policy, hour, begin)))
     unequal = []
     for number in range(permutations):
         chance = random.Random(f"order/{seed}/{number}")
-        engine = Offline(profile=profile, policy=policy, tick=TICK, between=_restarts(chance))
-        found = dict(engine.run(shuffled(lines, chance, policy, number)).assignments)
+        moved = shuffled(hour, chance, number)
+        found = dict(_fold(profile, policy, moved, begin, _restarts(chance)))
         if groups({ref: found[ref] for ref in refs}) != expected:
             unequal.append(number)
-    return {"asked": permutations, "equal": permutations - len(unequal), "unequal": unequal[:20]}
+    return {
+        "asked": permutations,
+        "equal": permutations - len(unequal),
+        "unequal": unequal[:20],
+        "signals": len(hour),
+    }
 
 
-def shuffled(
-    lines: Sequence[Line], chance: random.Random, policy: Policy, number: int
-) -> list[Line]:
+def busiest(lines: Sequence[Line]) -> list[Line]:
+    """The hour with the most reports, of some of the people; all that was not a report."""
+    hours = Counter(int(line.received_at.timestamp()) // 3600 for line in lines
+                    if isinstance(line.signal, ClientReport))  # fmt: skip
+    top = max(hours.items(), key=lambda one: (one[1], -one[0]))[0] if hours else 0
+    begun = datetime.fromtimestamp(top * 3600, lines[0].received_at.tzinfo) - BEFORE
+    inside = [line for line in lines if begun <= line.received_at < begun + HOUR and _room(line)]
+    said = sum(isinstance(line.signal, ClientReport) for line in inside)
+    share = max(1, round(said / REPORTS))
+    return [line for line in inside if _is_kept(line.signal, share)]
+
+
+def _room(line: Line) -> float:
+    """Seconds by which a line may still be delayed; what is too late already is left out."""
+    longest = (LATENESS_MINUTES - SLACK_MINUTES) * 60.0
+    at = getattr(line.signal, "occurred_at", line.received_at)
+    return max(0.0, longest - (line.received_at - at).total_seconds())
+
+
+def _is_kept(signal: Signal, share: int) -> bool:
+    if not isinstance(signal, ClientReport):
+        return True
+    return random.Random(signal.actor).randrange(share) == 0
+
+
+def _fold(
+    profile: TenantProfile,
+    policy: Policy,
+    lines: Sequence[Line],
+    begin: datetime,
+    between: Callable[[EngineState, datetime], EngineState] | None = None,
+) -> tuple[tuple[str, str | None], ...]:
+    """Fold lines with a look every few minutes, until no minute of theirs can change any more."""
+    engine = Offline(profile=profile, policy=policy, between=between)
+    known: set[str] = set()
+    waiting = list(reversed(lines))
+    now = begin
+    end = lines[-1].received_at + timedelta(minutes=2 * policy.lateness_minutes)
+    while now < end:
+        now += LOOK
+        batch = []
+        while waiting and waiting[-1].received_at <= now:
+            line = waiting.pop()
+            if line.signal.id not in known:
+                known.add(line.signal.id)
+                batch.append(line.signal)
+        engine.fold(now, batch)
+    return engine.told(lines).assignments
+
+
+def shuffled(lines: Sequence[Line], chance: random.Random, number: int) -> list[Line]:
     """The lines with other delays within the lateness window, some of them twice."""
-    longest = (policy.lateness_minutes - SLACK_MINUTES) * 60.0
-    spread = SPREADS[number % len(SPREADS)] or longest
+    spread = SPREADS[number % len(SPREADS)]
     moved = []
     for line in lines:
         if isinstance(line.signal, Advisory | Command):
             moved.append(line)  # read one after the other; their order is theirs
             continue
-        moved.append(_later(line, chance.uniform(0, spread)))
+        longest = min(spread, _room(line))
+        moved.append(_later(line, chance.uniform(0, longest)))
         if chance.random() < TWICE:
-            again = _later(line, chance.uniform(0, spread))
+            again = _later(line, chance.uniform(0, longest))
             moved.append(replace(again, ref=f"{line.ref}#{number}"))
     return sorted(moved, key=lambda line: line.received_at)
 

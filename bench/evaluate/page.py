@@ -6,6 +6,7 @@ from typing import Any
 
 from bench.evaluate import figures, plots
 from bench.evaluate.baselines import BASELINES
+from bench.evaluate.count import Counted
 from bench.evaluate.table import by_scenario, cell, values
 from bench.evaluate.targets import Target, number, targets, text_of
 from bench.evaluate.totals import Run, View, signals_per_second
@@ -34,22 +35,29 @@ for counts, three over n where nothing was missed. **met** means that the interv
 
 
 def write(
-    file: Path, runs: Sequence[Run], *, tick: int, cost: Mapping[str, float] | None = None
+    file: Path,
+    runs: Sequence[Run],
+    *,
+    tick: int,
+    cost: Mapping[str, float] | None = None,
+    counted: Counted | None = None,
 ) -> None:
     """Write the page, and its pictures under ``img`` beside it."""
-    found = targets(runs, cost=cost)
+    counted = counted or Counted()
+    found = targets(runs, cost=cost, orders=counted.orders)
     images = file.parent / "img"
     images.mkdir(parents=True, exist_ok=True)
     note = f"{len(runs)} runs, seeds {_seeds(runs)}"
     for name, drawing in _pictures(runs, found, note).items():
         (images / name).write_text(drawing, "utf-8")
-    file.write_text("\n".join(_text(runs, found, tick)) + "\n", "utf-8")
+    file.write_text("\n".join(_text(runs, found, tick, counted)) + "\n", "utf-8")
 
 
 def _pictures(runs: Sequence[Run], found: Sequence[Target], note: str) -> dict[str, str]:
-    engines = [name for name in RULES if all(name in run["scores"] for run in runs)]
+    beside = _compared(runs)
+    engines = list(RULES) if beside else ["sextant"]
     curves = {
-        name: [row["delay"] for run in runs for row in View(runs, name).faults(run)]
+        name: [row["delay"] for run in beside or runs for row in View(runs, name).faults(run)]
         for name in engines
     }
     bins = figures.reliability(View(runs).samples())
@@ -67,7 +75,9 @@ def _seeds(runs: Sequence[Run]) -> str:
     return f"{seeds[0]} to {seeds[-1]}"
 
 
-def _text(runs: Sequence[Run], found: Sequence[Target], tick: int) -> Iterator[str]:
+def _text(
+    runs: Sequence[Run], found: Sequence[Target], tick: int, counted: Counted
+) -> Iterator[str]:
     first = min(run["seed"] for run in runs)
     unseen = first >= DEVELOPMENT
     yield HEAD.format(
@@ -83,6 +93,7 @@ def _text(runs: Sequence[Run], found: Sequence[Target], tick: int) -> Iterator[s
         else "These are **development seeds** (0 to 999), on which the engine was tuned: the "
         "figures are optimistic.",
     )
+    yield from _parts(counted)
     yield from _lost(runs)
     yield from _targets(found)
     yield from _scenarios(runs)
@@ -90,6 +101,20 @@ def _text(runs: Sequence[Run], found: Sequence[Target], tick: int) -> Iterator[s
     yield from _baselines(runs)
     yield from _calibration(runs)
     yield from _more(runs)
+
+
+def _parts(counted: Counted) -> Iterator[str]:
+    if not counted.done:
+        return
+    told = [f"{name} ({done} of {asked})" if done < asked else f"{name} ({done})"
+            for name, done, asked in counted.done]  # fmt: skip
+    yield f"**Parts** (`bench/evaluate/count.toml`, runs): {'; '.join(told)}."
+    yield ""
+
+
+def _compared(runs: Sequence[Run]) -> list[Run]:
+    """The runs beside which the usual rules were run."""
+    return [run for run in runs if set(BASELINES) <= set(run["scores"])]
 
 
 def _lost(runs: Sequence[Run]) -> Iterator[str]:
@@ -201,8 +226,8 @@ def _sizes(runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _baselines(runs: Sequence[Run]) -> Iterator[str]:
-    names = [name for name in ("sextant", *BASELINES)
-             if all(name in run["scores"] for run in runs)]  # fmt: skip
+    beside = _compared(runs)
+    names = ["sextant", *BASELINES] if beside else ["sextant"]
     yield "## Beside the usual rules"
     yield ""
     yield "The same signals under rules in common use (`bench/evaluate/baselines.py`). None of them names an origin: they blame the vendor for everything."
@@ -212,7 +237,7 @@ def _baselines(runs: Sequence[Run]) -> Iterator[str]:
     yield "| rule | vendor faults: precision | recall | p50 | p90 | before the vendor | false per week | pair F1 | B³ F1 | pieces | over-merged | kind |"
     yield "|---|---|---|---|---|---|---|---|---|---|---|---|"
     for name in names:
-        view = View(runs, name)
+        view = View(beside or runs, name)
         yield (
             f"| **{name}**: {RULES[name]} | {text_of(view.precision(), '%')} | "
             f"{text_of(view.recall(), '%')} | {cell(view.delay(0.5).value, 'clock')} | "

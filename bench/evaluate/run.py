@@ -66,6 +66,7 @@ class Wish:
     options: Mapping[str, Any]
     baselines: bool = False
     permutations: int = 0
+    only_order: bool = False
     policy: Policy = DEFAULT_POLICY
     tick: int = 10
 
@@ -180,7 +181,14 @@ def watch_of(document: Mapping[str, Any]) -> str:
 def run(scenario: str, seed: int, wish: Wish) -> dict[str, Any]:
     """Run and judge one seed; gives plain values that can be stored."""
     case = make(scenario, seed, wish.options)
+    if wish.only_order:
+        return {"scenario": Path(scenario).stem, "seed": seed, "order": _order(case, wish)}
     return judged(case, wish)
+
+
+def _order(case: Case, wish: Wish) -> dict[str, Any]:
+    return order.examine(case.profile, case.lines, wish.policy, seed=case.seed,
+                         permutations=wish.permutations)  # fmt: skip
 
 
 def judged(case: Case, wish: Wish) -> dict[str, Any]:
@@ -205,6 +213,5 @@ def judged(case: Case, wish: Wish) -> dict[str, Any]:
         "scores": scores,
     }
     if wish.permutations:
-        result["order"] = order.examine(case.profile, case.lines, wish.policy, seed=case.seed,
-                                        permutations=wish.permutations)  # fmt: skip
+        result["order"] = _order(case, wish)
     return result

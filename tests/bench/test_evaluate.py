@@ -1,17 +1,20 @@
 """The command: a file of signals with its truth, one seed shown, the page with its pictures."""
 
+import argparse
 import json
 import random
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from app.cli import main
+from app.core.errors import SettingsError
 from app.core.policy import DEFAULT_POLICY
 from app.sources.recorded import Line
-from bench.evaluate import order, page
+from bench.evaluate import command, count, order, page
 from bench.evaluate.run import Case, Wish, judged, make, play
 from bench.evaluate.show import detail
 from tests.core.play import PROFILE, at, outage
@@ -110,7 +113,7 @@ def test_the_page_and_its_pictures_are_written(case: Case, tmp_path: Path) -> No
     for picture in (tmp_path / "img").glob("*.svg"):
         assert ET.parse(picture).getroot().tag.endswith("svg")
     assert len(list((tmp_path / "img").glob("*.svg"))) == 3
-    cost = {"signals_per_second": 5.0, "state_growth": 1.0, "look_ms": 51.0}
+    cost = {"signals_per_second": 5.0, "state_growth": 1.0, "look_ms": 49.0, "worst_look_ms": 51.0}
     page.write(tmp_path / "evaluation.md", [{**run, "seed": 1000}], tick=30, cost=cost)
     assert "| **missed** | signals folded per second" in (tmp_path / "evaluation.md").read_text()
     assert "**evaluation seeds**" in (tmp_path / "evaluation.md").read_text("utf-8")
@@ -119,10 +122,61 @@ def test_the_page_and_its_pictures_are_written(case: Case, tmp_path: Path) -> No
 def test_a_permutation_moves_signals_within_the_window_and_keeps_their_content() -> None:
     lines = [Line(ref=f"s{n}", tenant=PROFILE.id, received_at=s.received_at, signal=s)
              for n, s in enumerate(outage())]  # fmt: skip
-    moved = order.shuffled(lines, random.Random(1), DEFAULT_POLICY, 3)
+    moved = order.shuffled(lines, random.Random(1), 3)
     by_ref = {line.ref: line for line in moved}
     assert len(moved) > len(lines)  # some came twice
     assert [x.ref for x in moved if "#" not in x.ref] != [x.ref for x in lines]
     assert all(by_ref[x.ref].signal == x.signal for x in lines)
-    window = timedelta(minutes=DEFAULT_POLICY.lateness_minutes)
+    window = timedelta(minutes=order.LATENESS_MINUTES)
     assert all(timedelta(0) <= by_ref[x.ref].received_at - x.received_at < window for x in lines)
+
+
+def test_the_permuted_hour_is_the_busiest_and_no_line_of_it_is_too_late() -> None:
+    lines = [Line(ref=f"s{n}", tenant=PROFILE.id, received_at=s.received_at, signal=s)
+             for n, s in enumerate(outage())]  # fmt: skip
+    late = replace(lines[0], ref="late", received_at=lines[0].received_at + timedelta(hours=1))
+    hour = order.busiest([*lines, late])
+    assert hour
+    assert "late" not in {line.ref for line in hour}
+    assert hour[-1].received_at - hour[0].received_at <= order.HOUR
+
+
+def test_a_plan_runs_its_parts_until_the_time_is_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text("""
+        [[parts]]
+        name = "a"
+        scenarios = "noise"
+        seeds = 2
+        weeks = 0.1
+        [[parts]]
+        name = "b"
+        scenarios = "named"
+        seeds = 1
+        only_order = true
+    """)
+    first, second = count.read(str(plan))
+    assert (first.options, first.only_order) == ({"weeks": 0.1}, False)
+    assert second.only_order
+    monkeypatch.setattr(command, "STORE", tmp_path)
+    arguments = argparse.Namespace(plan=str(plan), minutes=0.0, tick=10, jobs=1, fresh=True)
+    counted = command._count(arguments, DEFAULT_POLICY)
+    assert [done for _, done, _ in counted.done] == [0, 0]
+    assert counted.done[0][2] == 2
+
+
+@pytest.mark.parametrize("text", ["", "parts = 3", '[[parts]]\nname = "x"'])
+def test_a_plan_that_cannot_be_read_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text(text)
+    with pytest.raises(SettingsError, match=r"bad\.toml"):
+        count.read(str(tmp_path / "bad.toml"))
+
+
+def test_the_plan_of_the_page_asks_for_unseen_seeds_and_enough_weeks() -> None:
+    parts = count.read("count")
+    assert all(part.first_seed >= page.DEVELOPMENT for part in parts)
+    noise = [part for part in parts if part.scenarios == "noise"]
+    assert sum(part.seeds * part.options["weeks"] for part in noise) >= 200
+    assert max(part.permutations for part in parts) >= 1000
