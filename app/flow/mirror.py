@@ -168,7 +168,7 @@ class MirrorLoop:
                     after_it = replace(link, due_at=tools.clock.now() + FAR)
                 else:
                     after_it = await work(link, incident, token=token)
-                after_it = await pictured(tools, after_it, incident, token=token)
+                    after_it = await pictured(tools, after_it, incident, token=token)
             except StorageUnavailable:
                 return  # the lease lapses
             self._log(link, after_it)

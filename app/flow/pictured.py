@@ -52,21 +52,21 @@ def turn_of(incident: Incident) -> str:
 async def pictured(tools: Tools, link: Link, incident: Incident | None, *, token: str) -> Link:
     """Put the newest picture into a ticket that is in step, once for each turn of its incident.
 
-    The turn is noted first: whoever dies in between leaves a ticket without its newest picture,
-    and never puts in two of one turn.
+    The turn is noted first, with whatever else is known of the ticket: whoever dies in between
+    leaves it without its newest picture, and never puts in two of one turn.
     """
     if incident is None or tools.pictures is None or not _wants(link):
         return link
-    turn, before = turn_of(incident), link.memory.pictured
-    if before == turn:
-        return link
-    drawn = await picture_of(tools.pictures, incident)
-    if not drawn:
+    turn = turn_of(incident)
+    if link.memory.pictured == turn:
         return link
     now = tools.clock.now()
     going = replace(link, memory=replace(link.memory, pictured=turn))
     until = now + LEASE * tools.terms.speed
     await tools.db.write(lambda c: links.save(c, going, token=token, keep_until=until))
+    drawn = await picture_of(tools.pictures, incident)
+    if not drawn:
+        return going
     answer = await tools.mirror.attach(link.remote_id or "", file_of(incident), drawn)
     if answer.word is MirrorWord.DONE:
         return going
