@@ -37,6 +37,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     leave_out()
     import uvicorn  # noqa: PLC0415 - slow to import, and only this command needs it
 
+    from app.kit.bounded import BoundedProtocol  # noqa: PLC0415 - the same
     from app.kit.egress import LOOPBACK  # noqa: PLC0415 - the same
     from app.kit.entrance import Entrance  # noqa: PLC0415 - the same
 
@@ -67,6 +68,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     entrance = Entrance(make, busy=_busy(settings.server.public_url), opened=opened, failed=failed)
     config = uvicorn.Config(
         entrance,
+        http=BoundedProtocol,
+        ws="none",
         host=host,
         port=port,
         log_config=None,
