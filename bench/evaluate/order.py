@@ -1,7 +1,7 @@
 """Order: the same signals in other orders, doubled, delayed and with restarts, must group alike.
 
-What is permuted is the busiest hour of a scenario, thinned to some hundred reporters, under a
-lateness window of half an hour: a fold of it costs a tenth of a second, that of a whole scenario
+What is permuted are the 45 busiest minutes of a scenario, thinned to some hundred reporters, under
+a lateness window of half an hour: a fold of it costs a tenth of a second, that of a whole scenario
 ten, and a thousand are asked for. Everything that order could disturb is in it: late signals that
 fold minutes again, minutes that are sealed meanwhile, doubles, restarts, delays longer than a look.
 """
@@ -21,12 +21,13 @@ from app.sources.recorded import Line
 from app.store import states
 from bench.evaluate.partition import groups
 
-LATENESS_MINUTES = 30  # the window of the permuted hour
+LATENESS_MINUTES = 30  # the window of what is permuted
 SLACK_MINUTES = 10  # kept free of it
-HOUR = timedelta(hours=1)
-BEFORE = timedelta(minutes=15)  # of the busiest hour, so that there is calm before it
-REPORTS = 400  # kept of the hour, by the people who reported
-LOOK = timedelta(seconds=300)  # between looks: what is asked here does not depend on it
+SPAN = timedelta(minutes=45)
+QUARTER = 900  # seconds; the two with the most reports are in it
+BEFORE = timedelta(minutes=15)  # of the busiest, so that there is calm before it
+REPORTS = 400  # kept of that time, by the people who reported
+LOOK = timedelta(minutes=10)  # between looks: what is asked here does not depend on it
 TWICE = 0.02  # share of the signals that come twice
 RESTART = 0.1  # chance of a restart after a look
 SPREADS = (30.0, 300.0, 600.0, 1200.0)  # longest delays in seconds; the last: the whole window
@@ -42,14 +43,14 @@ def examine(
 ) -> dict[str, Any]:
     """Say how many of the permutations give the partition that the told order gives."""
     policy = replace(policy, lateness_minutes=LATENESS_MINUTES)
-    hour = busiest(lines)
-    begin = hour[0].received_at - LOOK  # the first look says from when signals count
-    refs = [line.ref for line in hour]
-    expected = groups(dict(_fold(profile, policy, hour, begin)))
+    some = busiest(lines)
+    begin = some[0].received_at - LOOK  # the first look says from when signals count
+    refs = [line.ref for line in some]
+    expected = groups(dict(_fold(profile, policy, some, begin)))
     unequal = []
     for number in range(permutations):
         chance = random.Random(f"order/{seed}/{number}")
-        moved = shuffled(hour, chance, number)
+        moved = shuffled(some, chance, number)
         found = dict(_fold(profile, policy, moved, begin, _restarts(chance)))
         if groups({ref: found[ref] for ref in refs}) != expected:
             unequal.append(number)
@@ -57,19 +58,19 @@ def examine(
         "asked": permutations,
         "equal": permutations - len(unequal),
         "unequal": unequal[:20],
-        "signals": len(hour),
+        "signals": len(some),
     }
 
 
 def busiest(lines: Sequence[Line]) -> list[Line]:
-    """The hour with the most reports, of some of the people; all that was not a report."""
-    hours = Counter(int(line.received_at.timestamp()) // 3600 for line in lines
-                    if isinstance(line.signal, ClientReport))  # fmt: skip
-    top = max(hours.items(), key=lambda one: (one[1], -one[0]))[0] if hours else 0
-    begun = datetime.fromtimestamp(top * 3600, lines[0].received_at.tzinfo) - BEFORE
-    inside = [line for line in lines if begun <= line.received_at < begun + HOUR and _room(line)]
-    said = sum(isinstance(line.signal, ClientReport) for line in inside)
-    share = max(1, round(said / REPORTS))
+    """The time with the most reports, of some of the people; and all that was not a report."""
+    said = Counter(int(line.received_at.timestamp()) // QUARTER for line in lines
+                   if isinstance(line.signal, ClientReport))  # fmt: skip
+    top = max(said, key=lambda q: (said[q] + said[q + 1], -q), default=0)
+    begun = datetime.fromtimestamp(top * QUARTER, lines[0].received_at.tzinfo) - BEFORE
+    inside = [line for line in lines if begun <= line.received_at < begun + SPAN and _room(line)]
+    reports = sum(isinstance(line.signal, ClientReport) for line in inside)
+    share = max(1, round(reports / REPORTS))
     return [line for line in inside if _is_kept(line.signal, share)]
 
 
@@ -98,7 +99,7 @@ def _fold(
     known: set[str] = set()
     waiting = list(reversed(lines))
     now = begin
-    end = lines[-1].received_at + timedelta(minutes=2 * policy.lateness_minutes)
+    end = lines[-1].received_at + timedelta(minutes=policy.lateness_minutes) + 2 * LOOK
     while now < end:
         now += LOOK
         batch = []

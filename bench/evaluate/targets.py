@@ -95,8 +95,8 @@ def targets(
 def _permuted(runs: Sequence[Run]) -> str:
     asked = [run["order"]["asked"] for run in runs if run.get("order")]
     return (
-        f"{sum(asked):,} permutations of {len(asked)} busiest hours (some hundred reporters and all"
-        " probes): delayed within the lateness window, doubled, restarted"
+        f"{sum(asked):,} permutations of the busiest 45 minutes of {len(asked)} scenarios (some"
+        " hundred reporters, all probes): delayed within the lateness window, doubled, restarted"
     )
 
 
