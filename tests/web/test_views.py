@@ -3,6 +3,7 @@
 from app.web.boardview import board_of
 from app.web.evidenceview import evidence_lines
 from app.web.filters import Filters
+from app.web.pages.operator import changes_of
 from app.web.timeline import timeline
 from app.web.views import card, facts, grounds
 from tests.web import story
@@ -144,3 +145,13 @@ def test_a_healthy_board_says_so_only_of_what_it_sees() -> None:
     sources = [source | {"state": "fresh"} for source in story.sources(now)]
     board = a_board(services=services, incidents=[], sources=sources)
     assert board.verdict == "No open incident. What we can see is healthy."
+
+
+def test_values_of_the_audit_log_are_written_as_people_write() -> None:
+    before = {"filter": {"announced": False, "labels": []}, "at": None, "types": ["*", "a"]}
+    after = {"filter": {"announced": True}, "at": "2026-03-16T14:46:47.111664+00:00", "types": []}
+    assert changes_of(before, after) == [
+        ("at", "", "2026-03-16 14:46:47 UTC"),
+        ("filter", "announced no", "announced yes"),
+        ("types", "*, a", ""),
+    ]

@@ -1,5 +1,6 @@
 """The operator's pages: receivers, one receiver, one delivery, tickets, probes, audit."""
 
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -41,6 +42,9 @@ HELP = {
     "disabled": "It was paused or given up, or said that it is gone. A ping that is answered "
     "revives it; what it missed can be replayed.",
 }
+
+# An instant of a document, of which the seconds are enough.
+INSTANT = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)$")
 
 
 def receivers_page(frame: Frame, *, receivers: Sequence[Document]) -> str:
@@ -221,7 +225,7 @@ def audit_page(
                 **one,
                 "at": when(one["at"], frame.now),
                 "what": str(one["action"]).replace("_", " "),
-                "changes": _changes(one["before"], one["after"]),
+                "changes": changes_of(one["before"], one["after"]),
                 "link": _link(one["target"]),
             }
             for one in entries
@@ -233,7 +237,8 @@ def audit_page(
     )
 
 
-def _changes(before: Document, after: Document) -> list[tuple[str, str, str]]:
+def changes_of(before: Document, after: Document) -> list[tuple[str, str, str]]:
+    """What an entry of the audit log changed: name, from, to; empty for nothing."""
     names = sorted((before.keys() | after.keys()) - {"revision"})
     return [
         (name.replace("_", " "), _short(before.get(name)), _short(after.get(name)))
@@ -242,8 +247,26 @@ def _changes(before: Document, after: Document) -> list[tuple[str, str, str]]:
     ]
 
 
+def _plain(value: Any) -> str:
+    """A value of the log as people write it; empty for one that says nothing."""
+    match value:
+        case None | "":
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case dict():
+            said = {name.replace("_", " "): _plain(one) for name, one in sorted(value.items())}
+            return ", ".join(f"{name} {words}" for name, words in said.items() if words)
+        case list():
+            return ", ".join(_plain(one) for one in value)
+        case str():
+            return INSTANT.sub(r"\1 \2 UTC", value)
+        case _:
+            return str(value)
+
+
 def _short(value: Any) -> str:
-    text = "" if value in (None, "", [], {}) else str(value)
+    text = _plain(value)
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
