@@ -29,14 +29,15 @@ class Play(Protocol):
 
 
 def read(path: Path | None) -> list[Share]:
-    """What was played before; a last line that was cut off counts for nothing."""
-    shares = []
+    """What was played before, each share once; a line that was cut off counts for nothing."""
+    shares: dict[tuple[int, int], Share] = {}
     for line in path.read_text().splitlines() if path and path.exists() else ():
         try:
-            shares.append(Share(**json.loads(line)))
+            one = Share(**json.loads(line))
         except ValueError:
             continue
-    return shares
+        shares[one.first, one.runs] = one
+    return list(shares.values())
 
 
 def play(work: Play, seeds: range, *, share: int, jobs: int, path: Path | None) -> Iterable[Share]:

@@ -45,7 +45,8 @@ async def test_a_seed_gives_the_same_run_again() -> None:
 
 def test_a_ledger_is_gone_on_with(tmp_path: Path) -> None:
     path = tmp_path / "ledger"
-    path.write_text('{"first": 0, "runs": 20, "wrong": [], "counts": {"tickets": 3}}\n{"fir')
+    line = '{"first": 0, "runs": 20, "wrong": [], "counts": {"tickets": 3}}\n'
+    path.write_text(f'{line}{line}{{"fir')
     assert list(ledger.play(_never, range(20), share=20, jobs=1, path=path)) == []
     assert ledger.summary(ledger.read(path)) == (20, [], Counter(tickets=3))
 
