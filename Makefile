@@ -72,6 +72,7 @@ chaos: setup
 	$(PY) -m tests.chaos.campaign table
 	$(PY) -m tests.chaos.takeover
 	$(PY) -m tests.chaos.outage --gone 60 --times 3
+	$(PY) -m tests.chaos.outage --gone 60 --times 3 --hang
 	if [ "$$(id -u)" = 0 ]; then $(PY) -m tests.chaos.space --fills 20; fi
 	CHAOS_CALLS=1 $(BIN)/pytest tests/flow/test_calls.py
 	CHAOS_KILLS=25 CHAOS_POLLS=10000 $(BIN)/pytest tests/chaos -s

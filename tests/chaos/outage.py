@@ -24,6 +24,7 @@ from tests.chaos.clients import Stage
 from tests.chaos.faults import Replicas, Storm
 from tests.chaos.history import Phase
 from tests.chaos.kill import START_SECONDS, Plan, Report, Say, say, tell
+from tests.chaos.process import Server
 from tests.postgres import Postgres
 from tests.standins.proxy import Proxy
 
@@ -106,9 +107,17 @@ class Absence(Storm):
         self, plan: Plan, folder: Path, say: Say, postgres: Postgres, *,
         gone: float, proxy: Proxy | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(plan, folder, say, postgres)
         self.gone, self.proxy = gone, proxy
+        super().__init__(plan, folder, say, postgres)
         self.outages: list[Outage] = []
+
+    def make_server(self, folder: Path) -> Server:
+        """Make the replicas; they reach the database by the proxy, the harness by itself."""
+        url = self.plan.url
+        if self.proxy is not None:
+            name = url.partition("?")[0].rpartition("/")[2]
+            url = f"postgresql://postgres@127.0.0.1:{self.proxy.port}/{name}"
+        return Replicas(url, folder, seed=f"{self.plan.seed}:replicas", cradle=self.cradle)
 
     async def lives(self, stage: Stage) -> None:
         """Take the database away as often as planned."""
@@ -191,15 +200,12 @@ async def absence(
     """Carry out a run on a server of its own; gives also how many processes gave up."""
     postgres = await asyncio.to_thread(Postgres, synchronous_commit="on")
     try:
-        direct, proxy = postgres.url(name := postgres.create()), None
+        plan = Plan(url=postgres.url(postgres.create()), kills=times, seed=seed)
+        proxy = Proxy(postgres.socket) if hang else None
         async with contextlib.AsyncExitStack() as stack:
-            url = direct
-            if hang:
-                proxy = Proxy(postgres.socket)
+            if proxy is not None:
                 await stack.enter_async_context(proxy.open())
-                url = f"postgresql://postgres@127.0.0.1:{proxy.port}/{name}"
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="sxgone"))
-            plan = Plan(url=url, kills=times, seed=seed)
             run = Absence(plan, Path(folder), say, postgres, gone=gone, proxy=proxy)
             report = await run.whole()
             assert isinstance(run.server, Replicas)
