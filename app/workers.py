@@ -53,6 +53,9 @@ class Spared:
         """Draw one; see ``core.ports.IncidentPictures``. None also where that fails."""
         try:
             return await self.pictures.draw(tenant, incident, form, outside=outside)
+        except StorageUnavailable:  # told of by whoever looks after the database
+            log.info("picture_left_out", extra={"incident": str(incident)})
+            return None
         except Exception:
             log.exception("picture_failed", extra={"incident": str(incident)})
             return None

@@ -66,7 +66,7 @@ def settings_of(**changes: Any) -> MirrorSettings:
 class Painter:
     """Draws nothing worth seeing; ``drawn`` says what was asked of it."""
 
-    fails: bool = False
+    fails: Exception | None = None
     content: bytes = b"\x89PNG\r\n\x1a\n picture"
     drawn: list[tuple[str, str, bool]] = field(default_factory=list)
 
@@ -74,8 +74,8 @@ class Painter:
         self, tenant: TenantId, incident: IncidentId, form: str, *, outside: bool = False
     ) -> bytes | None:
         self.drawn.append((str(incident), form, outside))
-        if self.fails:
-            raise RuntimeError("no brush")
+        if self.fails is not None:
+            raise self.fails
         return self.content
 
 

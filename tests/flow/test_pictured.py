@@ -7,6 +7,7 @@ from email.message import EmailMessage
 import pytest
 
 from app.core.announce import Audience, ChannelFacts
+from app.core.errors import StorageUnavailable
 from app.core.incident import Incident
 from app.core.link import LinkState
 from app.core.ports import IncidentPictures
@@ -192,13 +193,23 @@ async def test_users_get_words_alone(sqlite_database: Database, desk: SlackBench
 
 
 @pytest.mark.parametrize(
-    "pictures", [Spared(Painter(fails=True)), Painter(content=b"x" * (LARGEST + 1))]
+    ("pictures", "is_error"),
+    [
+        (Spared(Painter(fails=RuntimeError("no brush"))), True),
+        (Spared(Painter(fails=StorageUnavailable())), False),  # the database is told of elsewhere
+        (Painter(content=b"x" * (LARGEST + 1)), False),
+    ],
 )
 async def test_a_picture_that_fails_holds_nothing_back(
-    pictures: IncidentPictures, sqlite_database: Database, desk: SlackBench
+    pictures: IncidentPictures,
+    is_error: bool,
+    sqlite_database: Database,
+    desk: SlackBench,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     await told(TellingWorld(sqlite_database, desk.channel, pictures=pictures))
     assert (len(desk.door.of_channel()), desk.door.shown()) == (1, [])
+    assert any(record.levelname == "ERROR" for record in caplog.records) is is_error
 
 
 async def test_a_card_links_to_it_where_the_console_has_an_address(
