@@ -66,7 +66,7 @@ def report(db: Database) -> None:
     row: dict[str, Any] = {
         "tx": 0, "tenant": TENANT, "kind": batch.kind.value, "source": "bench",
         "intake_id": "int_0", "received_at": NOW, "count": REPORTS, "codec": "bench",
-        "ids": b"".join(batch.ids), "body": chunks.pack(batch),
+        "ids": batch.ids, "body": chunks.pack(batch),
     }  # fmt: skip
     db.write_now(lambda c: c.execute(insert(I), [row]))
     names = ", ".join(row)

@@ -11,7 +11,6 @@ from typing import Protocol
 
 from siphashc import siphash
 
-from app.core.batch import KEY_BYTES
 from app.core.catalogue import OTHER, is_known, slug_of
 from app.core.policy import Policy
 from app.core.types import Client, SignalKind, Symptom, TenantId
@@ -153,11 +152,9 @@ class Digests:
         self._people = people
         self._hour = hour
 
-    def ids_of(self, contents: Sequence[str | bytes]) -> list[bytes]:
+    def ids_of(self, contents: Sequence[str | bytes]) -> bytes:
         """The derived ids of signals, eight bytes each: SipHash-2-4, made for short and many."""
-        numbers = map(siphash, repeat(self._id), contents)
-        blob = pack(f">{len(contents)}Q", *numbers)
-        return [blob[at : at + KEY_BYTES] for at in range(0, len(blob), KEY_BYTES)]
+        return pack(f">{len(contents)}Q", *map(siphash, repeat(self._id), contents))
 
     def actor_of(self, role: bytes, name: str) -> str:
         """What stands for a person, device or network; letter case does not matter.

@@ -36,17 +36,20 @@ _NETWORK = SHARED_FIELDS.index("network")
 class ResultBatch:
     """Probe results as rows.
 
-    ``ids`` holds the derived id of each row, eight bytes. A row is the values of ``RESULT_FIELDS``;
-    values that have the field's default may be left off at its end.
+    ``ids`` holds the derived ids of the rows, eight bytes each. A row is the values of
+    ``RESULT_FIELDS``; values that have the field's default may be left off at its end.
     """
 
-    ids: list[bytes]
+    ids: bytes
     rows: list[tuple[Any, ...]]
 
     @property
     def kind(self) -> SignalKind:
         """The kind of its signals."""
         return SignalKind.PROBE_RESULT
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +58,11 @@ class ReportBatch:
 
     A storm says few things very often: what many reports have in common stands once, in
     ``shared`` under a number, and ``which`` holds the number of each report. ``counts`` is None
-    when each report counts once. ``late`` and ``clamped`` are places in the batch.
+    when each report counts once. ``late`` and ``clamped`` are places in the batch. ``ids`` are the
+    derived ids, eight bytes each.
     """
 
-    ids: list[bytes]
+    ids: bytes
     shared: dict[int, Shared]
     which: list[int]
     actors: list[str]
@@ -74,11 +78,14 @@ class ReportBatch:
         """The kind of its signals."""
         return SignalKind.CLIENT_REPORT
 
+    def __len__(self) -> int:
+        return len(self.which)
+
     @property
     def rows(self) -> list[tuple[Any, ...]]:
         """The values of ``REPORT_FIELDS`` of each report; for readers of few."""
         late, clamped = set(self.late), set(self.clamped)
-        counts = self.counts or [1] * len(self.ids)
+        counts = self.counts or [1] * len(self)
         columns = (
             self.which, self.actors, self.instants, self.arrivals, self.messages, counts,
         )  # fmt: skip
@@ -104,10 +111,9 @@ class ReportBatch:
         """
         many = len(names)
         # One number as long as all ids: each is changed by the same eight bytes, in one step.
-        keys = int.from_bytes(b"".join(self.ids)) ^ int.from_bytes(owner * len(self.ids))
-        blob = keys.to_bytes(KEY_BYTES * len(self.ids))
+        keys = int.from_bytes(self.ids) ^ int.from_bytes(owner * len(self))
         return ReportBatch(
-            [blob[at : at + KEY_BYTES] for at in range(0, len(blob), KEY_BYTES)],
+            keys.to_bytes(len(self.ids)),
             {number: _nowhere(values) for number, values in self.shared.items()},
             self.which,
             [names[int(actor[:8], 16) % many] for actor in self.actors],
@@ -123,7 +129,7 @@ class ReportBatch:
         """The chosen reports."""
         which = list(compress(self.which, chosen))
         return ReportBatch(
-            list(compress(self.ids, chosen)),
+            b"".join(compress(keys_in(self.ids), chosen)),
             {number: self.shared[number] for number in set(which)},
             which,
             list(compress(self.actors, chosen)),
@@ -152,6 +158,11 @@ def _places(places: Sequence[int], chosen: Sequence[bool]) -> list[int]:
     return [new for new, old in enumerate(kept) if old in marked]
 
 
+def keys_in(ids: bytes) -> list[bytes]:
+    """Each of the derived ids that stand one after the other."""
+    return [ids[at : at + KEY_BYTES] for at in range(0, len(ids), KEY_BYTES)]
+
+
 def signal_id(key: bytes) -> SignalId:
     """Write the eight bytes of a derived id as the id of a signal."""
     return SignalId(key.hex())
@@ -172,7 +183,7 @@ def batch_of_reports(reports: Sequence[ClientReport]) -> ReportBatch:
     numbers: dict[Shared, int] = {}
     which = [numbers.setdefault(_SHARED_VALUES(one), len(numbers)) for one in reports]
     return ReportBatch(
-        [key_of(one.id) for one in reports],
+        b"".join(key_of(one.id) for one in reports),
         {number: values for values, number in numbers.items()},
         which,
         [one.actor for one in reports],
@@ -187,5 +198,5 @@ def batch_of_reports(reports: Sequence[ClientReport]) -> ReportBatch:
 
 def batch_of_results(results: Sequence[ProbeResult]) -> ResultBatch:
     """Make a batch of signals that exist as objects."""
-    ids = [key_of(result.id) for result in results]
+    ids = b"".join(key_of(result.id) for result in results)
     return ResultBatch(ids, [_RESULT_VALUES(result) for result in results])

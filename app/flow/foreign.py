@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from app.core import advisory as core
-from app.core.batch import RESULT_FIELDS, Batch, signal_id
+from app.core.batch import RESULT_FIELDS, Batch, keys_in, signal_id
 from app.core.errors import InvalidInput
 from app.core.foreign import DocumentReader, Foreign, ForeignFormat, Hints, Refused
 from app.core.signal import Advisory, ProbeResult
@@ -237,7 +237,7 @@ def _words(name: str, found: Foreign, results: _Sifted) -> list[Word]:
     if batch is None:
         return []
     words = []
-    for place, key, row in zip(results.places, batch.ids, batch.rows, strict=True):
+    for place, key, row in zip(results.places, keys_in(batch.ids), batch.rows, strict=True):
         if place in found.holds:
             values = dict(zip(RESULT_FIELDS, row, strict=False))
             result = ProbeResult(id=signal_id(key), **values)

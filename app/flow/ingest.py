@@ -15,7 +15,14 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from app.core.batch import Batch, ResultBatch, batch_of_reports, batch_of_results
+from app.core.batch import (
+    KEY_BYTES,
+    Batch,
+    ResultBatch,
+    batch_of_reports,
+    batch_of_results,
+    keys_in,
+)
 from app.core.errors import Overloaded
 from app.core.maintenance import Window, excused_batch
 from app.core.signal import Advisory, ClientReport, ProbeResult
@@ -50,11 +57,14 @@ class Receipt:
 @dataclass(slots=True)
 class _Waiting:
     kind: SignalKind
-    ids: list[bytes]
+    ids: bytes
     chunk: bytes
     source: str
     now: datetime
     receipt: asyncio.Future[Receipt]
+
+    def __len__(self) -> int:
+        return len(self.ids) // KEY_BYTES
 
 
 @dataclass(slots=True)
@@ -71,7 +81,7 @@ class _Group:
 class _Stored:
     """What one transaction does: ids it took as new, (new, old) per batch, its last row."""
 
-    ids: list[bytes] = field(default_factory=list)
+    ids: bytes = b""
     counts: list[tuple[int, int]] = field(default_factory=list)
     position: int = 0
 
@@ -145,11 +155,11 @@ class Intake:
             Overloaded: too many wait already; nothing was stored.
             StorageUnavailable: the database cannot take them; nothing was stored.
         """
-        if not batch.ids:
+        if not len(batch):
             return Receipt(new_id("int"), 0, 0)
         # Probes are few and tell most, so a storm of reports leaves them as much room again.
         limit = self._limit * (1 if batch.kind is SignalKind.CLIENT_REPORT else 2)
-        if self._waiting and self._waiting + len(batch.ids) > limit:
+        if self._waiting and self._waiting + len(batch) > limit:
             raise Overloaded(retry_after_seconds=RETRY_AFTER_SECONDS)
         if isinstance(batch, ResultBatch) and self._maintenance is not None:
             windows = self._maintenance(tenant)
@@ -160,7 +170,7 @@ class Intake:
         receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         chunk = chunks.pack(batch)
         lane.queue.append(_Waiting(batch.kind, batch.ids, chunk, source, now, receipt))
-        self._waiting += len(batch.ids)
+        self._waiting += len(batch)
         del batch  # rows that live until the commit cost more than all that is done with them
         if lane.task is None:
             lane.task = asyncio.create_task(self._drain(lane))
@@ -224,7 +234,7 @@ class Intake:
                         if not one.receipt.done():
                             one.receipt.set_exception(error)
                 finally:
-                    self._waiting -= sum(len(one.ids) for one in taken)
+                    self._waiting -= sum(map(len, taken))
         finally:
             lane.task = None
 
@@ -275,7 +285,7 @@ class Intake:
 def _take(queue: list[_Waiting]) -> tuple[list[_Waiting], list[_Waiting]]:
     total = 0
     for position, one in enumerate(queue):
-        total += len(one.ids)
+        total += len(one)
         if total > GROUP_LIMIT and position:
             return queue[:position], queue[position:]
     return queue, []
@@ -301,7 +311,7 @@ def _store(
     now: datetime,
     stored: _Stored,
 ) -> None:
-    asked = [key for group in groups for one in group.waiting for key in one.ids]
+    asked = b"".join(one.ids for group in groups for one in group.waiting)
     fresh = seen.take(asked, now)
     if fresh:
         stored.ids = asked
@@ -315,27 +325,28 @@ def _store(
                 seen.add(kept, now)
             if not fresh:
                 stored.ids += kept
-            ids += kept
+            ids.append(kept)
             chunks.append(chunk)
-            stored.counts.append((len(kept), len(one.ids) - len(kept)))
-        if ids:
+            stored.counts.append((len(kept) // KEY_BYTES, (len(one.ids) - len(kept)) // KEY_BYTES))
+        if any(ids):
             stored.position = store.append_rows(
                 c,
                 tenant,
                 group.kind,
                 chunks,
-                ids=ids,
+                ids=b"".join(ids),
                 source=group.source,
                 intake_id=group.intake_id,
                 received_at=max(one.now for one in group.waiting),
             )
 
 
-def _chosen(one: _Waiting, seen: Seen) -> tuple[list[bytes], bytes]:
+def _chosen(one: _Waiting, seen: Seen) -> tuple[bytes, bytes]:
     """The ids of a batch that are new, and its chunk without the others."""
     present: set[bytes] = set()
     chosen = []
-    for key in one.ids:
+    keys = keys_in(one.ids)
+    for key in keys:
         chosen.append(key not in present and key not in seen)
         present.add(key)
-    return list(compress(one.ids, chosen)), chunks.pick(one.kind, one.chunk, chosen)
+    return b"".join(compress(keys, chosen)), chunks.pick(one.kind, one.chunk, chosen)

@@ -1,11 +1,11 @@
 """The dedup memory: which derived ids of a tenant are durably stored within the window."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from itertools import chain
 from struct import Struct
 
-from app.core.batch import KEY_BYTES
+from app.core.batch import KEY_BYTES, keys_in
 
 HOUR = 3600  # seconds; ids are forgotten an hour at a time
 HOUR_BYTES = 2  # of the hour beside an id; hours come round after seven years
@@ -27,7 +27,6 @@ class Seen:
         self._window = window
         self._rest = KEY_BYTES - 1  # bytes of an id that stand in its drawer
         self._shape = Struct(f">B{self._rest}s")
-        self._entry = Struct(f">B{self._rest + HOUR_BYTES}s")
         self._drawers = [b""] * 256
         self._hours: dict[int, int] = {}  # ids that were stored in an hour and are remembered
         self._oldest = 0  # the first hour that is remembered
@@ -48,50 +47,48 @@ class Seen:
     def __len__(self) -> int:
         return sum(self._hours.values())
 
-    def has_none_of(self, keys: Collection[bytes]) -> bool:
+    def has_none_of(self, ids: bytes) -> bool:
         """Whether all of these are new."""
-        if not self._hours:
-            return True
         drawers = self._drawers
-        for place, rest in self._shape.iter_unpack(b"".join(keys)):
+        for place, rest in self._shape.iter_unpack(ids):
             if rest in drawers[place]:  # also between two others, or forgotten: looked at closely
-                return not any(key in self for key in keys)
+                return not any(key in self for key in keys_in(ids))
         return True
 
-    def add(self, keys: Sequence[bytes], at: datetime) -> None:
+    def add(self, ids: bytes, at: datetime) -> None:
         """Remember ids that were stored at an instant and are not remembered yet."""
-        if not keys:
+        if not ids:
             return
-        mark = self._open(at, len(keys))
+        mark = self._open(at, len(ids) // KEY_BYTES)
         drawers = self._drawers
-        for place, entry in self._entry.iter_unpack(mark.join([*keys, b""])):
-            drawers[place] += entry
+        for place, rest in self._shape.iter_unpack(ids):
+            drawers[place] += rest + mark
 
-    def take(self, keys: Sequence[bytes], at: datetime) -> bool:
+    def take(self, ids: bytes, at: datetime) -> bool:
         """Remember ids that are all new, in one go; False, and nothing, if one may be known.
 
         One that comes twice is known the second time. What is taken before it is stored is given
         back by ``drop`` if it cannot be stored; nobody may ask meanwhile.
         """
-        mark = self._open(at, len(keys))
+        asked = len(ids) // KEY_BYTES
+        mark = self._open(at, asked)
         drawers = self._drawers
-        entries = self._shape.iter_unpack(b"".join(keys))
-        for taken, (place, rest) in enumerate(entries):
+        for taken, (place, rest) in enumerate(self._shape.iter_unpack(ids)):
             drawer = drawers[place]
             if rest in drawer:  # also between two others, or forgotten
-                self._hours[self._newest] -= len(keys) - taken
-                self.drop(keys[:taken])
+                self._hours[self._newest] -= asked - taken
+                self.drop(ids[: taken * KEY_BYTES])
                 return False
             drawers[place] = drawer + rest + mark
         return True
 
-    def drop(self, keys: Sequence[bytes]) -> None:
+    def drop(self, ids: bytes) -> None:
         """Give back the ids that were remembered last; they are not in the log."""
         width = self._rest + HOUR_BYTES
-        for place, _ in self._shape.iter_unpack(b"".join(keys)):
+        for place, _ in self._shape.iter_unpack(ids):
             self._drawers[place] = self._drawers[place][:-width]
-        if keys:
-            self._hours[self._newest] -= len(keys)
+        if ids:
+            self._hours[self._newest] -= len(ids) // KEY_BYTES
 
     def _open(self, at: datetime, count: int) -> bytes:
         """Make room for as many ids, counted under the hour of an instant; its mark."""
@@ -106,10 +103,10 @@ class Seen:
     def learn(self, rows: Iterable[tuple[int, datetime, bytes]]) -> None:
         """Take over rows of the log: position, time and concatenated ids."""
         for position, at, blob in rows:
-            keys = [blob[i : i + KEY_BYTES] for i in range(0, len(blob), KEY_BYTES)]
-            if not self.has_none_of(keys):
-                keys = [key for key in keys if key not in self]
-            self.add(keys, at)
+            ids = blob
+            if not self.has_none_of(blob):
+                ids = b"".join(key for key in keys_in(blob) if key not in self)
+            self.add(ids, at)
             self.position = max(self.position, position)
 
     def forget(self, now: datetime) -> None:
@@ -147,7 +144,6 @@ class Seen:
         self._drawers = list(chain.from_iterable(wide))
         self._rest = KEY_BYTES - 2
         self._shape = Struct(f">H{self._rest}s")
-        self._entry = Struct(f">H{self._rest + HOUR_BYTES}s")
         self._sweep = len(self._drawers) if self._sweep else 0
 
 

@@ -18,7 +18,7 @@ from hashlib import blake2b
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from app.core.batch import KEY_BYTES, RESULT_FIELDS, Batch, ReportBatch, ResultBatch
+from app.core.batch import KEY_BYTES, RESULT_FIELDS, Batch, ReportBatch, ResultBatch, keys_in
 from app.core.errors import RateLimited
 from app.core.policy import Policy
 from app.flow.rates import Buckets
@@ -138,8 +138,9 @@ class Bound:
         if not barred:
             return batch, []
         gone = set(barred)
-        kept = [n for n in range(len(batch.rows)) if n not in gone]
-        ids, rows = [batch.ids[n] for n in kept], [batch.rows[n] for n in kept]
+        keys = keys_in(batch.ids)
+        kept = [n for n in range(len(batch)) if n not in gone]
+        ids, rows = b"".join(keys[n] for n in kept), [batch.rows[n] for n in kept]
         return ResultBatch(ids, rows), barred
 
     def _voiced(self, batch: ReportBatch) -> ReportBatch:

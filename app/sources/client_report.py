@@ -134,14 +134,14 @@ class ClientReportReader(BodyReader[ClientReportWire, ClientReport]):
         if settled.faults or (which and min(which) < 0):
             return self._translate(tenant, _without(records, settled, known, which), arrival)
         actors = list(map(desk.reporters.get, map(hash, map(_REPORTER, items))))
-        if None in actors:
+        if not all(actors):
             actors = [actor or desk.actor(one) for actor, one in zip(actors, items, strict=True)]
         given = list(map(_COUNT, items))
         encode = self._encode
         contents = [encode(one) if (name := one.id) is None else "i" + name for one in items]
         batch = ReportBatch(
             desk.digests.ids_of(contents),
-            {number: known.shared[number] for number in set(which)},
+            {number: known.meaning(number) for number in set(which)},
             which,
             cast("list[str]", actors),
             cast("list[datetime]", settled.instants),
@@ -159,9 +159,9 @@ class ClientReportReader(BodyReader[ClientReportWire, ClientReport]):
         if len(known.numbers) >= CACHE_ENTRIES:
             known = self._known = _Meanings()
         which = list(map(known.numbers.get, map(_MEANING, items)))
-        if None in which:
+        if not all(which):
             which = [
-                self._learn(known, _MEANING(one), one) if number is None else number
+                number or self._learn(known, _MEANING(one), one)
                 for number, one in zip(which, items, strict=True)
             ]
         return known, cast("list[int]", which)
@@ -170,7 +170,7 @@ class ClientReportReader(BodyReader[ClientReportWire, ClientReport]):
         """The text of each report without what names people."""
         given = list(map(_MESSAGE, items))
         texts = list(map(self._texts.get, map(hash, given)))
-        if None in texts or "" in texts:
+        if not all(texts):
             texts = [
                 known or (self._scrub(text) or None if text else None)
                 for known, text in zip(texts, given, strict=True)
@@ -249,7 +249,7 @@ class _Meanings:
 
     def __init__(self) -> None:
         self.numbers: dict[tuple[object, ...], int] = {}  # by all that tells what a report means
-        self.shared: list[Shared] = []
+        self._shared: list[Shared] = []
         self._refusals: list[_Refusal] = []
         self._lock = threading.Lock()
 
@@ -260,10 +260,14 @@ class _Meanings:
                 number = ~len(self._refusals)
                 self._refusals.append(found)
             else:
-                number = len(self.shared)
-                self.shared.append(found)
+                self._shared.append(found)
+                number = len(self._shared)  # none is 0
             self.numbers[key] = number
         return number
+
+    def meaning(self, number: int) -> Shared:
+        """What reports of this number mean."""
+        return self._shared[number - 1]
 
     def refusal(self, number: int) -> _Refusal | None:
         """Why reports of this number are refused; None if they are not."""

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from app.core.arrival import Arrival, Classify, arrive
-from app.core.batch import Batch, signal_id
+from app.core.batch import Batch, keys_in, signal_id
 from app.core.errors import InvalidInput, UnsupportedMediaType
 from app.core.policy import DEFAULT_POLICY, Policy
 from app.core.signal import ClientReport, ProbeResult
@@ -31,7 +31,7 @@ class Parsed(Generic[S]):
     def good(self) -> list[S]:
         """The good records as objects; for readers of few."""
         names = [field.name for field in fields(self.kind)][1:]
-        values = zip(self.batch.ids, self.batch.rows, strict=True)
+        values = zip(keys_in(self.batch.ids), self.batch.rows, strict=True)
         return [
             self.kind(id=signal_id(key), **dict(zip(names, row, strict=False)))
             for key, row in values

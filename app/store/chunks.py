@@ -121,7 +121,7 @@ def pick(kind: SignalKind, chunk: bytes, chosen: Sequence[bool]) -> bytes:
     shared = {number: msgspec.structs.astuple(one) for number, one in held.shared.items()}
     return pack(
         ReportBatch(
-            [b""] * len(held.which), shared, held.which, _unpack_actors(held.actors),
+            bytes(KEY_BYTES * len(held.which)), shared, held.which, _unpack_actors(held.actors),
             held.instants, held.arrivals, held.messages, held.counts, held.late, held.clamped,
         ).only(chosen)
     )  # fmt: skip
@@ -149,9 +149,9 @@ def codec_of(kind: SignalKind) -> str:
     return COLUMNS if kind is SignalKind.CLIENT_REPORT else ROWS
 
 
-def encode_chunks(ids: Sequence[bytes], chunks: Sequence[bytes]) -> bytes:
+def encode_chunks(ids: bytes, chunks: Sequence[bytes]) -> bytes:
     """Encode reports or results; see ``codec_of``."""
-    return packing.pack(_encoder.encode((b"".join(ids), chunks)))
+    return packing.pack(_encoder.encode((ids, chunks)))
 
 
 def decode_reports(plain: bytes, codec: str) -> tuple[ClientReport, ...]:

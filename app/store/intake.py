@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import BigInteger, Connection, RowMapping, Text, cast, func, insert, select, tuple_
 from sqlalchemy.sql import ColumnElement
 
-from app.core.batch import key_of
+from app.core.batch import KEY_BYTES, key_of
 from app.core.signal import Advisory, Command, Signal
 from app.core.types import SignalKind, TenantId
 from app.store import chunks, packing
@@ -97,7 +97,7 @@ def append(
     source: str,
     intake_id: str,
     received_at: datetime,
-    ids: Sequence[bytes],
+    ids: bytes,
     codec: str,
     body: bytes,
     folded: bool = False,
@@ -110,9 +110,9 @@ def append(
         "source": source,
         "intake_id": intake_id,
         "received_at": received_at,
-        "count": len(ids),
+        "count": len(ids) // KEY_BYTES,
         "codec": codec,
-        "ids": b"".join(ids),
+        "ids": ids,
         "body": body,
     }
     return int(c.execute(insert(T).values(values).returning(T.c.seq)).scalar_one())
@@ -124,7 +124,7 @@ def append_rows(
     kind: SignalKind,
     parts: Sequence[bytes],
     *,
-    ids: Sequence[bytes],
+    ids: bytes,
     source: str,
     intake_id: str,
     received_at: datetime,
@@ -163,7 +163,7 @@ def append_signals(
         source=source,
         intake_id=intake_id,
         received_at=received_at,
-        ids=[key_of(signal.id) for signal in signals],
+        ids=b"".join(key_of(signal.id) for signal in signals),
         codec=OBJECTS,
         body=encode(signals, raw),
         folded=folded,

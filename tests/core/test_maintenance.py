@@ -61,7 +61,7 @@ def test_a_batch_is_excused_row_by_row_and_keeps_its_ids() -> None:
 
 def test_rows_whose_defaults_were_left_off_are_understood() -> None:
     short = batch_of_results([a_probe_result(at=NOW)]).rows[0][:5]
-    counted = excused_batch(ResultBatch([b"12345678"], [short]), [window()])
+    counted = excused_batch(ResultBatch(b"12345678", [short]), [window()])
     assert counted.rows[0][: len(short)] == short
     assert counted.rows[0][RESULT_FIELDS.index("self_check")] is SelfCheck.FAILED
 

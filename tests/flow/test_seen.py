@@ -24,9 +24,9 @@ def test_it_knows_what_a_set_with_times_knows():
         seen.forget(now)
         known = {key: at for key, at in known.items() if at >= now - WINDOW}
         assert [key in seen for key in keys] == [key in known for key in keys]
-        assert seen.has_none_of(keys) == known.keys().isdisjoint(keys)
+        assert seen.has_none_of(b"".join(keys)) == known.keys().isdisjoint(keys)
         new = [key for key in keys if key not in known]
-        seen.add(new, now)
+        seen.add(b"".join(new), now)
         known |= dict.fromkeys(new, now)
         assert len(seen) == len(known)
 
@@ -37,17 +37,17 @@ def test_many_ids_are_told_apart_and_forgotten(monkeypatch: pytest.MonkeyPatch):
     made, seen = random.Random(1), Seen(WINDOW)
     first = [made.randbytes(8) for _ in range(400)]
     second = [made.randbytes(8) for _ in range(400)]  # the drawers are laid out anew meanwhile
-    seen.add(first, NOW)
-    seen.add(second, NOW + HOUR)
+    seen.add(b"".join(first), NOW)
+    seen.add(b"".join(second), NOW + HOUR)
     assert all(key in seen for key in first + second)
     assert not any(made.randbytes(8) in seen for _ in range(2000))
     assert not any(key[::-1] in seen for key in first + second)
     later = NOW + timedelta(hours=4)
     for _ in range(4):  # the bytes go a part at a time; what they say is over at once
         seen.forget(later)
-        assert seen.has_none_of(first)
+        assert seen.has_none_of(b"".join(first))
         assert all(key in seen for key in second)
-    seen.add(first, later)
+    seen.add(b"".join(first), later)
     assert all(key in seen for key in first)
     assert len(seen) == 800
 
@@ -62,12 +62,12 @@ def test_what_is_taken_is_new_or_given_back():
         seen.forget(now)
         oldest = (now - WINDOW).replace(minute=0)  # forgotten by whole hours
         known = {key: at for key, at in known.items() if at >= oldest}
-        if seen.take(keys, now):
+        if seen.take(b"".join(keys), now):
             assert len(set(keys)) == len(keys)
             assert known.keys().isdisjoint(keys)
             taken += 1
             if drawn.random() < 0.3:
-                seen.drop(keys)  # it could not be stored
+                seen.drop(b"".join(keys))  # it could not be stored
             else:
                 known |= dict.fromkeys(keys, now)
         else:
@@ -93,7 +93,6 @@ def test_an_id_costs_less_than_twenty_five_bytes():
     made, count = random.Random(3), 200_000
     seen = Seen(WINDOW)
     for _ in range(count // 1000):
-        blob = made.randbytes(8000)
-        seen.add([blob[at : at + 8] for at in range(0, 8000, 8)], NOW)
+        seen.add(made.randbytes(8000), NOW)
     held = [seen._drawers, *filter(None, seen._drawers)]
     assert sum(map(sys.getsizeof, held)) / count < 25  # a set of them takes a hundred

@@ -144,8 +144,8 @@ async def take_in(
     bounds = await bound(request)
     if bounds is not None:
         batch, barred = bounds.apply(batch)
-        rejected = _with_barred(rejected, len(batch.ids), barred)
-    if not batch.ids:
+        rejected = _with_barred(rejected, len(batch), barred)
+    if not len(batch):
         shown = [_entry(fault) for fault in rejected[:ERRORS_SHOWN]]
         raise InvalidInput("No record of the body can be taken.", errors=shown)
     durable = app.intake.append_batch(tenant, batch, source=source, now=now)
