@@ -73,6 +73,7 @@ class Edge:
             beside["strict-transport-security"] = HSTS
         self._beside_pages = _raw(beside)
         self._beside_rest = _raw({**beside, "content-security-policy": NOTHING_LOADED})
+        self._names = frozenset(name for name, _ in self._beside_rest)
         self._requests = metrics.counter(
             "sextant_http_requests", "Requests answered, by route and status class.",
             {"method": METHODS, "route": templates, "status": STATUS_CLASSES},
@@ -81,7 +82,10 @@ class Edge:
             "sextant_http_request_seconds", "Time to the end of the answer, streams left out.",
             {"route": templates},
         )  # fmt: skip
-        self._open = metrics.gauge("sextant_http_requests_open", "Requests being answered now.")
+        self._open = 0
+        metrics.gauge("sextant_http_requests_open", "Requests being answered now.").follow(
+            lambda: self._open
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -92,12 +96,12 @@ class Edge:
         scope.setdefault("state", {})["request_id"] = request_id
         seen = _Seen()
         begun = time.monotonic()
-        self._open.add(1)
+        self._open += 1
         try:
             dressed = self._dressed(send, scope["state"], seen)
             await self._answer(scope, self._ending(receive), dressed, seen)
         finally:
-            self._open.add(-1)
+            self._open -= 1
             self._count(scope, seen, time.monotonic() - begun)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, seen: "_Seen") -> None:
@@ -143,11 +147,13 @@ class Edge:
                 seen.status = message["status"]
                 seen.stream = media.startswith(b"text/event-stream")
                 ours = self._beside_pages if b"html" in media else self._beside_rest
+                if not self._names.isdisjoint(given):
+                    ours = [pair for pair in ours if pair[0] not in given]
                 message["headers"] = [
                     *message["headers"],
                     (b"x-request-id", request_id.encode()),
                     *state.get("rate", ()),
-                    *(pair for pair in ours if pair[0] not in given),
+                    *ours,
                 ]
             await send(message)
 

@@ -1,6 +1,6 @@
 """Metrics with closed label sets: a value that nobody declared is counted as ``other``."""
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -84,6 +84,10 @@ class ClosedGauge:
     def put(self, value: float, /, **labels: str) -> None:
         """Set the present value."""
         self._series.of(labels).set(value)
+
+    def follow(self, read: Callable[[], float], /, **labels: str) -> None:
+        """Ask for the present value whenever it is wanted."""
+        self._series.of(labels).set_function(read)
 
     def add(self, amount: float, /, **labels: str) -> None:
         """Move the present value."""
