@@ -91,7 +91,7 @@ async def test_that_nobody_complains_says_nothing_where_nobody_ever_reported(
 
     def heard(c: Connection) -> None:
         intake.append_rows(
-            c, TENANT, SignalKind.CLIENT_REPORT, [b"1"], ids=[b"1"], source="door",
+            c, TENANT, SignalKind.CLIENT_REPORT, [b"1"], ids=b"12345678", source="door",
             intake_id="int_1", received_at=NOW,
         )  # fmt: skip
         states.swap(c, TENANT, before, after, body=body, policy="", now=NOW)
