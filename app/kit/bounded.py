@@ -35,21 +35,24 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._size = 0  # of the head or the body so far
         self._begun = 0.0
+        self._patience: float | None = None  # seconds from then; None: nothing is waited for
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head."""
         super().connection_made(transport)
         self._wait(self.head_seconds)
+        self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
-        self._wait(None)
+        if self._timer is not None:
+            self._timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; a head that grows too large is refused."""
-        if self._timer is None:  # the first of a further request, or of none
+        if self._patience is None:  # the first of a further request, or of none
             self._wait(self.head_seconds)
         self._size += len(data)
         super().data_received(data)
@@ -78,22 +81,33 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refuse(HTTPStatus.BAD_REQUEST, NO_HTTP)
 
     def _wait(self, seconds: float | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = None
+        # Only noted: a timer for each head and each body would cost more than all else here.
+        self._patience = seconds
         if seconds is not None:
             self._begun = self.loop.time()
-            self._timer = self.loop.call_later(seconds, self._late)
 
-    def _late(self) -> None:
+    def _look(self) -> None:
+        """See whether what is waited for is late, once it can be."""
+        if self.transport.is_closing():
+            return
+        left = min(self.head_seconds, self.body_seconds)
+        if self._patience is not None:
+            due = self._begun + self._patience - self.loop.time()
+            left = min(left, due) if due > 0 else self._late()
+        if left > 0:
+            self._timer = self.loop.call_later(left, self._look)
+
+    def _late(self) -> float:
+        """Refuse what is late; else how many seconds it still has."""
         if self._in_head:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, "The head took too long.")
-            return
+            return 0
         # Where we do not read, because nobody takes what came, the client is not to blame.
         if self.flow.read_paused or self._size >= (self.loop.time() - self._begun) * self.pace:
-            self._timer = self.loop.call_later(self.body_seconds, self._late)
-        else:
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "The body took too long.")
+            self._patience = self.loop.time() - self._begun + self.body_seconds
+            return self.body_seconds
+        self._refuse(HTTPStatus.REQUEST_TIMEOUT, "The body took too long.")
+        return 0
 
     def _refuse(self, status: HTTPStatus, why: str) -> None:
         """Answer, unless an answer is under way, and hang up."""
