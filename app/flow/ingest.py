@@ -1,8 +1,8 @@
 """Intake: what was accepted becomes durable in the log before anybody is told that it was.
 
 Requests that come while a commit runs share the next one: one row per tenant, kind and source. A
-group is filtered against the dedup memory in the transaction that stores it, and what the memory
-took is given back if that fails; so a repetition is counted as one only when its first copy is
+group is filtered against the dedup memory in the transaction that stores it, and if that fails the
+memory is learned anew from the log; so a repetition is counted as one only when its first copy is
 durable, for the next group of a tenant is looked at after the commit of this one.
 """
 
@@ -262,10 +262,7 @@ class Intake:
 
         try:
             await self._database.write(work)
-        except Exception:
-            seen.drop(stored.ids)
-            raise
-        except BaseException:  # let go of while it may still be stored: only the log knows
+        except BaseException:  # it may be under way still, or be stored: only the log knows
             lane.seen, lane.loaded = Seen(self._window), False
             raise
         seen.position = max(seen.position, stored.position)

@@ -141,6 +141,30 @@ async def test_a_failed_commit_fails_its_requests_and_forgets_nothing(database: 
     assert stored(database) == ids(1, 2, 3)
 
 
+class Silent(Breaking):
+    """A database that gives its next write up, which goes on all the same until it fails."""
+
+    async def write(self, work):
+        if not self.failures:
+            return await super().write(work)
+        self.failures -= 1
+        self.late = asyncio.create_task(super().write(lambda c: (work(c), 1 / 0)))
+        raise StorageUnavailable
+
+
+async def test_a_write_that_goes_on_after_it_was_given_up_leaves_nothing(database: Database):
+    silent = Silent(database)
+    intake = Intake(silent)
+    assert await send(intake, 1) == (1, 0)
+    silent.failures = 1
+    with pytest.raises(StorageUnavailable):
+        await send(intake, 2, 3)
+    with pytest.raises(ZeroDivisionError):
+        await silent.late
+    assert await send(intake, 1, 2, 3) == (2, 1)  # what was not stored is no repetition
+    assert stored(database) == ids(1, 2, 3)
+
+
 async def test_too_much_waiting_is_shed(database: Database):
     broken = Breaking(database)
     intake = Intake(broken, waiting_limit=3)
