@@ -18,6 +18,7 @@ from hashlib import blake2b
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from app.core.arrival import ACTOR_BYTES
 from app.core.batch import KEY_BYTES, RESULT_FIELDS, Batch, ReportBatch, ResultBatch, keys_in
 from app.core.errors import RateLimited
 from app.core.policy import Policy
@@ -30,7 +31,6 @@ MOST_KEYS = 10_000  # keys whose hour is remembered
 BARRED = "The key may not bring results of this location."
 NO_ADVISORIES = "The key may not speak for the vendor; one made with --voices 0 may."
 OPENING = frozenset({"admin", "incidents:write"})  # scopes that open incidents by command
-ACTOR_BYTES = 16  # of what stands for a voice
 _LOCATION = RESULT_FIELDS.index("location")
 
 

@@ -1,12 +1,13 @@
 """Chunks: what one request brought of reports or results, as it stands in the intake log."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import compress
 from typing import Any
 
 import msgspec
 
+from app.core.arrival import ACTOR_BYTES
 from app.core.batch import KEY_BYTES, Batch, ReportBatch, ResultBatch
 from app.core.signal import ClientReport, ProbeResult
 from app.core.types import Client, Outcome, SelfCheck, SignalKind, Symptom
@@ -16,7 +17,7 @@ from app.store import packing
 ROWS = "rows1+zstd"  # a chunk is [row, …] in msgpack; results, and reports of earlier releases
 COLUMNS = "columns1+zstd"  # a chunk is ``_Columns`` in msgpack; reports
 
-ACTOR = 32  # characters of what stands for a reporter; app.core.arrival
+ACTOR = 2 * ACTOR_BYTES  # characters of what stands for a reporter
 
 
 class _Report(msgspec.Struct, array_like=True, gc=False):
@@ -117,13 +118,16 @@ def pick(kind: SignalKind, chunk: bytes, chosen: Sequence[bool]) -> bytes:
     """Keep only the chosen signals of a chunk."""
     if kind is SignalKind.PROBE_RESULT:
         return _encoder.encode(list(compress(_rows.decode(chunk), chosen)))
+    return pack(_held(chunk).only(chosen))
+
+
+def _held(chunk: bytes) -> ReportBatch:
+    """The reports of a chunk, whose ids stand elsewhere."""
     held = _columns.decode(chunk)
     shared = {number: msgspec.structs.astuple(one) for number, one in held.shared.items()}
-    return pack(
-        ReportBatch(
-            bytes(KEY_BYTES * len(held.which)), shared, held.which, _unpack_actors(held.actors),
-            held.instants, held.arrivals, held.messages, held.counts, held.late, held.clamped,
-        ).only(chosen)
+    return ReportBatch(
+        b"", shared, held.which, _unpack_actors(held.actors), held.instants, held.arrivals,
+        held.messages, held.counts, held.late, held.clamped,
     )  # fmt: skip
 
 
@@ -157,8 +161,10 @@ def encode_chunks(ids: bytes, chunks: Sequence[bytes]) -> bytes:
 def decode_reports(plain: bytes, codec: str) -> tuple[ClientReport, ...]:
     """The reports of a row, as they were before compression."""
     keys, chunks = _chunks.decode(plain)
-    read = _from_columns if codec == COLUMNS else _reports.decode
-    reports = [report for chunk in chunks for report in read(chunk)]
+    if codec == COLUMNS:
+        reports = [_Report(*row) for chunk in chunks for row in _held(chunk).rows]
+    else:
+        reports = [report for chunk in chunks for report in _reports.decode(chunk)]
     _name(keys, reports)
     return tuple(msgspec.convert(reports, list[ClientReport], from_attributes=True))
 
@@ -169,23 +175,6 @@ def decode_results(plain: bytes) -> tuple[ProbeResult, ...]:
     results = [result for chunk in chunks for result in _results.decode(chunk)]
     _name(keys, results)
     return tuple(msgspec.convert(results, list[ProbeResult], from_attributes=True))
-
-
-def _from_columns(chunk: bytes) -> Iterator[_Report]:
-    held = _columns.decode(chunk)
-    late, clamped = set(held.late), set(held.clamped)
-    counts = held.counts or [1] * len(held.which)
-    actors = _unpack_actors(held.actors)
-    columns = zip(
-        held.which, actors, held.instants, held.arrivals, held.messages, counts, strict=True
-    )
-    for place, (number, actor, at, arrived, message, count) in enumerate(columns):
-        of = held.shared[number]
-        yield _Report(
-            of.service, of.client, of.symptom, actor, at, arrived, of.code, of.fine,
-            of.http_status, message, of.region, of.network, count, of.weight,
-            place in late, place in clamped,
-        )  # fmt: skip
 
 
 def _name(keys: bytes, signals: Sequence[_Report | _Result]) -> None:
