@@ -74,6 +74,11 @@ class ChannelFacts:
     spare: bool = False
 
 
+def picture_file(incident: Incident) -> str:
+    """What the file of an incident's picture is called: always the same, so that it is replaced."""
+    return f"{incident.number}-sextant.png"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
     """What there is to say once. Users get no ``lines`` and no ``url``: the words alone.

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from dataclasses import replace
 
-from app.core.announce import NoticePhase
+from app.core.announce import NoticePhase, picture_file
 from app.core.incident import Incident
 from app.core.link import Link, LinkState
 from app.core.ports import IncidentPictures, MirrorWord, Telling
@@ -37,11 +37,6 @@ def is_turn(telling: Telling) -> bool:
     return phase is not NoticePhase.UPDATE or severity is not telling.last_severity
 
 
-def file_of(incident: Incident) -> str:
-    """What the file is called in a ticket: always the same, so that it is replaced."""
-    return f"{incident.number}-sextant.png"
-
-
 def turn_of(incident: Incident) -> str:
     """What a picture in a ticket is of; it is replaced when this changes."""
     phase = phase_of(incident)
@@ -67,7 +62,7 @@ async def pictured(tools: Tools, link: Link, incident: Incident | None, *, token
     drawn = await picture_of(tools.pictures, incident)
     if not drawn:
         return going
-    answer = await tools.mirror.attach(link.remote_id or "", file_of(incident), drawn)
+    answer = await tools.mirror.attach(link.remote_id or "", picture_file(incident), drawn)
     if answer.word is MirrorWord.DONE:
         return going
     said = " ".join(filter(None, (answer.why, answer.remedy)))

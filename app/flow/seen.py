@@ -47,14 +47,6 @@ class Seen:
     def __len__(self) -> int:
         return sum(self._hours.values())
 
-    def has_none_of(self, ids: bytes) -> bool:
-        """Whether all of these are new."""
-        drawers = self._drawers
-        for place, rest in self._shape.iter_unpack(ids):
-            if rest in drawers[place]:  # also between two others, or forgotten: looked at closely
-                return not any(key in self for key in keys_in(ids))
-        return True
-
     def add(self, ids: bytes, at: datetime) -> None:
         """Remember ids that were stored at an instant and are not remembered yet."""
         if not ids:
@@ -103,10 +95,8 @@ class Seen:
     def learn(self, rows: Iterable[tuple[int, datetime, bytes]]) -> None:
         """Take over rows of the log: position, time and concatenated ids."""
         for position, at, blob in rows:
-            ids = blob
-            if not self.has_none_of(blob):
-                ids = b"".join(key for key in keys_in(blob) if key not in self)
-            self.add(ids, at)
+            if not self.take(blob, at):
+                self.add(b"".join(key for key in keys_in(blob) if key not in self), at)
             self.position = max(self.position, position)
 
     def forget(self, now: datetime) -> None:

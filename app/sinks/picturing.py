@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 
 from app.clients.errors import VendorError
+from app.core.announce import picture_file
 from app.core.ports import ChannelAnswer, Telling
 
 SECONDS = 20.0  # for all calls that put it there
@@ -33,8 +34,8 @@ def words_of(telling: Telling) -> str:
 
 
 def file_of(telling: Telling) -> str:
-    """The name of its file, always the same for one incident."""
-    return f"{telling.notice.incident.number}-sextant.png"
+    """The name of its file."""
+    return picture_file(telling.notice.incident)
 
 
 def page_of(url: str) -> str:
