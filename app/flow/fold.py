@@ -142,6 +142,7 @@ class Fold:
             self._evidence.pop(tenant, None)  # another replica may have written it since
             self._marked[tenant] = journal.marked_at(c, tenant)
         records = intake.after(c, tenant, checkpoint.tx, checkpoint.seq, rows, most=GULP)
+        held = intake.held_since(c, tenant, checkpoint.tx, checkpoint.seq)
         return _Loaded(
             rows=rows,
             checkpoint=checkpoint,
@@ -151,7 +152,7 @@ class Fold:
                 incidents=incidents.living(c, tenant),
                 sequence=checkpoint.sequence,
                 number=checkpoint.number,
-                waiting_since=records[0].received_at if records else None,
+                waiting_since=min([*held, *(r.received_at for r in records[:1])], default=None),
                 memo=memo,
             ),
             records=records,

@@ -6,7 +6,18 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Connection, RowMapping, Text, cast, func, insert, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    RowMapping,
+    Text,
+    and_,
+    cast,
+    func,
+    insert,
+    select,
+    tuple_,
+)
 from sqlalchemy.sql import ColumnElement
 
 from app.core.batch import KEY_BYTES, key_of
@@ -192,6 +203,20 @@ def after(
         if most <= 0:
             break
     return records
+
+
+def held_since(c: Connection, tenant: TenantId, tx: int, seq: int) -> list[datetime]:
+    """When the oldest row came that is stored and that ``after`` does not give yet, if any.
+
+    On PostgreSQL any transaction that takes long, also one of another program, holds back the rows
+    that were stored since it began.
+    """
+    present = settled(c)
+    if not present:
+        return []
+    beyond = tuple_(T.c.tx, T.c.seq) > tuple_(tx, seq)
+    query = select(func.min(T.c.received_at)).where(T.c.tenant == tenant, beyond, ~and_(*present))
+    return [at for at in c.execute(query).scalars() if at is not None]
 
 
 def _record(row: RowMapping) -> IntakeRecord:

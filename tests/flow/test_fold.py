@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlmodel import SQLModel
 
 from app.core.errors import IllegalTransition, NotFound, PreconditionFailed
@@ -262,6 +262,24 @@ async def test_time_alone_is_stored_only_when_it_changed_something(tale: Tale) -
     tale.clock.at += timedelta(seconds=60)  # the next ten minutes are final now
     await tale.settle()
     assert tale.db.read_now(lambda c: states.checkpoint(c, TENANT).revision) == first + 1
+
+
+async def test_what_a_long_transaction_holds_back_is_counted_when_it_ends(
+    postgresql_database: Database,
+) -> None:
+    tale = Tale(postgresql_database)
+    await tale.tell(STORY, until=at("06:02"))
+    with postgresql_database.engine.connect() as somebody:
+        somebody.execute(text("SELECT pg_current_xact_id()"))  # from now on others wait for it
+        await tale.tell(STORY, until=at("06:10"))
+        assert not tale.incidents()
+        for _ in range(30):  # long enough that the minutes would be final
+            tale.clock.at += timedelta(minutes=10)
+            await tale.settle()
+        somebody.rollback()
+    await tale.settle()
+    (incident,) = tale.incidents()
+    assert incident.onset_at < at("06:10")
 
 
 async def test_a_tenant_does_not_fold_what_another_was_sent(tale: Tale) -> None:
