@@ -34,7 +34,7 @@ ROLES = {"door": "api", "house": "api,work"}
 CATCH_UP_SECONDS = 60.0
 WAITING = (
     "SELECT (SELECT max(seq) FROM intake), (SELECT max(seq) FROM fold_state),"
-    " (SELECT sum(count) FROM intake)"
+    " (SELECT sum(count) FROM intake WHERE seq > ?)"
 )
 
 
@@ -50,17 +50,24 @@ def _prepare(folders: dict[str, Path]) -> str:
     return key
 
 
-def _catch_up(database: Path, begun: float) -> float:
-    """Wait until the fold has taken everything; reports per second since the load began."""
+def _folded(database: Path) -> int:
+    """The last row of the log that is folded."""
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+        (seq,) = connection.execute("SELECT max(seq) FROM fold_state").fetchone()
+    return int(seq or 0)
+
+
+def _catch_up(database: Path, first: int, begun: float) -> float:
+    """Wait until the fold has taken everything after ``first``; reports per second since begun."""
     with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
         while True:
-            last, folded, count = connection.execute(WAITING).fetchone()
+            last, folded, count = connection.execute(WAITING, (first,)).fetchone()
             took = time.perf_counter() - begun
             if folded is not None and folded >= last:
                 return float(count / took)
             if took > CATCH_UP_SECONDS:
-                partly = "SELECT sum(count) FROM intake WHERE seq <= ?"
-                (done,) = connection.execute(partly, (folded or 0,)).fetchone()
+                partly = "SELECT sum(count) FROM intake WHERE seq > ? AND seq <= ?"
+                (done,) = connection.execute(partly, (first, folded or 0)).fetchone()
                 return float((done or 0) / took)
             time.sleep(0.02)
 
@@ -81,10 +88,10 @@ def _round(
     found = {}
     for name, server in servers.items():
         work = requests(key, batch, count, ids=True, texts=200)
-        begun = time.perf_counter()
+        first, begun = _folded(database), time.perf_counter()
         found[name] = _side(server, work, batch, seconds)
         if name == "house":
-            found[name]["carried"] = _catch_up(database, begun)
+            found[name]["carried"] = _catch_up(database, first, begun)
         if name in ROLES:
             found[name]["rss"] = server.rss()
     return found
